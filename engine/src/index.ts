@@ -1,0 +1,1 @@
+export type { EngineEvent, OpType } from "./events.ts";
