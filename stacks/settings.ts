@@ -1,0 +1,149 @@
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { parseSettings, type Settings, SettingsError, type SshHostSettings, settingKeys } from "./schema.ts";
+
+/** A host that can be dialled. Nothing in it names a path of the control machine. */
+export interface Host {
+  address: string;
+  port: number;
+  user: string;
+  /** One of password, privateKey and agent. */
+  password?: string;
+  privateKey?: string;
+  privateKeyPassword?: string;
+  agent?: boolean;
+  /** As in known_hosts, without the host's name. */
+  hostKey: string;
+  workspace: string;
+  cache: string;
+}
+
+/** What `rehearsal/upstreams.ts` tells of the stand-ins that it serves. */
+export interface RehearsalUpstreams {
+  git: string[];
+  huggingface: string[];
+  modelscope: string[];
+  pypi: string[];
+  sources: { name: string; path: string; commit: string }[];
+  models: Settings["models"];
+  tokenizer: unknown;
+  wheels: string;
+  version: string;
+}
+
+export interface StackSettings {
+  stack: string;
+  settings: Settings;
+  host: Host;
+  rehearsal?: RehearsalUpstreams;
+}
+
+/** Where a machine keeps what it made for itself. */
+export const atelierHome = () => process.env.ATELIER_HOME ?? resolve(import.meta.dirname, "..", ".atelier");
+
+/**
+ * The only reader of the stack's configuration.
+ * @throws pulumi.RunError (shown without a stack trace) with every mistake at once
+ */
+export function readSettings(): StackSettings {
+  const stack = pulumi.getStack();
+  try {
+    const settings = parseSettings(rawSettings(pulumi.runtime.allConfig(), pulumi.getProject()), stack);
+    return resolveSettings(settings, stack);
+  } catch (error) {
+    if (error instanceof SettingsError) throw new pulumi.RunError(error.message);
+    throw error;
+  }
+}
+
+/** Configuration as Pulumi hands it over (text by `project:key`) to values by key; objects are JSON there. */
+export function rawSettings(config: Record<string, string>, project: string): Record<string, unknown> {
+  const raw: Record<string, unknown> = {};
+  for (const [fullKey, text] of Object.entries(config)) {
+    if (!fullKey.startsWith(`${project}:`)) continue;
+    const key = fullKey.slice(project.length + 1);
+    // Words stay words; only what can be an object is read as JSON.
+    raw[key] = key === "engine" || key === "huggingfaceToken" ? text : jsonOrText(text);
+  }
+  return Object.fromEntries(Object.entries(raw).sort(([a], [b]) => order(a) - order(b)));
+}
+
+const order = (key: string) => (settingKeys as string[]).indexOf(key);
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Settings with what lies beside them: key files, the pinned host key, the host and upstreams of this machine. */
+export function resolveSettings(settings: Settings, stack: string): StackSettings {
+  const mistakes: string[] = [];
+  const home = join(atelierHome(), stack);
+  const host = settings.host.kind === "local" ? localHost(home, mistakes) : sshHost(settings.host, home, mistakes);
+  const rehearsal =
+    settings.upstreams.profile === "rehearsal"
+      ? readJson<RehearsalUpstreams>(join(home, "upstreams", "upstreams.json"), "atelier:upstreams.profile", mistakes)
+      : undefined;
+  if (mistakes.length > 0 || !host) throw new SettingsError(stack, mistakes);
+  return { stack, settings, host, rehearsal };
+}
+
+function localHost(home: string, mistakes: string[]): Host | undefined {
+  return readJson<Host>(join(home, "host", "host.json"), "atelier:host.kind", mistakes);
+}
+
+function readJson<T>(path: string, key: string, mistakes: string[]): T | undefined {
+  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as T;
+  mistakes.push(
+    `${key}: what it needs does not run on this machine; \`npx atelier env\` starts it, and so does \`npx atelier up\``,
+  );
+  return undefined;
+}
+
+function sshHost(host: SshHostSettings, home: string, mistakes: string[]): Host | undefined {
+  const secret = (path: string, name: string) => readFile(path, `atelier:host.${name}`, mistakes);
+  const variable = (name: string, key: string) => {
+    const value = process.env[name];
+    if (!value)
+      mistakes.push(`atelier:host.${key}: the environment has no ${name}; set it, or use another way to log in`);
+    return value;
+  };
+  const pinned = join(home, "hostkey");
+  const hostKey = host.hostKey ?? (existsSync(pinned) ? readFileSync(pinned, "utf8").trim() : undefined);
+  if (!hostKey) {
+    mistakes.push(
+      `atelier:host.hostKey: missing, and no key is pinned for ${host.address}; \`npx atelier trust\` shows the host's key and pins it`,
+    );
+  }
+  return {
+    address: host.address,
+    port: host.port,
+    user: host.user,
+    password:
+      host.password ??
+      (host.passwordFile ? secret(host.passwordFile, "passwordFile")?.replace(/\r?\n$/, "") : undefined) ??
+      (host.passwordEnv ? variable(host.passwordEnv, "passwordEnv") : undefined),
+    privateKey: host.key ?? (host.keyFile ? secret(host.keyFile, "keyFile") : undefined),
+    privateKeyPassword:
+      host.keyPassphrase ?? (host.keyPassphraseEnv ? variable(host.keyPassphraseEnv, "keyPassphraseEnv") : undefined),
+    agent: host.agent,
+    hostKey: hostKey ?? "",
+    workspace: host.workspace,
+    cache: host.cache ?? `${host.workspace}/cache`,
+  };
+}
+
+function readFile(path: string, key: string, mistakes: string[]): string | undefined {
+  const full = path.startsWith("~/") ? join(homedir(), path.slice(2)) : resolve(import.meta.dirname, "..", path);
+  try {
+    return readFileSync(full, "utf8");
+  } catch (error) {
+    mistakes.push(`${key}: ${path} can't be read (${(error as NodeJS.ErrnoException).code ?? error})`);
+    return undefined;
+  }
+}
