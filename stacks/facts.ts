@@ -1,0 +1,135 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { Host } from "./settings.ts";
+
+interface FactsInputs {
+  host: Host;
+  /** Every step whose check is asked for, in order. */
+  steps: string[];
+}
+interface FactsOutputs {
+  tokens: Record<string, string>;
+  workspaceId: string;
+}
+
+/**
+ * Runs a command on the host over one connection of its own.
+ * It lives in the state as text (a dynamic provider is serialized): it may use nothing of this module but functions.
+ */
+async function runOnHost(host: Host, command: string): Promise<{ code: number; stdout: string; stderr: string }> {
+  const { Client, utils } = (await import("ssh2")).default;
+  const where = `${host.user}@${host.address}:${host.port}`;
+  return new Promise((resolve, reject) => {
+    const client = new Client();
+    let offered = "";
+    const fail = (what: string) => {
+      client.end();
+      reject(new Error(`host-facts: ${what}`));
+    };
+    const deadline = setTimeout(() => fail(`${where} did not finish its checks within 60 s`), 60_000);
+    client.on("error", (error) => {
+      clearTimeout(deadline);
+      if (offered)
+        fail(
+          `the host key of ${where} is not the pinned one (offered ${offered}); if the box is a new one: npx atelier trust --replace`,
+        );
+      else
+        fail(
+          `${where} can't be reached (${error.message}); is the box running, and are address, port and login still right? If it is gone: npx atelier down --host-gone`,
+        );
+    });
+    client.on("ready", () => {
+      client.exec(command, (error, channel) => {
+        if (error) return fail(`${where} refused a command (${error.message})`);
+        let stdout = "";
+        let stderr = "";
+        channel.on("data", (data: Buffer) => {
+          stdout += data;
+        });
+        channel.stderr.on("data", (data: Buffer) => {
+          stderr += data;
+        });
+        channel.on("close", (code: number | undefined) => {
+          clearTimeout(deadline);
+          client.end();
+          resolve({ code: code ?? -1, stdout, stderr });
+        });
+        channel.end();
+      });
+    });
+    client.connect({
+      host: host.address,
+      port: host.port,
+      username: host.user,
+      password: host.password,
+      privateKey: host.privateKey,
+      passphrase: host.privateKeyPassword,
+      agent: host.agent ? process.env.SSH_AUTH_SOCK : undefined,
+      readyTimeout: 20_000,
+      hostVerifier: (key: Buffer) => {
+        const parsed = utils.parseKey(key);
+        const key64 = parsed instanceof Error ? key.toString("base64") : parsed.getPublicSSH().toString("base64");
+        if (key64 === host.hostKey.split(" ")[1]) return true;
+        offered = key64.slice(0, 24);
+        return false;
+      },
+    });
+  });
+}
+
+/** Which steps are not in place on the host, and why. */
+async function drift({ host, steps }: FactsInputs): Promise<{ drifted: Record<string, string>; workspaceId: string }> {
+  // Plain words for any login shell; a missing script is an answer, not an error.
+  const script = `${host.workspace}/bin/check-all.sh`;
+  const { code, stdout, stderr } = await runOnHost(host, `sh -c 'test -f "$0" || exit 44; exec sh "$0"' '${script}'`);
+  if (code === 44)
+    return { drifted: Object.fromEntries(steps.map((step) => [step, "the workspace is not there"])), workspaceId: "" };
+  if (code !== 0)
+    throw new Error(`host-facts: ${script} on ${host.address} ended with ${code}: ${stderr.trim().slice(-2000)}`);
+  const found = new Map<string, { ok: boolean; why?: string }>();
+  let workspaceId = "";
+  for (const line of stdout.split("\n").filter((text) => text.startsWith("{"))) {
+    const fact = JSON.parse(line) as { step?: string; ok?: boolean; why?: string; workspace?: string };
+    if (fact.step) found.set(fact.step, { ok: fact.ok === true, why: fact.why });
+    if (fact.workspace) workspaceId = fact.workspace;
+  }
+  const drifted: Record<string, string> = {};
+  for (const step of steps) {
+    const answer = found.get(step);
+    if (!answer?.ok) drifted[step] = answer?.why ?? "never applied here";
+  }
+  return { drifted, workspaceId };
+}
+
+const provider: pulumi.dynamic.ResourceProvider = {
+  async create({ steps }: FactsInputs) {
+    // Nothing is known of a host before its first apply, and nothing is lost: every step is applied now anyway.
+    return { id: "host-facts", outs: { tokens: Object.fromEntries(steps.map((step) => [step, ""])), workspaceId: "" } };
+  },
+  async diff(_id, olds: FactsOutputs, news: FactsInputs) {
+    const unknownSteps = news.steps.some((step) => !(step in olds.tokens));
+    return { changes: unknownSteps || Object.keys((await drift(news)).drifted).length > 0 };
+  },
+  async update(_id, olds: FactsOutputs, news: FactsInputs) {
+    const { drifted, workspaceId } = await drift(news);
+    const tokens = Object.fromEntries(
+      news.steps.map((step) => [
+        step,
+        step in drifted && step in olds.tokens ? globalThis.crypto.randomUUID() : (olds.tokens[step] ?? ""),
+      ]),
+    );
+    return { outs: { tokens, workspaceId } };
+  },
+};
+
+/**
+ * What is true on the host, against what the state believes. Its `diff` looks at the host itself; a step that is not in place
+ * gets a new token, which stands on that step's standard input: so the next `up` applies that step again, and only that.
+ */
+export class HostFacts extends pulumi.dynamic.Resource {
+  declare readonly tokens: pulumi.Output<Record<string, string>>;
+  declare readonly workspaceId: pulumi.Output<string>;
+
+  constructor(name: string, args: { host: Host; steps: string[] }, opts: pulumi.CustomResourceOptions = {}) {
+    super(provider, name, { ...args, host: pulumi.secret(args.host), tokens: undefined, workspaceId: undefined }, opts);
+  }
+}

@@ -1,0 +1,114 @@
+import * as command from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { HostFacts } from "./facts.ts";
+import type { HostSettings } from "./schema.ts";
+import { installer } from "./scripts.ts";
+import type { Host } from "./settings.ts";
+import { createStep, type Step, type StepInputs } from "./step.ts";
+import type { Upstreams } from "./upstreams.ts";
+
+export interface GpuHostArgs {
+  host: Host;
+  settings: HostSettings;
+  upstreams: Upstreams;
+  /** Every later step's name, for host-facts. */
+  steps: string[];
+  /** What the host must have room and ports for. */
+  wants: { port: number; listen: string; diskMb: number; minVramMb: number };
+  /** Pinned uv, as a requirements file with hashes. */
+  uvLock: string;
+}
+
+/** A bare host made ready: reached, checked, with Atelier's scripts, its system packages and its Python. */
+export class GpuHost extends pulumi.ComponentResource {
+  readonly host: Host;
+  readonly connection: command.types.input.remote.ConnectionArgs;
+  readonly facts: HostFacts;
+  readonly preflight: Step;
+  readonly python: Step;
+
+  constructor(name: string, args: GpuHostArgs, opts: pulumi.ComponentResourceOptions = {}) {
+    super("atelier:host:GpuHost", name, {}, opts);
+    const { host, settings, upstreams } = args;
+    this.host = host;
+    this.connection = connectionTo(host);
+    const own = ["scripts", "workspace", "preflight", "packages", "python"];
+    this.facts = new HostFacts(`${name}-facts`, { host, steps: [...own, ...args.steps] }, { parent: this });
+
+    const scripts = new command.remote.Command(
+      `${name}-scripts`,
+      {
+        connection: this.connection,
+        create: "sh -s",
+        update: "sh -s",
+        delete: `rm -rf '${host.workspace}/bin'`,
+        stdin: this.token("scripts").apply((token) => installer(host.workspace, token)),
+        addPreviousOutputInEnv: false,
+        logging: command.remote.Logging.Stderr,
+      },
+      { parent: this },
+    );
+    const workspace = this.step("workspace", "00-workspace.sh", { owner: owner() }, [scripts]);
+    this.preflight = this.step(
+      "preflight",
+      "10-preflight.sh",
+      {
+        gpu: settings.gpu,
+        min_driver: 530,
+        max_sm: 90,
+        min_vram_mb: settings.gpu === "required" ? args.wants.minVramMb : 0,
+        disk_mb: args.wants.diskMb,
+        port: args.wants.port,
+        listen: args.wants.listen,
+        python: settings.python,
+        owner: owner(),
+        upstreams: Object.entries(upstreams).flatMap(([kind, urls]) => urls.map((url: string) => `${kind}\t${url}`)),
+      },
+      [workspace.resource],
+    );
+    const packages = this.step(
+      "packages",
+      "20-packages.sh",
+      { packages: ["git"], install: settings.packages === "install" ? "yes" : "no", proxy: settings.proxy ?? "" },
+      [this.preflight.resource],
+    );
+    this.python = this.step(
+      "python",
+      "30-python.sh",
+      { python: settings.python, uv_lock: args.uvLock, pypi: upstreams.pypi, proxy: settings.proxy ?? "" },
+      [packages.resource],
+    );
+    this.registerOutputs({});
+  }
+
+  /** Adds a step to this host. `name` is one of the `steps` that host-facts watches. */
+  step(name: string, script: string, inputs: StepInputs, dependsOn: pulumi.Resource[], secret = false): Step {
+    return createStep(
+      name,
+      { host: this.host, connection: this.connection, script, inputs, token: this.token(name), secret },
+      { parent: this, dependsOn },
+    );
+  }
+
+  private token(step: string): pulumi.Output<string> {
+    return this.facts.tokens.apply((tokens) => tokens[step] ?? "");
+  }
+}
+
+/** Who may use a workspace: one stack of one project. */
+const owner = () => `${pulumi.getProject()}/${pulumi.getStack()}`;
+
+function connectionTo(host: Host): command.types.input.remote.ConnectionArgs {
+  const { privateKeyPassword, privateKey, password } = host;
+  return {
+    host: host.address,
+    port: host.port,
+    user: host.user,
+    hostKey: host.hostKey,
+    ...(password ? { password: pulumi.secret(password) } : {}),
+    ...(privateKey ? { privateKey: pulumi.secret(privateKey) } : {}),
+    ...(privateKeyPassword ? { privateKeyPassword: pulumi.secret(privateKeyPassword) } : {}),
+    dialErrorLimit: 3,
+    perDialTimeout: 15,
+  };
+}

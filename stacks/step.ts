@@ -1,0 +1,87 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import * as command from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import type { Host } from "./settings.ts";
+
+const scripts = resolve(import.meta.dirname, "..", "scripts", "host");
+
+/** What a step takes on its standard input; see docs/architecture.md. A list is a line an item, its fields between tabs. */
+export type StepInputs = Record<string, pulumi.Input<string | number | string[]>>;
+
+export interface StepArgs {
+  host: Host;
+  connection: command.types.input.remote.ConnectionArgs;
+  /** File name in scripts/host, such as `50-wheels.sh`. */
+  script: string;
+  inputs: StepInputs;
+  /** From host-facts: a new one applies the step again. */
+  token: pulumi.Input<string>;
+  /** Its inputs hold a secret: nothing that it prints is shown or kept. */
+  secret?: boolean;
+}
+
+export interface Step {
+  /** What later steps depend on. */
+  resource: command.remote.Command;
+  /** The step's facts, the JSON of its standard output. */
+  facts: pulumi.Output<Record<string, unknown>>;
+  /** Changes whenever the step is applied again; known before it is. */
+  version: pulumi.Output<string>;
+}
+
+/** One step on the host: one script, applied again in place whenever its text, its inputs or the host's drift say so. */
+export function createStep(name: string, args: StepArgs, opts: pulumi.CustomResourceOptions): Step {
+  const { host, script } = args;
+  const path = `${host.workspace}/bin/${script}`;
+  const common = {
+    atelier: 1,
+    script: scriptHash(script),
+    token: args.token,
+    workspace: host.workspace,
+    cache: host.cache,
+  };
+  const stdin = pulumi.output({ ...args.inputs, ...common }).apply(renderInputs);
+  const resource = new command.remote.Command(
+    name,
+    {
+      connection: args.connection,
+      create: `sh '${path}' apply`,
+      update: `sh '${path}' apply`,
+      // The script may be gone already, with the box or by hand: then nothing is left to remove.
+      delete: `sh -c 'test -f "$0" || exit 0; exec sh "$0" remove' '${path}'`,
+      stdin,
+      addPreviousOutputInEnv: false,
+      logging: args.secret ? command.remote.Logging.None : command.remote.Logging.Stderr,
+    },
+    { ...opts, additionalSecretOutputs: args.secret ? ["stdin", "stdout", "stderr"] : [] },
+  );
+  return {
+    resource,
+    facts: resource.stdout.apply(
+      (text) => JSON.parse(text.trim().split("\n").pop() || "{}") as Record<string, unknown>,
+    ),
+    // The hash of a secret among many other lines tells nothing of it.
+    version: pulumi.unsecret(stdin.apply(sha256)),
+  };
+}
+
+/** sha256 of a script's text and of what every script sources. */
+function scriptHash(script: string): string {
+  return sha256([script, "lib.sh"].map((file) => readFileSync(join(scripts, file), "utf8")).join("\0"));
+}
+
+export const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+/** `key=value` lines, sorted; backslash and newline escaped so that `printf '%b'` gives them back. */
+export function renderInputs(inputs: Record<string, string | number | string[]>): string {
+  return Object.keys(inputs)
+    .sort()
+    .map((key) => {
+      const value = inputs[key] ?? "";
+      const text = Array.isArray(value) ? value.join("\n") : String(value);
+      return `${key}=${text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}\n`;
+    })
+    .join("");
+}

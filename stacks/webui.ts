@@ -1,0 +1,124 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { GpuHost } from "./host.ts";
+import type { Settings } from "./schema.ts";
+import type { Step } from "./step.ts";
+import type { Upstreams } from "./upstreams.ts";
+
+export interface Source {
+  name: string;
+  /** Folder under the workspace. */
+  into: string;
+  commit: string;
+  /** Repository paths under a git upstream, in order. */
+  paths: string[];
+}
+
+export interface WebuiArgs {
+  host: GpuHost;
+  settings: Settings;
+  upstreams: Upstreams;
+  sources: Source[];
+  wheels: { name: string; lock: string; supervisorLock: string };
+  models: Step;
+  /** File name of the checkpoint that it starts with. */
+  checkpoint: string;
+  listen: string;
+  password: pulumi.Output<string>;
+}
+
+/** The steps of the WebUI, in order; host-facts watches them. */
+export const webuiSteps = ["sources", "wheels", "models", "config", "service", "ready"];
+
+/** A1111 on a host: its sources, wheels, configuration and service, ready when it has drawn. */
+export class Webui extends pulumi.ComponentResource {
+  readonly ready: Step;
+  /** Changes whenever anything that it is made of does. */
+  readonly version: pulumi.Output<string>;
+
+  constructor(name: string, args: WebuiArgs, opts: pulumi.ComponentResourceOptions = {}) {
+    super("atelier:webui:Webui", name, {}, opts);
+    const { host, settings, upstreams, checkpoint, listen, password } = args;
+    const { webui } = settings;
+    const proxy = settings.host.proxy ?? "";
+    const { python } = host;
+
+    const sources = host.step(
+      "sources",
+      "40-sources.sh",
+      {
+        sources: args.sources.map((source) =>
+          [source.name, source.into, source.commit, source.paths.join(" ")].join("\t"),
+        ),
+        git: upstreams.git,
+        proxy,
+      },
+      [python.resource],
+    );
+    const wheels = host.step(
+      "wheels",
+      "50-wheels.sh",
+      {
+        lock_name: args.wheels.name,
+        lock: args.wheels.lock,
+        pypi: upstreams.pypi,
+        builds: args.sources.filter(({ name }) => name === "CLIP").map(({ name, into }) => `${name}\t${into}`),
+        proxy,
+      },
+      // CLIP is built from its sources.
+      [sources.resource],
+    );
+    const config = host.step(
+      "config",
+      "70-config.sh",
+      {
+        listen,
+        port: webui.port,
+        options: JSON.stringify({ ...webui.options, sd_model_checkpoint: checkpoint }),
+        flags: flags(settings),
+        user: webui.user,
+        password_secret: password,
+      },
+      [sources.resource],
+      true,
+    );
+    const service = host.step(
+      "service",
+      "80-service.sh",
+      {
+        manager: settings.host.serviceManager,
+        supervisor_lock: args.wheels.supervisorLock,
+        pypi: upstreams.pypi,
+        port: webui.port,
+        listen,
+        // What it runs: another text of any of these restarts it.
+        config: pulumi.all([sources.version, wheels.version, config.version]).apply((versions) => versions.join(" ")),
+        proxy,
+      },
+      [wheels.resource, config.resource, args.models.resource],
+    );
+    this.ready = host.step(
+      "ready",
+      "90-ready.sh",
+      {
+        port: webui.port,
+        listen,
+        timeout: settings.proof.timeout,
+        model: checkpoint,
+        user: webui.user,
+        password_secret: password,
+      },
+      [service.resource],
+      true,
+    );
+    this.version = pulumi
+      .all([service.version, args.models.version, this.ready.version])
+      .apply((versions) => versions.join(" "));
+    this.registerOutputs({});
+  }
+}
+
+/** Launch flags from settings; the port, the address and the credentials are the config step's. */
+function flags({ host, webui }: Settings): string[] {
+  const cpu = host.gpu === "none" ? ["--use-cpu", "all", "--no-half", "--skip-torch-cuda-test"] : [];
+  return ["--no-download-sd-model", ...cpu, ...(webui.xformers ? ["--xformers"] : []), ...webui.flags];
+}
