@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
@@ -67,9 +67,23 @@ export function createStep(name: string, args: StepArgs, opts: pulumi.CustomReso
   };
 }
 
-/** sha256 of a script's text and of what every script sources. */
+/** sha256 of a script's text and of every script that it names, so that a change of any of them applies the step again. */
 function scriptHash(script: string): string {
-  return sha256([script, "lib.sh"].map((file) => readFileSync(join(scripts, file), "utf8")).join("\0"));
+  const all = readdirSync(scripts).filter((file) => /\.(sh|py)$/.test(file));
+  const texts = new Map<string, string>();
+  const visit = (file: string) => {
+    if (texts.has(file)) return;
+    const text = readFileSync(join(scripts, file), "utf8").replaceAll("\r\n", "\n");
+    texts.set(file, text);
+    for (const other of all) if (text.includes(other)) visit(other);
+  };
+  visit(script);
+  return sha256(
+    [...texts]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .flat()
+      .join("\0"),
+  );
 }
 
 export const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -1,0 +1,88 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { parseSettings, SettingsError } from "../../stacks/schema.ts";
+
+function mistakes(raw: Record<string, unknown>): string[] {
+  try {
+    parseSettings(raw, "t");
+  } catch (error) {
+    if (error instanceof SettingsError) return error.mistakes;
+    throw error;
+  }
+  return [];
+}
+const host = { kind: "ssh", address: "gpu.example.com", keyFile: "~/.ssh/id_ed25519" };
+
+describe("settings", () => {
+  it("names every mistake at once, with key, what was got and what is accepted", () => {
+    const all = mistakes({
+      host: { kind: "ssh", address: "a b", port: "x", password: "hunter2", keyFile: "k" },
+      webui: { port: 99999, flags: ["--ckpt=x.ckpt", "zz"], foo: 1 },
+      models: ["a", { name: "x", file: "a.exe", sources: [] }],
+      proof: { width: 65 },
+      bogus: 1,
+    });
+    expect(all).toMatchInlineSnapshot(`
+      [
+        "atelier:host.address: got "a b"; accepted: a host name or address",
+        "atelier:host.port: got "x"; accepted: a number",
+        "atelier:host: accepted: exactly one of password, passwordFile, passwordEnv, key, keyFile, agent",
+        "atelier:webui.port: got 99999; accepted: 65535 or less",
+        "atelier:webui.flags.0: got "--ckpt=x.ckpt"; accepted: not by hand: --ckpt is set by webui.checkpoint (the flag silently switches back to its file at every refresh)",
+        "atelier:webui.flags.1: got "zz"; accepted: a flag such as --medvram",
+        "atelier:webui.foo: not a setting; is it misspelt?",
+        "atelier:models.1.file: got "a.exe"; accepted: a file name such as model.safetensors",
+        "atelier:models.1.sources: got []; accepted: at least 1 of them",
+        "atelier:proof.width: got 65; accepted: a multiple of 8",
+        "atelier:bogus: not a setting; is it misspelt?",
+      ]
+    `);
+  });
+
+  it("never shows a secret in a mistake", () => {
+    const all = mistakes({
+      host: { ...host, keyFile: undefined, key: "not a key but s3cret", keyPassphrase: 12345 },
+      huggingfaceToken: 98765,
+    }).join("\n");
+    expect(all).toContain("atelier:host.key: got a secret that does not fit");
+    expect(all).toContain("atelier:host.keyPassphrase: got a secret that does not fit");
+    expect(all).toContain("atelier:huggingfaceToken: got a secret that does not fit");
+    expect(all).not.toMatch(/s3cret|12345|98765/);
+  });
+
+  it("wants a host", () => {
+    expect(mistakes({})).toEqual(["atelier:host: missing; accepted: an object"]);
+    expect(mistakes({ host: { kind: "cloud" } })).toEqual([
+      "atelier:host.kind: accepted: Invalid discriminator value. Expected 'ssh' | 'local'",
+    ]);
+  });
+
+  it("wants exactly one way to log in", () => {
+    expect(mistakes({ host: { kind: "ssh", address: "a" } })).toHaveLength(1);
+    expect(mistakes({ host: { ...host, password: "x" } })).toHaveLength(1);
+    expect(mistakes({ host })).toEqual([]);
+  });
+
+  it.each(["/root/x y", "relative", "/root/it's", "/root/$HOME", "/"])("refuses the workspace %s", (workspace) => {
+    expect(mistakes({ host: { ...host, workspace } })).toHaveLength(1);
+  });
+
+  it("says its defaults once", () => {
+    expect(parseSettings({ host }, "t")).toMatchObject({
+      engine: "embedded",
+      host: { port: 22, user: "root", workspace: "/root/atelier", gpu: "required" },
+      webui: { port: 8080, exposure: "direct", user: "atelier", xformers: false },
+      models: ["v1-5-pruned-emaonly", "v1-5-pruned-emaonly-ckpt"],
+      upstreams: { profile: "direct" },
+    });
+  });
+
+  const folder = resolve(import.meta.dirname, "../../stacks");
+  it.each(readdirSync(folder).filter((file) => file.endsWith(".yaml")))("accepts the project's own %s", (file) => {
+    const { config } = parse(readFileSync(resolve(folder, file), "utf8")) as { config: Record<string, unknown> };
+    const raw = Object.fromEntries(Object.entries(config).map(([key, value]) => [key.replace("atelier:", ""), value]));
+    expect(mistakes(raw)).toEqual([]);
+  });
+});
