@@ -1,0 +1,79 @@
+import { z } from "zod";
+
+const seconds = (fallback: number) => z.number().positive().max(7200).default(fallback);
+
+/** Every wait of a proof, in seconds. A slow machine gets longer ones; none can be without an end. */
+const deadlines = z.strictObject({
+  /** From the first call until a picture can be made. */
+  ready: seconds(300),
+  /** How long `/sdapi` may answer 404 before the start counts as crashed. */
+  crashed: seconds(30),
+  /** One call that draws nothing. */
+  request: seconds(15),
+  /** One picture. */
+  picture: seconds(300),
+  /** The whole proof. */
+  total: seconds(1800),
+});
+
+const side = z.int().min(64).max(2048).multipleOf(8);
+
+const inputSchema = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/, error: "expected an http or https URL" })
+    .refine((url) => !url.includes("@"), "expected a URL without a login; user and password are inputs of their own")
+    .transform((url) => url.replace(/\/+$/, "")),
+  // A colon would end the user's name in HTTP Basic, and the WebUI dies of one in either.
+  user: z.string().regex(/^[^:\s]+$/, "expected a name without colon or space"),
+  password: z.string().regex(/^[^:]+$/, "expected at least one character and no colon"),
+  /** File of the checkpoint, relative to the WebUI's folder of checkpoints. */
+  model: z.string().min(1),
+  modelSha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, "expected 64 hex digits")
+    .optional(),
+  family: z.enum(["sd15", "sdxl"]).default("sd15"),
+  width: side.default(512),
+  height: side.default(512),
+  steps: z.int().min(1).max(150).default(20),
+  sampler: z.string().min(1).default("Euler a"),
+  seed: z.int().min(0).max(4_294_967_295).default(42),
+  prompt: z.string().min(1).default("a photo of a cat on a window sill, morning light"),
+  negative: z.string().default("blurry, lowres"),
+  upscaler: z.string().min(1).default("Lanczos"),
+  /** With xformers the same seed gives nearly the same picture, not exactly. */
+  xformers: z.boolean().default(false),
+  /** Folder that pictures are written to. */
+  reportDir: z.string().min(1),
+  /** Version that was installed (`v1.10.1`); when given, the WebUI has to say the same. */
+  version: z.string().min(1).optional(),
+  /** Commit that was installed; used where the WebUI doesn't tell its own. */
+  commit: z.string().min(1).optional(),
+  /** The WebUI is the rehearsal's stand-in: said wherever a person reads. */
+  stand_in: z.boolean().default(false),
+  deadlines: deadlines.prefault({}),
+});
+
+/** What a proof needs to know; see `docs/architecture.md`, "Proof". */
+export type Input = z.infer<typeof inputSchema>;
+
+/** Bad input: the message lists every mistake, one a line, and no value of a secret. */
+export class InputError extends Error {}
+
+/**
+ * Reads the JSON that `main.ts` gets on standard input.
+ * @throws {InputError} with all mistakes at once
+ */
+export function parseInput(text: string): Input {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the text, and the text holds the password.
+    throw new InputError("standard input is not JSON; expected one object, see docs/architecture.md, Proof");
+  }
+  const parsed = inputSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".") || "(input)"}: ${issue.message}`);
+  throw new InputError(`the proof's input has ${lines.length} mistake(s):\n${lines.join("\n")}`);
+}

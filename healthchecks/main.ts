@@ -1,0 +1,69 @@
+// The proof as a program: JSON in, JSON out. Exit codes: 0 proved, 1 a check failed, 2 wrong usage or input,
+// 130 interrupted. Standard error has the progress; nothing that it prints holds the password.
+import { CallFailed } from "./failure.ts";
+import { InputError, parseInput } from "./input.ts";
+import { live } from "./live.ts";
+import { Session } from "./session.ts";
+import { smoke } from "./smoke.ts";
+
+const proofs = { smoke, live };
+const stdinSeconds = 30;
+const stdinBytes = 1024 * 1024;
+
+async function main(): Promise<number> {
+  const [mode, ...rest] = process.argv.slice(2);
+  if ((mode !== "smoke" && mode !== "live") || rest.length) {
+    throw new InputError("usage: node healthchecks/main.ts smoke|live, with the input as JSON on standard input");
+  }
+  const input = parseInput(await readStdin());
+  const end = new AbortController();
+  const overall = setTimeout(() => {
+    const what = `The proof was not done after ${input.deadlines.total} s`;
+    end.abort(new CallFailed("late", what, "Give it a longer deadlines.total if the host is slow"));
+  }, input.deadlines.total * 1000);
+  let interrupted = false;
+  const stop = () => {
+    interrupted = true;
+    end.abort(new CallFailed("late", "The proof was interrupted"));
+  };
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+  const session = new Session(input, end.signal, (line) => process.stderr.write(`${line}\n`));
+  try {
+    const proof = await proofs[mode](session);
+    const masked = (_key: string, value: unknown) => (typeof value === "string" ? session.mask(value) : value);
+    process.stdout.write(`${JSON.stringify(proof, masked)}\n`);
+    if (interrupted) return 130;
+    return proof.ok ? 0 : 1;
+  } finally {
+    clearTimeout(overall);
+    await session.client.close();
+  }
+}
+
+async function readStdin(): Promise<string> {
+  const late = setTimeout(() => {
+    process.stdin.destroy(new InputError(`no input on standard input after ${stdinSeconds} s`));
+  }, stdinSeconds * 1000);
+  try {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > stdinBytes) throw new InputError(`the input is longer than ${stdinBytes} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks).toString("utf8");
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(
+    `${error instanceof InputError ? error.message : error instanceof Error ? error.stack : error}\n`,
+  );
+  process.exitCode = error instanceof InputError ? 2 : 1;
+}

@@ -1,0 +1,87 @@
+import { Album } from "./album.ts";
+import { Checklist } from "./checklist.ts";
+import { checkApiAuth, checkUiAuth } from "./checks/auth.ts";
+import { checkExposure } from "./checks/exposure.ts";
+import * as pictures from "./checks/pictures.ts";
+import { checkModel, checkOptions, checkSampler, checkVersion } from "./checks/settings.ts";
+import { type Generated, generate } from "./draw.ts";
+import { CheckFailed } from "./failure.ts";
+import { blemish } from "./picture.ts";
+import { waitForPicture } from "./ready.ts";
+import type { Proof } from "./result.ts";
+import type { Session } from "./session.ts";
+
+/** The whole proof: every check that can be run is run, and the pictures are left in `reportDir`. */
+export async function smoke(session: Session): Promise<Proof> {
+  const { input } = session;
+  const list = new Checklist(session);
+  const album = new Album(input.reportDir);
+  let first: Generated | undefined;
+  let commit: string | undefined;
+  const drawn = () => {
+    if (first) return first;
+    throw new CheckFailed("There is no picture to tell it by (see txt2img)");
+  };
+
+  await list.ready(() => waitForPicture(session));
+  await list.run("auth-api", "answers", () => checkApiAuth(session));
+  await list.run("auth-ui", "answers", () => checkUiAuth(session));
+  await list.run("exposure", "answers", async () => {
+    const found = await checkExposure(session);
+    commit = found.commit;
+    return found.detail;
+  });
+
+  await list.run("txt2img", "draws", async () => {
+    first = await generate(session, "txt2img", pictures.txt2imgBody(session));
+    album.add("txt2img", first, first, { sampler: first.info.sampler_name, steps: input.steps });
+    return pictures.checkSound(session, first, input.seed);
+  });
+  await list.run("options", "answers", () => checkOptions(session));
+  await list.run("model", "draws", () => checkModel(session, drawn().info));
+  await list.run("sampler", "draws", () =>
+    checkSampler(session, drawn().info, drawn().picture.text.get("parameters") ?? ""),
+  );
+  await list.run("version", "draws", () => checkVersion(session, drawn().info));
+
+  await list.run("same-seed", "draws", async () => {
+    const again = await generate(session, "txt2img", pictures.txt2imgBody(session), "same seed");
+    return pictures.checkSameSeed(session, drawn(), again);
+  });
+  await list.run("other-seed", "draws", async () => {
+    const other = await generate(session, "txt2img", pictures.txt2imgBody(session, input.seed + 1), "other seed");
+    return pictures.checkOtherSeed(drawn(), other);
+  });
+
+  const start = startPicture(session, first);
+  await list.run("img2img", "draws", async () => {
+    const drawing = await pictures.img2img(session, start);
+    album.add("img2img", drawing, drawing, { sampler: drawing.info.sampler_name, steps: input.steps });
+    return pictures.checkImg2img(session, start, drawing);
+  });
+  await list.run("inpaint", "draws", async () => {
+    const drawing = await pictures.inpaint(session, start);
+    album.add("inpaint", drawing, drawing, { sampler: drawing.info.sampler_name, steps: input.steps });
+    return pictures.checkInpaint(session, start, drawing);
+  });
+  await list.run("upscale", "answers", async () => {
+    const drawing = await pictures.upscale(session, start);
+    album.add("upscale", drawing, first, { sampler: input.upscaler, steps: 0 });
+    return pictures.checkUpscale(session, start, drawing);
+  });
+
+  return {
+    ok: list.ok,
+    provedAt: new Date().toISOString(),
+    webui: { url: input.url, version: first?.info.version ?? "unknown", commit: commit ?? input.commit ?? "unknown" },
+    checks: list.checks,
+    images: album.images,
+  };
+}
+
+/** The drawn picture, or a test card where it is of no use to go on with. */
+function startPicture(session: Session, first: Generated | undefined): Buffer {
+  const { width, height } = session.input;
+  const sound = first && first.picture.width === width && first.picture.height === height && !blemish(first.picture);
+  return sound ? first.png : pictures.testCard(width, height);
+}
