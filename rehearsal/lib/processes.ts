@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** The words of a process's command line, joined by spaces; "" when it is gone or a zombie. */
+export function commandLine(pid: number): string {
+  return readProc(pid, "cmdline").replaceAll("\0", " ").trim();
+}
+
+/** Whether `pid` runs and its command line holds `mark`: a number alone may since be someone else's. */
+export function isOurs(pid: number | undefined, mark: string): pid is number {
+  return pid !== undefined && pid > 1 && commandLine(pid).includes(mark);
+}
+
+/** Every process that carries `NAME=value` in its environment, as far as we may look. */
+export function processesWith(variable: string): number[] {
+  const found: number[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    if (`\0${readProc(Number(name), "environ")}`.includes(`\0${variable}\0`)) found.push(Number(name));
+  }
+  return found;
+}
+
+/**
+ * Ends processes: asks (SIGTERM), and after `graceMs` insists (SIGKILL). Returns when all are gone.
+ * `still` is asked before each signal, so that a number that passed to another process is left alone.
+ */
+export async function endProcesses(pids: number[], still: (pid: number) => boolean, graceMs = 2000): Promise<void> {
+  for (const pid of pids) if (still(pid)) signal(pid, "SIGTERM");
+  const deadline = Date.now() + graceMs;
+  while (pids.some(still) && Date.now() < deadline) await sleep(10);
+  for (const pid of pids) if (still(pid)) signal(pid, "SIGKILL");
+  const end = Date.now() + 2000;
+  while (pids.some(still)) {
+    if (Date.now() > end) throw new Error(`Processes ${pids.filter(still).join(", ")} survive SIGKILL.`);
+    await sleep(10);
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+function readProc(pid: number, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
+  } catch {
+    return "";
+  }
+}
