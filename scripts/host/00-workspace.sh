@@ -1,0 +1,48 @@
+#!/bin/sh
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh
+# The workspace itself: its identity and its owner. Inputs: owner.
+# `remove` takes the whole workspace but its cache; with <workspace>/run/purge there, the cache too.
+. "$(dirname "$0")/lib.sh"
+
+# Whatever lies beside these is not ours.
+ours='bin src venv tools models data logs run'
+cached='apt fetch git hf pip sha256 uv xdg'
+
+step_check() {
+  [ -s "$WORKSPACE/run/id" ] || drifted "the workspace has no identity (run/id)"
+  [ -d "$CACHE" ] || drifted "the cache $CACHE is gone"
+}
+
+step_apply() {
+  mkdir -p "$WORKSPACE/run" "$WORKSPACE/logs" "$WORKSPACE/data" "$CACHE" ||
+    die "can't make folders in $WORKSPACE and $CACHE as $(id -un 2>/dev/null || id -u): choose a workspace that this user may write to (host.workspace, host.cache)"
+  if [ ! -s "$WORKSPACE/run/id" ]; then
+    cat /proc/sys/kernel/random/uuid >"$WORKSPACE/run/id.new"
+    mv "$WORKSPACE/run/id.new" "$WORKSPACE/run/id"
+    say "made the workspace $WORKSPACE"
+  fi
+  fact id "$(cat "$WORKSPACE/run/id")"
+}
+
+step_remove() {
+  _purge=0
+  [ ! -f "$WORKSPACE/run/purge" ] || _purge=1
+  if [ -n "$(service_pids)" ]; then
+    die "the WebUI of this workspace still runs (process $(service_pids | tr '\n' ' ')): remove the service first (80-service.sh remove)"
+  fi
+  for _name in $ours; do
+    # The cache may have been put into one of our folders: it stays unless it is to be purged.
+    case $CACHE/ in "$WORKSPACE/$_name"/*) [ $_purge = 1 ] || continue ;; esac
+    rm -rf "${WORKSPACE:?}/$_name"
+  done
+  if [ $_purge = 1 ]; then
+    for _name in $cached; do rm -rf "${CACHE:?}/$_name"; done
+    rmdir "$CACHE" 2>/dev/null || [ ! -d "$CACHE" ] || say "left in $CACHE, not ours: $(ls "$CACHE")"
+  fi
+  case $CACHE/ in
+    "$WORKSPACE"/*) [ -d "$CACHE" ] && say "the cache stays: $CACHE" && return 0 ;;
+  esac
+  rmdir "$WORKSPACE" 2>/dev/null || [ ! -d "$WORKSPACE" ] || say "left in $WORKSPACE, not ours: $(ls "$WORKSPACE")"
+}
+
+run_step "$@"

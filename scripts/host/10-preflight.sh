@@ -1,0 +1,262 @@
+#!/bin/sh
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh
+# Refuses, before anything is spent, a host that can't work: every reason at once, exit code 3.
+# Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, disk_mb, port, listen, python, upstreams (kind, url), owner.
+. "$(dirname "$0")/lib.sh"
+
+refuse() { printf '%s\n' "$*" >>"$RUN/refusals"; }
+
+step_check() {
+  _owner=$(input owner)
+  [ "$(cat "$WORKSPACE/run/owner" 2>/dev/null)" = "$_owner" ] || drifted "the workspace does not carry this stack's name"
+  [ "$(input gpu required)" = none ] || nvidia_smi >/dev/null || drifted "nvidia-smi is gone from the host"
+}
+
+step_apply() {
+  : >"$RUN/refusals"
+  check_owner
+  check_system
+  check_gpu
+  check_disk
+  check_port
+  check_python
+  check_upstreams
+  if [ -s "$RUN/refusals" ]; then
+    die "this host is refused, nothing was installed:
+$(sed 's/^/  - /' "$RUN/refusals")" 3
+  fi
+  printf '%s\n' "$(input owner)" >"$WORKSPACE/run/owner.new"
+  mv "$WORKSPACE/run/owner.new" "$WORKSPACE/run/owner"
+}
+
+check_owner() {
+  _have=$(cat "$WORKSPACE/run/owner" 2>/dev/null || :)
+  [ -z "$_have" ] || [ "$_have" = "$(input owner)" ] ||
+    refuse "the workspace $WORKSPACE belongs to the stack $_have, not to $(input owner): set another host.workspace, or take that stack down first"
+}
+
+check_system() {
+  _os=$(sed -n 's/^PRETTY_NAME="\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' /etc/os-release 2>/dev/null || :)
+  _arch=$(uname -m)
+  _glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/^glibc //' || :)
+  fact os "$_os"
+  fact arch "$_arch"
+  fact glibc "$_glibc"
+  fact platform "$(platform)"
+  [ "$(uname -s)" = Linux ] || refuse "the host runs $(uname -s); wanted: Linux"
+  [ "$_arch" = x86_64 ] || refuse "the host's processor is $_arch; the locked packages are made for x86_64: choose an x86_64 box"
+  if [ -z "$_glibc" ]; then
+    refuse "the host has no glibc ($_os): the locked packages are manylinux ones; choose a Debian or Ubuntu image"
+  elif below "$_glibc" 2.17; then
+    refuse "glibc is $_glibc; wanted: 2.17 or later (choose a newer image)"
+  fi
+}
+
+# below A B: version A (x.y) is older than B.
+below() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -t. -k1,1n -k2,2n | head -n 1)" = "$1" ] && [ "$1" != "$2" ]; }
+
+# platform: which rental this is, by the names of variables (never their values) and by folders.
+platform() {
+  _names=$(tr '\0' '\n' 2>/dev/null </proc/1/environ | sed 's/=.*//' || :)
+  has() { printf '%s\n' "$_names" | grep -qx "$1"; }
+  if has AutoDLContainerUUID || [ -e /etc/network_turbo ]; then echo autodl
+  elif [ -d /hy-tmp ] && [ -d /hy-public ]; then echo gpushare
+  elif has RUNPOD_POD_ID; then echo runpod
+  elif has VAST_CONTAINERLABEL; then echo vast
+  elif has MATCLOUD_CANCELTOKEN; then echo matpool
+  elif [ -d /openbayes/home ]; then echo openbayes
+  elif [ -d /home/featurize/work ]; then echo featurize
+  else echo plain; fi
+}
+
+nvidia_smi() {
+  command -v nvidia-smi && return
+  for _smi in /usr/local/nvidia/bin/nvidia-smi /usr/lib/wsl/lib/nvidia-smi /opt/bin/nvidia-smi; do
+    [ ! -x $_smi ] || { echo $_smi && return; }
+  done
+  return 1
+}
+
+check_gpu() {
+  rm -f "$WORKSPACE/run/gpu"
+  if [ "$(input gpu required)" = none ]; then
+    fact gpu none
+    return
+  fi
+  if ! _smi=$(nvidia_smi); then
+    refuse "no GPU: there is no nvidia-smi on the host. Choose a GPU box (or start it with its GPU), or set host.gpu to none for a slow CPU host"
+    return
+  fi
+  _limit=''
+  ! command -v timeout >/dev/null 2>&1 || _limit='timeout 20'
+  _code=0
+  _answer=$($_limit "$_smi" --query-gpu=index,name,driver_version,memory.total,compute_cap --format=csv,noheader,nounits 2>&1) || _code=$?
+  if [ $_code != 0 ] || ! printf '%s\n' "$_answer" | grep -q '^[0-9]*,'; then
+    refuse "nvidia-smi found no usable GPU (exit code $_code: $(printf '%s' "$_answer" | head -n 2 | tr '\n' ' ')): start the box with its GPU, or choose another"
+    return
+  fi
+  _driver=$(printf '%s\n' "$_answer" | head -n 1 | cut -d, -f3 | tr -d ' ')
+  _min=$(input min_driver 530)
+  fact driver "$_driver"
+  [ "${_driver%%.*}" -ge "$_min" ] ||
+    refuse "the GPU driver is $_driver; CUDA 12.1 wants $_min or later. A container can't change it: choose a box with a newer driver"
+  choose_gpu
+}
+
+# choose_gpu: the first with enough memory and a supported architecture; all reasons when there is none.
+choose_gpu() {
+  _max=$(input max_sm 90)
+  _vram=$(input min_vram_mb 0)
+  _count=$(printf '%s\n' "$_answer" | grep -c .)
+  fact_json gpus "$_count"
+  _reasons=''
+  _picked=''
+  while IFS=, read -r _index _name _drv _mb _cap; do
+    _name=$(printf '%s' "$_name" | sed 's/^ *//; s/ *$//')
+    _mb=$(printf '%s' "$_mb" | tr -dc '0-9')
+    _sm=$(printf '%s' "$_cap" | tr -dc '0-9')
+    _why=''
+    if [ -n "$_sm" ] && [ "$_sm" -gt "$_max" ]; then
+      _why="GPU $_index ($_name) has compute capability $(printf '%s' "$_cap" | tr -d ' ') (sm_$_sm); torch 2.1.2 for CUDA 12.1 goes up to sm_$_max and can't use it: choose an older GPU (up to RTX 40xx, L40, H100)"
+    elif [ -n "$_sm" ] && [ "$_sm" -lt 50 ]; then
+      _why="GPU $_index ($_name) has compute capability $(printf '%s' "$_cap" | tr -d ' '); torch 2.1.2 wants 5.0 or later: choose a newer GPU"
+    elif [ "${_mb:-0}" -lt "$_vram" ]; then
+      _why="GPU $_index ($_name) has ${_mb:-0} MB of memory; wanted: $_vram MB (webui.minVramMb, or a bigger GPU)"
+    elif [ -z "$_picked" ]; then
+      _picked=$_index
+      fact gpu "$_name"
+      fact_json gpu_index "$_index"
+      fact_json vram_mb "$_mb"
+      fact compute_capability "$(printf '%s' "$_cap" | tr -d ' ')"
+      printf '%s\n' "$_index" >"$WORKSPACE/run/gpu"
+      [ "$_count" = 1 ] || say "$_count GPUs; using GPU $_index ($_name, $_mb MB)"
+    fi
+    [ -z "$_why" ] || _reasons="$_reasons$_why
+"
+  done <<END
+$_answer
+END
+  [ -n "$_picked" ] || printf '%s' "$_reasons" >>"$RUN/refusals"
+}
+
+# free_mb PATH and its file system, by the nearest folder that exists.
+free_mb() { df -Pk "$1" | awk 'NR == 2 { printf "%d %s", $4 / 1024, $6 }'; }
+
+check_disk() {
+  _want=$(input disk_mb 0)
+  read -r _free _mount <<END
+$(free_mb "$WORKSPACE")
+END
+  read -r _cfree _cmount <<END
+$(free_mb "$CACHE")
+END
+  fact_json disk_free_mb "$_free"
+  fact_json cache_free_mb "$_cfree"
+  # What is here already was counted when it came.
+  _have=$(du -sk "$WORKSPACE" 2>/dev/null | cut -f1)
+  _have=$((${_have:-0} / 1024))
+  if [ "$_mount" = "$_cmount" ]; then
+    [ $((_free + _have)) -ge "$_want" ] ||
+      refuse "$WORKSPACE has $_free MB free on $_mount; wanted: $_want MB. Choose a larger disk, or set host.workspace and host.cache to one"
+  elif [ $((_free + _cfree + _have)) -lt "$_want" ] || [ $((_free + _have)) -lt $((_want / 2)) ]; then
+    refuse "free: $_free MB on $_mount (workspace) and $_cfree MB on $_cmount (cache); wanted: $_want MB in all, half of it for the workspace. Choose larger disks, or set host.workspace and host.cache to others"
+  fi
+}
+
+check_port() {
+  _port=$(input port)
+  [ -n "$_port" ] || return 0
+  _who=$(port_owner "$_port")
+  [ -z "$_who" ] || own_service "$_who" ||
+    refuse "port $_port is taken by process $_who: end it, or set another webui.port"
+}
+
+check_python() {
+  _found=''
+  for _p in $(all_pythons); do
+    _v=$("$_p" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+    case " $_found " in *" $_v "*) ;; *) _found="$_found $_v" ;; esac
+  done
+  fact pythons "${_found# }"
+}
+
+# check_upstreams: all of them at once, each at most 5 s. A kind of which none answers is a refusal.
+check_upstreams() {
+  _ask=''
+  if command -v curl >/dev/null 2>&1; then _ask=ask_curl; elif _python=$(any_python); then _ask=ask_python; fi
+  if [ -z "$_ask" ]; then
+    fact upstreams "not measured: no curl and no python on the host yet"
+    return
+  fi
+  rm -rf "$RUN/up"
+  mkdir -p "$RUN/up"
+  _n=0
+  # The list in a file: a pipe would lose the counter, and `wait` its children.
+  input upstreams >"$RUN/up/list"
+  echo >>"$RUN/up/list"
+  while IFS='	' read -r _kind _url; do
+    [ -n "$_url" ] || continue
+    _n=$((_n + 1))
+    {
+      printf '%s\t%s\t' "$_kind" "$_url"
+      case $_url in
+        http://* | https://*) $_ask "$_url" ;;
+        *) echo '?	not measured' ;;
+      esac
+    } >"$RUN/up/$_n" &
+  done <"$RUN/up/list"
+  wait
+  rm -f "$RUN/up/list"
+  _json=''
+  for _kind in $(cat "$RUN"/up/* 2>/dev/null | cut -f1 | sort -u); do
+    cat "$RUN"/up/* | awk -F'\t' -v k="$_kind" '$1 == k' >"$RUN/kind"
+    _best=$(awk -F'\t' '$3 != "-" && $3 != "?"' "$RUN/kind" | sort -t'	' -k3,3n | head -n 1)
+    if [ -z "$_best" ]; then
+      grep -q '	?	' "$RUN/kind" ||
+        refuse "no upstream of kind $_kind answers: $(awk -F'\t' '{ printf "%s%s (%s)", (NR > 1 ? ", " : ""), $2, $4 }' "$RUN/kind"). Set upstreams.$_kind, another upstreams.profile, or host.proxy"
+      continue
+    fi
+    _json="$_json,\"$_kind\":{\"best\":\"$(json "$(printf '%s' "$_best" | cut -f2)")\",\"ms\":$(printf '%s' "$_best" | cut -f3)}"
+    awk -F'\t' '$3 == "-" { print $2 " (" $4 ")" }' "$RUN/kind" >"$RUN/dead"
+    [ ! -s "$RUN/dead" ] || say "does not answer, another of kind $_kind does: $(tr '\n' ' ' <"$RUN/dead")"
+  done
+  rm -rf "$RUN/up" "$RUN/kind" "$RUN/dead"
+  fact_json upstreams "{${_json#,}}"
+}
+
+# ask_curl URL, ask_python URL: `MILLISECONDS<tab>status`, or `-<tab>why not`. A 404 is an answer; a proxy's refusal is none.
+ask_curl() {
+  _code=0
+  _got=$(curl -sS -o /dev/null --max-time 5 -w '%{http_code} %{time_total}' "$1" 2>"$TMPDIR/ask.$_n") || _code=$?
+  _why=$(head -n 1 "$TMPDIR/ask.$_n" | sed 's/^curl: //')
+  rm -f "$TMPDIR/ask.$_n"
+  answer "${_got%% *}" "$(printf '%s' "${_got#* }" | awk '{ printf "%d", $1 * 1000 }')" "$_why"
+}
+ask_python() {
+  _got=$("$_python" - "$1" 2>/dev/null <<'END'
+import sys, time, urllib.error, urllib.request
+began = time.time()
+try:
+    code, why = urllib.request.urlopen(sys.argv[1], timeout=5).status, ""
+except urllib.error.HTTPError as error:
+    code, why = error.code, ""
+except Exception as error:
+    code, why = 0, str(error)
+print(code, int((time.time() - began) * 1000), why)
+END
+  ) || _got='0 0 no answer'
+  read -r _status _ms _why <<END
+$_got
+END
+  answer "$_status" "$_ms" "$_why"
+}
+answer() {
+  case $1 in
+    407 | 502 | 503 | 504 | 000 | 0 | '') printf -- '-\t%s\n' "${3:-HTTP $1}" ;;
+    *) printf '%s\tHTTP %s\n' "$2" "$1" ;;
+  esac
+}
+
+step_remove() { rm -f "$WORKSPACE/run/owner" "$WORKSPACE/run/gpu"; }
+
+run_step "$@"

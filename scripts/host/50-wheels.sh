@@ -1,0 +1,118 @@
+#!/bin/sh
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh wheels_check.py
+# The packages of the lock, every file by its hash, by uv; then what must be built from a pinned checkout (CLIP).
+# Inputs: lock_name, lock (requirements with hashes), pypi (index URLs, tried one after the other), builds (name, folder below src/), proxy.
+. "$(dirname "$0")/lib.sh"
+
+VENV_RECORD=venv/.atelier-wheels
+
+# wanted: what stands for all that is installed: the lock, and the commits that builds are made from.
+wanted() {
+  {
+    input lock
+    input builds
+    input builds | while IFS='	' read -r _name _from; do
+      [ -z "$_name" ] || cat "$(source_of "$_from")/.git/HEAD" 2>/dev/null || echo none
+    done
+  } | hash_text
+}
+
+source_of() {
+  case $1 in
+    /* | *..*) die "builds: $1 is not a folder below src/" 2 ;;
+    *) printf '%s' "$WORKSPACE/src/${1#src/}" ;;
+  esac
+}
+
+# count: the packages that are in venv, by their records.
+count() { find "$WORKSPACE"/venv/lib/python*/site-packages -maxdepth 2 -path '*.dist-info/METADATA' 2>/dev/null | wc -l; }
+
+step_check() {
+  [ -x "$WORKSPACE/venv/bin/python" ] || drifted "venv is not there"
+  [ -f "$WORKSPACE/$VENV_RECORD" ] || drifted "the lock was never installed into this venv"
+  read -r _hash _count <"$WORKSPACE/$VENV_RECORD"
+  [ "$_hash" = "$(wanted)" ] || drifted "venv was installed from another lock"
+  [ "$_count" -eq "$(count)" ] || drifted "venv has $(count) packages; $_count were installed"
+}
+
+step_apply() {
+  UV=$WORKSPACE/tools/bin/uv
+  [ -x "$UV" ] && [ -x "$WORKSPACE/venv/bin/python" ] || die "uv or venv is missing in $WORKSPACE: the step python makes them; run up again"
+  _wanted=$(wanted)
+  if [ -f "$WORKSPACE/$VENV_RECORD" ]; then
+    read -r _hash _count <"$WORKSPACE/$VENV_RECORD"
+    if [ "$_hash" = "$_wanted" ] && [ "$_count" -eq "$(count)" ] && check_versions 2>/dev/null; then
+      fact lock "$(input lock_name)"
+      fact_json packages "$_count"
+      fact_json installed false
+      return 0
+    fi
+  fi
+  rm -f "$WORKSPACE/$VENV_RECORD"
+  input lock >"$RUN/lock.txt"
+  printf '\n' >>"$RUN/lock.txt"
+  printf 'setuptools<81\n' >"$RUN/build-constraints.txt"
+  choose_link_mode
+  say "installing $(grep -c '^[A-Za-z0-9]' "$RUN/lock.txt") packages of $(input lock_name)"
+  with_index uv - "$UV" pip sync -q --python "$WORKSPACE/venv/bin/python" --require-hashes --link-mode "$_link" "$RUN/lock.txt" ||
+    die "uv could not install $(input lock_name) from $(input pypi 'its default index'): see above. A hash that differs means that the index serves another file: set upstreams.pypi to another"
+  build_all
+  check_versions || die "the packages in venv are not those of $(input lock_name), or do not load on this host: see above"
+  printf '%s %s\n' "$_wanted" "$(count)" >"$WORKSPACE/$VENV_RECORD"
+  fact lock "$(input lock_name)"
+  fact_json packages "$(count)"
+  fact_json installed true
+}
+
+# choose_link_mode: hard links cost neither time nor room; across file systems there are none.
+choose_link_mode() {
+  mkdir -p "$UV_CACHE_DIR"
+  : >"$UV_CACHE_DIR/.link"
+  rm -f "$WORKSPACE/venv/.link"
+  if ln "$UV_CACHE_DIR/.link" "$WORKSPACE/venv/.link" 2>/dev/null; then
+    _link=hardlink
+  else
+    _link=copy
+    say "cache and workspace lie on different file systems: packages are copied, not linked"
+  fi
+  rm -f "$WORKSPACE/venv/.link" "$UV_CACHE_DIR/.link"
+  fact link_mode $_link
+}
+
+# build_all: CLIP's setup.py imports pkg_resources, which setuptools 81 dropped. Where the lock brings setuptools and wheel, they build it.
+build_all() {
+  _list=$(input builds)
+  while IFS='	' read -r _name _from; do
+    [ -n "$_name" ] || continue
+    build_one "$_name" "$(source_of "$_from")" </dev/null
+  done <<END
+$_list
+END
+}
+
+build_one() {
+  [ -d "$2" ] || die "$1 is to be built from $2, which is not there: the step sources brings it; run up again"
+  say "building $1"
+  # In a copy: a build leaves files in its folder, and the checkout must stay as it was.
+  rm -rf "$RUN/build"
+  cp -R "$2" "$RUN/build"
+  rm -rf "$RUN/build/.git"
+  _how="--build-constraints $RUN/build-constraints.txt"
+  if "$WORKSPACE/venv/bin/python" -c 'import importlib.metadata as m, sys; m.version("wheel"); sys.exit(int(m.version("setuptools").split(".")[0]) >= 81)' 2>/dev/null; then
+    _how=--no-build-isolation
+  fi
+  with_index "building $1" - "$UV" pip install -q --python "$WORKSPACE/venv/bin/python" --no-deps --reinstall-package "$1" --link-mode "$_link" $_how "$1 @ file://$RUN/build" ||
+    die "$1 could not be built from $2 ($_how): see above"
+  rm -rf "$RUN/build"
+}
+
+# check_versions: every package of the lock at its version, and the ones that need libraries of the host do load.
+check_versions() { input lock | "$WORKSPACE/venv/bin/python" "$BIN/wheels_check.py" >&2; }
+
+# Python itself is the step before; it takes venv away.
+step_remove() {
+  rm -f "$WORKSPACE/$VENV_RECORD"
+  rm -rf "$WORKSPACE"/venv/lib/python*/site-packages/*
+}
+
+run_job "$@"

@@ -1,0 +1,137 @@
+# Jobs: a step that takes minutes runs detached from the SSH session that asked for it.
+# run/<step>/{inputs,log,pid,started,exit,facts}; the lock of the step is the job's own while it runs.
+# Its inputs reach it through a pipe: no secret lies in a file.
+
+# run_job VERB: as run_step, with `apply` as a job.
+run_job() {
+  case ${1:-} in
+    apply | check | remove | __job) read_inputs ;;
+    *) die "wanted: $SELF apply|check|remove, with the inputs on standard input; got: ${1:-nothing}" 2 ;;
+  esac
+  case $1 in
+    apply) job_apply ;;
+    __job) job_body "$2" ;;
+    check) check_now ;;
+    remove)
+      job_stop
+      remove_now
+      ;;
+  esac
+}
+
+# job_wants: the hash of what is asked for. The token only says that it is asked for again.
+job_wants() { printf '%s\n' "$INPUT" | grep -v '^token=' | hash_text; }
+
+# job_apply: starts the job, or attaches to one that runs with the same inputs, or waits for one with others.
+job_apply() {
+  mkdir -p "$RUN"
+  _wants=$(job_wants)
+  _wait=$(input lock_wait 3600)
+  _began=$(now_cs)
+  _told=-1000
+  while :; do
+    if try_lock "$RUN/lock"; then
+      job_start
+      attach
+    elif [ "$(cat "$RUN/wants" 2>/dev/null)" = "$_wants" ] && [ -f "$RUN/pid" ]; then
+      say "attaching to the job that runs already: $(who_holds "$RUN/lock")"
+      attach
+    else
+      tell_wait "$RUN/lock" "$_began" "$_wait"
+      nap 0.5
+    fi
+  done
+}
+
+# job_start: with the lock held. The job takes the lock over as soon as it lives.
+job_start() {
+  if [ -f "$RUN/pid" ] && [ ! -f "$RUN/exit" ]; then
+    say "an earlier job (pid $(cat "$RUN/pid"), started $(cat "$RUN/started" 2>/dev/null)) died without a word; starting anew"
+  fi
+  rm -f "$RUN/exit" "$RUN/pid" "$RUN/facts"
+  [ ! -f "$RUN/log" ] || mv "$RUN/log" "$RUN/log.1"
+  : >"$RUN/log"
+  printf '%s\n' "$_wants" >"$RUN/wants"
+  printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$$.$(now_cs)" >"$RUN/started"
+  printf '%s\n' "$INPUT" | sed 's/^\([a-z_]*_secret\)=..*/\1=[secret]/' >"$RUN/inputs"
+  if command -v setsid >/dev/null 2>&1; then
+    { printf '%s\n' "$INPUT" | setsid sh "$SELF" __job $$ >>"$RUN/log" 2>&1; } >/dev/null 2>&1 &
+  else
+    { printf '%s\n' "$INPUT" | (trap '' HUP && exec sh "$SELF" __job $$ >>"$RUN/log" 2>&1); } >/dev/null 2>&1 &
+  fi
+  _t0=$(now_cs)
+  until [ -f "$RUN/pid" ]; do
+    if [ $(($(now_cs) - _t0)) -gt 3000 ]; then
+      drop_lock "$RUN/lock"
+      die "the job did not start within 30 s; its log: $(tail -n 5 "$RUN/log")"
+    fi
+    nap 0.05
+  done
+}
+
+# job_body LAUNCHER: the detached side.
+job_body() {
+  trap '' HUP
+  # The launcher may have been killed, and its lock cleared by another caller, who started a job of their own.
+  [ "$(holder "$RUN/lock" pid)" = "$1" ] || exit 0
+  hold "$RUN/lock" $$
+  proc_start $$ >"$RUN/pid.start"
+  printf '%s\n' $$ >"$RUN/pid.new"
+  mv "$RUN/pid.new" "$RUN/pid"
+  IN_JOB=1
+  masked apply_now >"$RUN/facts"
+  printf '%s\n' "$CODE" >"$RUN/exit.new"
+  mv "$RUN/exit.new" "$RUN/exit"
+  drop_lock "$RUN/lock"
+}
+
+# attach: follows the log to its end and exits with the job's code; returns when another job has taken its place.
+attach() {
+  _id=$(cat "$RUN/started")
+  _shown=0
+  _t1=$(now_cs)
+  while :; do
+    _ended=0
+    if [ -f "$RUN/exit" ]; then _ended=1; fi
+    if [ "$_ended" = 0 ] && ! alive "$(cat "$RUN/pid" 2>/dev/null)" "$(cat "$RUN/pid.start" 2>/dev/null)"; then
+      nap
+      [ -f "$RUN/exit" ] || _ended=2
+    fi
+    [ "$(cat "$RUN/started" 2>/dev/null)" = "$_id" ] || return 0
+    show_log
+    case $_ended in
+      1)
+        _code=$(cat "$RUN/exit")
+        [ "$_code" != 0 ] || cat "$RUN/facts"
+        exit "$_code"
+        ;;
+      2)
+        die "the job (pid $(cat "$RUN/pid" 2>/dev/null)) died without an exit code: killed, out of memory, or the host restarted. Its log: $RUN/log; run again, it goes on where it was"
+        ;;
+    esac
+    if [ $(($(now_cs) - _t1)) -gt 100 ]; then nap 0.5; else nap 0.1; fi
+  done
+}
+
+# show_log: the lines not yet shown, without those for machines.
+show_log() {
+  _lines=$(wc -l <"$RUN/log")
+  [ "$_lines" -gt "$_shown" ] || return 0
+  sed -n -e "$((_shown + 1)),${_lines}{/^@/d;p;}" "$RUN/log" >&2
+  _shown=$_lines
+}
+
+# job_stop: ends a job with all of its children.
+job_stop() {
+  [ -d "$RUN/lock" ] || return 0
+  _pid=$(holder "$RUN/lock" pid)
+  if [ -f "$RUN/pid" ] && [ "$(cat "$RUN/pid")" = "$_pid" ] && alive "$_pid" "$(holder "$RUN/lock" start)"; then
+    say "stopping the job that still runs: $(who_holds "$RUN/lock")"
+    _start=$(holder "$RUN/lock" start)
+    kill -TERM "-$_pid" 2>/dev/null || kill -TERM "$_pid" 2>/dev/null || :
+    _t0=$(now_cs)
+    while alive "$_pid" "$_start" && [ $(($(now_cs) - _t0)) -lt 1000 ]; do nap; done
+    kill -KILL "-$_pid" 2>/dev/null || :
+  fi
+  rm -rf "$RUN/lock"
+}

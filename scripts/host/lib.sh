@@ -1,0 +1,198 @@
+# What every step shares: its inputs, its words, its facts, its surroundings, and the order of apply, check and remove.
+# A step sources this file, defines step_apply, step_check and step_remove, and ends with `run_step "$@"` or `run_job "$@"`.
+set -eu
+umask 077
+
+BIN=$(cd "$(dirname "$0")" && pwd)
+SELF=$BIN/$(basename "$0")
+STEP=$(basename "$0" .sh)
+STEP=${STEP#[0-9][0-9]-}
+FACTS=''
+
+. "$BIN/lib-lock.sh"
+. "$BIN/lib-job.sh"
+. "$BIN/lib-tools.sh"
+
+# say TEXT: a line for people.
+say() { printf '%s: %s\n' "$STEP" "$*" >&2; }
+
+# die TEXT [CODE]: ends the step. The text says what was tried, on what, what came back and what to do next.
+die() {
+  printf 'error: %s: %s\n' "$STEP" "$1" >&2
+  exit "${2:-1}"
+}
+
+# drifted TEXT: the answer of a check that found something else than it wants.
+drifted() {
+  printf '%s\n' "$1" >&2
+  exit 10
+}
+
+# read_inputs: standard input, `key=value` lines with `\\` and `\n` escaped, into INPUT; sets WORKSPACE, CACHE, RUN and SECRETS.
+read_inputs() {
+  INPUT=$(cat)
+  case $(input atelier) in
+    1) ;;
+    '') die "no inputs on standard input: the first line wanted is atelier=1" 2 ;;
+    *) die "the inputs are of form $(input atelier), this script knows form 1: lay the scripts again (atelier up)" 2 ;;
+  esac
+  WORKSPACE=$(input workspace)
+  CACHE=$(input cache)
+  [ -n "$CACHE" ] || CACHE=$WORKSPACE/cache
+  safe_folder workspace "$WORKSPACE"
+  safe_folder cache "$CACHE"
+  RUN=$WORKSPACE/run/$STEP
+  SECRETS=$(printf '%s\n' "$INPUT" | sed -n 's/^[a-z_]*_secret=//p' | grep -v '^$') || SECRETS=''
+}
+
+# safe_folder WHAT PATH: it is going to be written to, and removed: absolute, below the top, without `..` and quotes.
+safe_folder() {
+  case $2 in
+    */../* | */.. | */./* | *//* | *\'* | *\"* | *'
+'*) die "$1=$2 is not a plain path" 2 ;;
+    /*/?*) ;;
+    *) die "$1=$2: wanted an absolute path at least two folders deep" 2 ;;
+  esac
+}
+
+# input KEY [DEFAULT]: the value, unescaped.
+input() {
+  _value=$(printf '%s\n' "$INPUT" | sed -n "s/^$1=//p")
+  [ -n "$_value" ] || _value=${2:-}
+  printf '%b' "$_value"
+}
+
+# fact KEY TEXT, fact_json KEY JSON: for the line of JSON on standard output.
+fact() { fact_json "$1" "\"$(json "$2")\""; }
+fact_json() { FACTS="$FACTS,\"$1\":$2"; }
+
+# json TEXT: escaped for the inside of a JSON string.
+json() {
+  printf '%s' "$1" | tr '\011\015' '  ' | tr -d '\001-\010\013\014\016-\037' |
+    sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' | awk '{ printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }'
+}
+
+# now_cs: hundredths of a second since boot. since CS: seconds since then, with one decimal.
+now_cs() { sed 's/ .*//; s/\.//' /proc/uptime; }
+since() {
+  _d=$(($(now_cs) - $1))
+  printf '%d.%d' $((_d / 100)) $((_d % 100 / 10))
+}
+
+# hash_text: sha256 of standard input.
+hash_text() { sha256sum | cut -d' ' -f1; }
+
+# mask: passes lines on, each of SECRETS replaced. In the shell itself: sed would show them in its arguments.
+mask() {
+  if [ -z "$SECRETS" ]; then
+    cat
+    return
+  fi
+  while IFS= read -r _line || [ -n "$_line" ]; do
+    while IFS= read -r _secret; do
+      # A secret of a letter or two would blank out the log and hide nothing.
+      [ "${#_secret}" -ge 4 ] || continue
+      while :; do
+        case $_line in
+          *"$_secret"*) _line="${_line%%"$_secret"*}[secret]${_line#*"$_secret"}" ;;
+          *) break ;;
+        esac
+      done
+    done <<END
+$SECRETS
+END
+    printf '%s\n' "$_line"
+  done
+}
+
+# isolate: no tool of ours reads the user's own settings or writes outside workspace and cache.
+isolate() {
+  REAL_HOME=${HOME:-/root}
+  HOME=$WORKSPACE/run/home
+  TMPDIR=$WORKSPACE/run/tmp
+  mkdir -p "$HOME" "$TMPDIR" "$CACHE"
+  export HOME TMPDIR LC_ALL=C PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1
+  unset PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX 2>/dev/null || :
+  export XDG_CACHE_HOME="$CACHE/xdg" XDG_CONFIG_HOME="$HOME/config" XDG_DATA_HOME="$HOME/data"
+  export HF_HOME="$CACHE/hf" PIP_CACHE_DIR="$CACHE/pip" PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
+  export UV_CACHE_DIR="$CACHE/uv" UV_NO_CONFIG=1 UV_NO_PROGRESS=1 UV_HTTP_TIMEOUT=60 UV_PYTHON_INSTALL_DIR="$WORKSPACE/tools/python"
+  # The machine's own certificates: a company's proxy is trusted there, and only there.
+  export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
+  if [ -z "${SSL_CERT_FILE:-}" ] && [ -f /etc/ssl/certs/ca-certificates.crt ]; then
+    export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PIP_CERT=/etc/ssl/certs/ca-certificates.crt
+  fi
+  export GIT_TERMINAL_PROMPT=0 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL="$HOME/.gitconfig" GIT_LFS_SKIP_SMUDGE=1
+  # A mounted disk may show another owner; git would then refuse our own checkouts.
+  printf '[safe]\n\tdirectory = *\n[advice]\n\tdetachedHead = false\n[gc]\n\tauto = 0\n' >"$HOME/.gitconfig"
+  _proxy=$(input proxy)
+  if [ -n "$_proxy" ]; then
+    export http_proxy="$_proxy" https_proxy="$_proxy" HTTP_PROXY="$_proxy" HTTPS_PROXY="$_proxy"
+  fi
+  no_proxy="${no_proxy:+$no_proxy,}localhost,127.0.0.1,::1"
+  export no_proxy NO_PROXY="$no_proxy"
+}
+
+# remember: what was applied, without secrets: `check` without inputs goes by it.
+remember() {
+  printf '%s\n' "$INPUT" | grep -v -e '^[a-z_]*_secret=' -e '^token=' >"$RUN/applied.new"
+  mv "$RUN/applied.new" "$RUN/applied"
+}
+
+# apply_now: the step itself, its facts on standard output.
+apply_now() {
+  _began=$(now_cs)
+  isolate
+  step_apply
+  remember
+  printf '{"step":"%s","seconds":%s%s}\n' "$STEP" "$(since "$_began")" "$FACTS"
+}
+
+# masked COMMAND...: runs it with both its streams masked; its exit code is in CODE.
+masked() {
+  set +e
+  {
+    (
+      set -e
+      "$@" >"$RUN/facts.new"
+    )
+    echo $? >"$RUN/code"
+  } 2>&1 | mask >&2
+  set -e
+  CODE=$(cat "$RUN/code")
+  [ "$CODE" != 0 ] || mask <"$RUN/facts.new"
+  rm -f "$RUN/code" "$RUN/facts.new"
+}
+
+# run_step VERB: for a step that is short. A job (lib-job.sh) is for what takes minutes.
+run_step() {
+  case ${1:-} in
+    apply | check | remove) read_inputs ;;
+    *) die "wanted: $SELF apply|check|remove, with the inputs on standard input; got: ${1:-nothing}" 2 ;;
+  esac
+  case $1 in
+    apply)
+      mkdir -p "$RUN"
+      take_lock "$RUN/lock"
+      masked apply_now
+      drop_lock "$RUN/lock"
+      exit "$CODE"
+      ;;
+    check) check_now ;;
+    remove) remove_now ;;
+  esac
+}
+
+check_now() {
+  [ -f "$RUN/applied" ] || drifted "never applied here"
+  step_check
+  exit 0
+}
+
+remove_now() {
+  if [ -d "$WORKSPACE" ]; then
+    isolate
+    step_remove >&2
+    rm -rf "$RUN"
+  fi
+  printf '{"step":"%s","removed":true}\n' "$STEP"
+}
