@@ -1,0 +1,55 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Gpu, type HostFacts, hostStatus, startHost, stopHost } from "./host.ts";
+import { startUpstreams, stopUpstreams, type UpstreamFacts, upstreamsStatus } from "./upstreams.ts";
+
+export type { Gpu, HostFacts } from "./host.ts";
+export { hostStatus, startHost, stopHost } from "./host.ts";
+export type { Fault } from "./upstreams/faults.ts";
+export type { LoggedRequest } from "./upstreams/request-log.ts";
+export type { UpstreamFacts } from "./upstreams.ts";
+export { orderFault, startUpstreams, stopUpstreams, upstreamRequests, upstreamsStatus } from "./upstreams.ts";
+
+export interface RehearsalOptions {
+  /** `.atelier/<stack>`: the host lies in `host/`, the upstreams in `upstreams/`. */
+  stackDir: string;
+  /** `.atelier/cache`: what outlives the stack. */
+  cacheDir: string;
+  /** Whether a host of this machine is wanted. */
+  host: boolean;
+  /** Whether the stand-in upstreams are wanted. */
+  upstreams: boolean;
+  gpu?: Gpu | null;
+}
+
+const hostDir = (stackDir: string) => join(stackDir, "host");
+const upstreamsDir = (stackDir: string) => join(stackDir, "upstreams");
+
+/** Starts what a stack needs on this machine, side by side; what runs already is left alone. */
+export async function startRehearsal(
+  options: RehearsalOptions,
+): Promise<{ host: HostFacts | undefined; upstreams: UpstreamFacts | undefined }> {
+  const { stackDir, cacheDir, gpu } = options;
+  const [host, upstreams] = await Promise.all([
+    options.host ? startHost({ dir: hostDir(stackDir), cacheDir: join(cacheDir, "host"), gpu }) : undefined,
+    options.upstreams
+      ? startUpstreams({ dir: upstreamsDir(stackDir), cacheDir: join(cacheDir, "upstreams") })
+      : undefined,
+  ]);
+  return { host, upstreams };
+}
+
+/**
+ * Ends what a stack has running on this machine, with everything started through its host.
+ * @param options.remove also removes both folders: ports, keys and workspace; the cache stays
+ */
+export async function stopRehearsal(options: { stackDir: string; remove?: boolean }): Promise<void> {
+  const folders = [hostDir(options.stackDir), upstreamsDir(options.stackDir)] as const;
+  await Promise.all([stopHost({ dir: folders[0] }), stopUpstreams({ dir: folders[1] })]);
+  if (options.remove) for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+}
+
+/** What of a stack runs on this machine. */
+export function rehearsalStatus({ stackDir }: { stackDir: string }) {
+  return { host: hostStatus({ dir: hostDir(stackDir) }), upstreams: upstreamsStatus({ dir: upstreamsDir(stackDir) }) };
+}

@@ -1,0 +1,214 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { readJson, writeWhole } from "./lib/files.ts";
+import { freePort } from "./lib/ports.ts";
+import { endProcesses, isOurs } from "./lib/processes.ts";
+import {
+  type Content,
+  clipRepository,
+  hubRepository,
+  modelscopeRepository,
+  revision,
+  type Source,
+  version,
+} from "./upstreams/content.ts";
+import type { Told } from "./upstreams/daemon.ts";
+import type { Fault } from "./upstreams/faults.ts";
+import { type LoggedRequest, readRequestLog } from "./upstreams/request-log.ts";
+
+/** What `upstreams.json` holds. */
+export interface UpstreamFacts {
+  git: string[];
+  huggingface: string[];
+  modelscope: string[];
+  /** Empty: the client's own default. Only PyPI is real. */
+  pypi: string[];
+  sources: Source[];
+  models: StandInModel[];
+  tokenizer: { repository: string; revision: string; files: { file: string; bytes: number; sha256: string }[] };
+  /** Name of the wheel lock in `images/wheels`. */
+  wheels: string;
+  version: string;
+  pid: number;
+}
+
+/** An entry of the model catalog. */
+export interface StandInModel {
+  name: string;
+  kind: "checkpoint";
+  file: string;
+  bytes: number;
+  sha256: string;
+  licence: string;
+  sources: ({ huggingface: string } | { modelscope: string })[];
+}
+
+export interface UpstreamsOptions {
+  /** `upstreams.json`, the request log and the daemon's log lie here. */
+  dir: string;
+  /** What is served is made here once, and outlives the stack. */
+  cacheDir: string;
+  /** @default a free one, chosen once and kept */
+  port?: number;
+}
+
+const daemon = join(import.meta.dirname, "upstreams", "daemon.ts");
+const factsPath = (dir: string) => join(dir, "upstreams.json");
+
+/**
+ * The stand-in upstreams as a detached process on 127.0.0.1. A running one with today's content is left alone;
+ * another is replaced, a dead one comes back, both at the same port.
+ * @throws when the port kept for it is taken, or the process does not tell within 20 s that it serves
+ */
+export async function startUpstreams(options: UpstreamsOptions): Promise<UpstreamFacts> {
+  const dir = resolve(options.dir);
+  const cacheDir = resolve(options.cacheDir);
+  const known = readJson<UpstreamFacts>(factsPath(dir));
+  const fingerprint = fingerprintOf(import.meta.dirname);
+  const knownPort = known ? portOf(known) : undefined;
+  if (known && (options.port ?? knownPort) === knownPort && (await servesNow(dir, known, fingerprint))) return known;
+  await stopUpstreams({ dir });
+
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  mkdirSync(cacheDir, { recursive: true });
+  const port = options.port ?? knownPort ?? (await freePort());
+  const { content, pid } = await spawnDaemon(dir, cacheDir, port, fingerprint);
+  const facts = describe(content, port, pid);
+  writeWhole(factsPath(dir), `${JSON.stringify(facts, null, 2)}\n`, 0o600);
+  return facts;
+}
+
+/** Ends the process. Its folder stays. Nothing happens when it does not run. */
+export async function stopUpstreams({ dir }: { dir: string }): Promise<void> {
+  const folder = resolve(dir);
+  const pid = readJson<UpstreamFacts>(factsPath(folder))?.pid;
+  const still = (number: number) => isOurs(number, mark(folder));
+  if (pid && still(pid)) await endProcesses([pid], still);
+}
+
+/** What `upstreams.json` says, and whether the process runs. */
+export function upstreamsStatus({ dir }: { dir: string }): { running: boolean; facts: UpstreamFacts | undefined } {
+  const folder = resolve(dir);
+  const facts = readJson<UpstreamFacts>(factsPath(folder));
+  return { running: isOurs(facts?.pid, mark(folder)), facts };
+}
+
+/** Every request that the upstreams of a folder answered, oldest first. */
+export const upstreamRequests = ({ dir }: { dir: string }): LoggedRequest[] =>
+  readRequestLog(join(resolve(dir), "requests.jsonl"));
+
+/** Orders a fault from running upstreams; `null` clears all. */
+export async function orderFault({ dir }: { dir: string }, fault: Fault | null): Promise<void> {
+  const facts = readJson<UpstreamFacts>(factsPath(resolve(dir)));
+  if (!facts) throw new Error(`No upstreams in ${dir}: start them first.`);
+  const url = `http://127.0.0.1:${portOf(facts)}/control/faults`;
+  const response = await fetch(url, {
+    method: fault ? "POST" : "DELETE",
+    body: fault ? JSON.stringify(fault) : undefined,
+    signal: AbortSignal.timeout(5000),
+  });
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
+}
+
+/** In the process's command line: whose it is. */
+const mark = (dir: string) => `${daemon} --dir ${dir} `;
+
+const portOf = (facts: UpstreamFacts) => Number(new URL(facts.git[0] ?? "http://127.0.0.1:0/").port);
+
+async function servesNow(dir: string, facts: UpstreamFacts, fingerprint: string): Promise<boolean> {
+  if (!isOurs(facts.pid, mark(dir))) return false;
+  try {
+    const url = `http://127.0.0.1:${portOf(facts)}/control/health`;
+    const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
+    return ((await response.json()) as { fingerprint: string }).fingerprint === fingerprint;
+  } catch {
+    return false;
+  }
+}
+
+async function spawnDaemon(dir: string, cacheDir: string, port: number, fingerprint: string) {
+  const log = openSync(join(dir, "daemon.log"), "a");
+  const args = ["--dir", dir, "--cache", cacheDir, "--port", String(port), "--fingerprint", fingerprint];
+  const child = spawn(process.execPath, ["--max-old-space-size=64", daemon, ...args], {
+    detached: true,
+    cwd: "/",
+    stdio: ["ignore", log, log, "ipc"],
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_COMPILE_CACHE: join(cacheDir, "compiled") },
+  });
+  closeSync(log);
+  const told = await new Promise<Told>((answer) => {
+    const deadline = setTimeout(() => answer({ error: "it said nothing for 20 s" }), 20_000);
+    const once = (told: Told) => {
+      clearTimeout(deadline);
+      answer(told);
+    };
+    child.once("message", (message) => once(message as Told));
+    child.once("error", (error) => once({ error: error.message }));
+    child.once("exit", (code) => once({ error: `it ended with ${code}; see ${join(dir, "daemon.log")}` }));
+  });
+  child.unref();
+  if ("error" in told) {
+    child.kill();
+    throw new Error(
+      `The stand-in upstreams did not start on 127.0.0.1:${port} (their folder: ${dir}): ${told.error}. ` +
+        "If another program has the port, end it, or remove the stack with `npx atelier down` and start anew.",
+    );
+  }
+  return { content: told.content, pid: child.pid ?? 0 };
+}
+
+function describe(content: Content, port: number, pid: number): UpstreamFacts {
+  const base = `http://127.0.0.1:${port}`;
+  const model = (name: string, extension: string): StandInModel => {
+    const file = `v1-5-pruned-emaonly.${extension}`;
+    const served = content.files.find((candidate) => candidate.file === file);
+    if (!served) throw new Error(`No ${file} among the stand-in files.`);
+    return {
+      name,
+      kind: "checkpoint",
+      file,
+      bytes: served.bytes,
+      sha256: served.sha256,
+      licence: "none: REHEARSAL, a stand-in",
+      sources: [
+        { huggingface: `${hubRepository}/resolve/main/${file}` },
+        { modelscope: `${modelscopeRepository}/resolve/master/${file}` },
+      ],
+    };
+  };
+  return {
+    git: [`${base}/git/`],
+    huggingface: [`${base}/hf/`],
+    modelscope: [`${base}/modelscope/`],
+    pypi: [],
+    sources: content.sources,
+    models: [model("v1-5-pruned-emaonly", "safetensors"), model("v1-5-pruned-emaonly-ckpt", "ckpt")],
+    tokenizer: {
+      repository: clipRepository,
+      revision,
+      files: content.files
+        .filter(({ repository }) => repository === clipRepository)
+        .map(({ file, bytes, sha256 }) => ({ file, bytes, sha256 })),
+    },
+    wheels: "rehearsal",
+    version,
+    pid,
+  };
+}
+
+/** One hash over every text that the upstreams serve or are made of. */
+function fingerprintOf(folder: string): string {
+  const hash = createHash("sha256");
+  const add = (path: string) => {
+    for (const entry of readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      if (entry.name === "__pycache__") continue;
+      const full = join(path, entry.name);
+      if (entry.isDirectory()) add(full);
+      else hash.update(`${entry.name}\0`).update(readFileSync(full));
+    }
+  };
+  add(folder);
+  return hash.digest("hex").slice(0, 16);
+}
