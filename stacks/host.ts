@@ -1,22 +1,18 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import type { Assembly } from "./assembly.ts";
 import { HostFacts } from "./facts.ts";
 import type { HostSettings } from "./schema.ts";
 import { installer } from "./scripts.ts";
 import type { Host } from "./settings.ts";
 import { createStep, type Step, type StepInputs } from "./step.ts";
-import type { Upstreams } from "./upstreams.ts";
 
 export interface GpuHostArgs {
   host: Host;
   settings: HostSettings;
-  upstreams: Upstreams;
+  assembly: Assembly;
   /** Every later step's name, for host-facts. */
   steps: string[];
-  /** What the host must have room and ports for. */
-  wants: { port: number; listen: string; diskMb: number; minVramMb: number };
-  /** Pinned uv, as a requirements file with hashes. */
-  uvLock: string;
 }
 
 /** A bare host made ready: reached, checked, with Atelier's scripts, its system packages and its Python. */
@@ -29,7 +25,8 @@ export class GpuHost extends pulumi.ComponentResource {
 
   constructor(name: string, args: GpuHostArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("atelier:host:GpuHost", name, {}, opts);
-    const { host, settings, upstreams } = args;
+    const { host, settings } = args;
+    const { upstreams, wants, uvLock } = args.assembly;
     this.host = host;
     this.connection = connectionTo(host);
     const own = ["scripts", "workspace", "preflight", "packages", "python"];
@@ -56,10 +53,10 @@ export class GpuHost extends pulumi.ComponentResource {
         gpu: settings.gpu,
         min_driver: 530,
         max_sm: 90,
-        min_vram_mb: settings.gpu === "required" ? args.wants.minVramMb : 0,
-        disk_mb: args.wants.diskMb,
-        port: args.wants.port,
-        listen: args.wants.listen,
+        min_vram_mb: settings.gpu === "required" ? wants.minVramMb : 0,
+        disk_mb: wants.diskMb,
+        port: wants.port,
+        listen: wants.listen,
         python: settings.python,
         owner: owner(),
         upstreams: Object.entries(upstreams).flatMap(([kind, urls]) => urls.map((url: string) => `${kind}\t${url}`)),
@@ -75,7 +72,7 @@ export class GpuHost extends pulumi.ComponentResource {
     this.python = this.step(
       "python",
       "30-python.sh",
-      { python: settings.python, uv_lock: args.uvLock, pypi: upstreams.pypi, proxy: settings.proxy ?? "" },
+      { python: settings.python, uv_lock: uvLock, pypi: upstreams.pypi, proxy: settings.proxy ?? "" },
       [packages.resource],
     );
     this.registerOutputs({});

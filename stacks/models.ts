@@ -1,6 +1,7 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
+import type { Assembly } from "./assembly.ts";
 import type { GpuHost } from "./host.ts";
-import type { Model } from "./schema.ts";
+import type { Model, Settings } from "./schema.ts";
 import type { Step } from "./step.ts";
 import type { Upstreams } from "./upstreams.ts";
 
@@ -14,53 +15,26 @@ const folders: { [kind in Model["kind"]]: string } = {
   embedding: "embeddings",
 };
 
-export interface ModelsArgs {
-  host: GpuHost;
-  models: Model[];
-  tokenizer: Tokenizer;
-  upstreams: Upstreams;
-  token: pulumi.Output<string> | undefined;
-  proxy: string | undefined;
-}
-
-/** The tokenizer's files, which A1111 would else ask Hugging Face for at its first start. */
-export interface Tokenizer {
-  repository: string;
-  revision: string;
-  files: { file: string; sha256?: string }[];
-}
-
 /** The models step: every file into the host's store by its hash, then linked into the WebUI's folders. */
-export function models({ host, models, tokenizer, upstreams, token, proxy }: ModelsArgs): Step {
+export function createModels(host: GpuHost, settings: Settings, { models, tokenizer, upstreams }: Assembly): Step {
+  const token = settings.huggingfaceToken;
   return host.step(
     "models",
     "60-models.sh",
     {
-      models: models.map((model) =>
-        fields(
-          model.name,
-          model.kind,
-          folders[model.kind],
-          model.file,
-          model.bytes,
-          model.sha256,
-          modelUrls(model, upstreams).join(" "),
-        ),
-      ),
+      models: models.map((model) => {
+        const { name, kind, file, bytes, sha256 } = model;
+        return fields(name, kind, folders[kind], file, bytes, sha256, modelUrls(model, upstreams).join(" "));
+      }),
       tokenizer_repository: tokenizer.repository,
       tokenizer_revision: tokenizer.revision,
-      tokenizer: tokenizer.files.map(({ file, sha256 }) =>
-        fields(
-          file,
-          sha256,
-          upstreams.huggingface
-            .map((base) => `${base}${tokenizer.repository}/resolve/${tokenizer.revision}/${file}`)
-            .join(" "),
-        ),
-      ),
+      tokenizer: tokenizer.files.map(({ file, bytes, sha256 }) => {
+        const path = `${tokenizer.repository}/resolve/${tokenizer.revision}/${file}`;
+        return fields(file, bytes, sha256, upstreams.huggingface.map((base) => base + path).join(" "));
+      }),
       token_hosts: "huggingface.co",
-      hf_token_secret: token ?? "",
-      proxy: proxy ?? "",
+      hf_token_secret: token ? pulumi.secret(token) : "",
+      proxy: settings.host.proxy ?? "",
     },
     [host.python.resource],
     token !== undefined,

@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import type { Tokenizer } from "../images/tokenizer.ts";
+import { type Assembly, assemble } from "./assembly.ts";
 import { parseSettings, type Settings, SettingsError, type SshHostSettings, settingKeys } from "./schema.ts";
 
 /** A host that can be dialled. Nothing in it names a path of the control machine. */
@@ -28,7 +30,7 @@ export interface RehearsalUpstreams {
   pypi: string[];
   sources: { name: string; path: string; commit: string }[];
   models: Settings["models"];
-  tokenizer: unknown;
+  tokenizer: Tokenizer;
   wheels: string;
   version: string;
 }
@@ -37,7 +39,7 @@ export interface StackSettings {
   stack: string;
   settings: Settings;
   host: Host;
-  rehearsal?: RehearsalUpstreams;
+  assembly: Assembly;
 }
 
 /** Where a machine keeps what it made for itself. */
@@ -90,11 +92,15 @@ export function resolveSettings(settings: Settings, stack: string): StackSetting
       ? readJson<RehearsalUpstreams>(join(home, "upstreams", "upstreams.json"), "atelier:upstreams.profile", mistakes)
       : undefined;
   if (mistakes.length > 0 || !host) throw new SettingsError(stack, mistakes);
-  return { stack, settings, host, rehearsal };
+  return { stack, settings, host, assembly: assemble(stack, settings, host, rehearsal) };
 }
 
 function localHost(home: string, mistakes: string[]): Host | undefined {
-  return readJson<Host>(join(home, "host", "host.json"), "atelier:host.kind", mistakes);
+  const file = readJson<Host>(join(home, "host", "host.json"), "atelier:host.kind", mistakes);
+  if (!file) return undefined;
+  // Only what dials it: the file tells of processes too, and those would change the plan.
+  const { address, port, user, privateKey, hostKey, workspace, cache } = file;
+  return { address, port, user, privateKey, hostKey, workspace, cache };
 }
 
 function readJson<T>(path: string, key: string, mistakes: string[]): T | undefined {

@@ -1,42 +1,41 @@
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import type { Assembly } from "./assembly.ts";
 import type { Settings } from "./schema.ts";
 import type { Host } from "./settings.ts";
 
-export interface SmokeArgs {
-  host: Host;
-  settings: Settings;
-  url: string;
-  password: pulumi.Output<string>;
-  checkpoint: string;
-  /** A new one proves everything again. */
-  version: pulumi.Output<string>;
-}
-
 /**
- * What the proof is told, by the `smoke` resource and by the live check after every update. Holds secrets.
- * With `tunnel`, `url` is the WebUI's own address on the host, reached through SSH.
+ * What the proof is told, by the `smoke` resource and by the live check after every update; see docs/architecture.md, "Proof".
+ * Holds secrets. With `tunnel`, the URL is the WebUI's own address on the host, reached through SSH.
  */
-export function proofInput(
-  { host, settings, url, checkpoint }: Omit<SmokeArgs, "password" | "version">,
-  password: string,
-) {
+export function proofInput(settings: Settings, host: Host, assembly: Assembly, password: string) {
   const { proof, webui } = settings;
+  const { checkpoint, sources, version, url } = assembly;
   return {
     url,
     user: webui.user,
     password,
-    model: checkpoint,
+    model: checkpoint.file,
+    modelSha256: checkpoint.sha256,
     width: proof.width,
     height: proof.height,
     steps: proof.steps,
     sampler: proof.sampler,
-    timeout: proof.timeout,
     xformers: webui.xformers,
-    standIn: settings.upstreams.profile === "rehearsal",
-    report: `${pulumi.getStack()}/report`,
+    version,
+    commit: sources.find(({ name }) => name === "webui")?.commit,
+    stand_in: settings.upstreams.profile === "rehearsal",
+    // Relative to where a machine keeps what it made for itself: a path of this machine would change the plan elsewhere.
+    reportDir: `${pulumi.getStack()}/report`,
+    deadlines: { ready: proof.timeout, picture: proof.timeout, total: 6 * proof.timeout },
     ...(webui.exposure === "tunnel" ? { tunnel: host } : {}),
   };
+}
+
+export interface SmokeArgs {
+  input: pulumi.Output<ReturnType<typeof proofInput>>;
+  /** A new one proves everything again. */
+  version: pulumi.Output<string>;
 }
 
 /** The pictures that prove the whole; runs on the control machine, and fails the update when one of them is wrong. */
@@ -46,21 +45,23 @@ export class Smoke extends pulumi.ComponentResource {
 
   constructor(name: string, args: SmokeArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("atelier:smoke:Smoke", name, {}, opts);
+    // The program's folder is the working folder, on whatever machine this is.
+    const prove = "node ../healthchecks/main.ts smoke";
     const run = new command.local.Command(
       `${name}-pictures`,
       {
-        // The program's folder is the working folder, whatever machine this is.
-        create: "node ../healthchecks/main.ts smoke",
-        update: "node ../healthchecks/main.ts smoke",
+        create: prove,
+        update: prove,
         stdin: pulumi
-          .all([args.password, args.version])
-          .apply(([password, version]) => JSON.stringify({ ...proofInput(args, password), version })),
+          .all([args.input, args.version])
+          .apply(([input, version]) => JSON.stringify({ ...input, proves: version })),
         addPreviousOutputInEnv: false,
         logging: command.local.Logging.Stderr,
       },
       { parent: this, additionalSecretOutputs: ["stdin"] },
     );
-    this.result = run.stdout;
+    // What is secret is on its standard input; its answer names pictures.
+    this.result = pulumi.unsecret(run.stdout);
     this.registerOutputs({});
   }
 }

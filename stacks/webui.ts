@@ -1,28 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Assembly } from "./assembly.ts";
 import type { GpuHost } from "./host.ts";
 import type { Settings } from "./schema.ts";
 import type { Step } from "./step.ts";
-import type { Upstreams } from "./upstreams.ts";
-
-export interface Source {
-  name: string;
-  /** Folder under the workspace. */
-  into: string;
-  commit: string;
-  /** Repository paths under a git upstream, in order. */
-  paths: string[];
-}
 
 export interface WebuiArgs {
   host: GpuHost;
   settings: Settings;
-  upstreams: Upstreams;
-  sources: Source[];
-  wheels: { name: string; lock: string; supervisorLock: string };
+  assembly: Assembly;
   models: Step;
-  /** File name of the checkpoint that it starts with. */
-  checkpoint: string;
-  listen: string;
   password: pulumi.Output<string>;
 }
 
@@ -37,7 +23,8 @@ export class Webui extends pulumi.ComponentResource {
 
   constructor(name: string, args: WebuiArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("atelier:webui:Webui", name, {}, opts);
-    const { host, settings, upstreams, checkpoint, listen, password } = args;
+    const { host, settings, models, password } = args;
+    const { upstreams, sources: repositories, wheels: locked, checkpoint, listen } = args.assembly;
     const { webui } = settings;
     const proxy = settings.host.proxy ?? "";
     const { python } = host;
@@ -46,7 +33,7 @@ export class Webui extends pulumi.ComponentResource {
       "sources",
       "40-sources.sh",
       {
-        sources: args.sources.map((source) =>
+        sources: repositories.map((source) =>
           [source.name, source.into, source.commit, source.paths.join(" ")].join("\t"),
         ),
         git: upstreams.git,
@@ -58,10 +45,10 @@ export class Webui extends pulumi.ComponentResource {
       "wheels",
       "50-wheels.sh",
       {
-        lock_name: args.wheels.name,
-        lock: args.wheels.lock,
+        lock_name: locked.name,
+        lock: locked.lock,
         pypi: upstreams.pypi,
-        builds: args.sources.filter(({ name }) => name === "CLIP").map(({ name, into }) => `${name}\t${into}`),
+        builds: repositories.filter(({ name }) => name === "CLIP").map(({ name, into }) => `${name}\t${into}`),
         proxy,
       },
       // CLIP is built from its sources.
@@ -73,7 +60,7 @@ export class Webui extends pulumi.ComponentResource {
       {
         listen,
         port: webui.port,
-        options: JSON.stringify({ ...webui.options, sd_model_checkpoint: checkpoint }),
+        options: JSON.stringify({ ...webui.options, sd_model_checkpoint: checkpoint.file }),
         flags: flags(settings),
         user: webui.user,
         password_secret: password,
@@ -86,7 +73,7 @@ export class Webui extends pulumi.ComponentResource {
       "80-service.sh",
       {
         manager: settings.host.serviceManager,
-        supervisor_lock: args.wheels.supervisorLock,
+        supervisor_lock: locked.supervisorLock,
         pypi: upstreams.pypi,
         port: webui.port,
         listen,
@@ -94,7 +81,7 @@ export class Webui extends pulumi.ComponentResource {
         config: pulumi.all([sources.version, wheels.version, config.version]).apply((versions) => versions.join(" ")),
         proxy,
       },
-      [wheels.resource, config.resource, args.models.resource],
+      [wheels.resource, config.resource, models.resource],
     );
     this.ready = host.step(
       "ready",
@@ -103,7 +90,7 @@ export class Webui extends pulumi.ComponentResource {
         port: webui.port,
         listen,
         timeout: settings.proof.timeout,
-        model: checkpoint,
+        model: checkpoint.file,
         user: webui.user,
         password_secret: password,
       },
@@ -111,7 +98,7 @@ export class Webui extends pulumi.ComponentResource {
       true,
     );
     this.version = pulumi
-      .all([service.version, args.models.version, this.ready.version])
+      .all([service.version, models.version, this.ready.version])
       .apply((versions) => versions.join(" "));
     this.registerOutputs({});
   }
