@@ -33,7 +33,7 @@ export class GpuHost extends pulumi.ComponentResource {
     this.facts = new HostFacts(`${name}-facts`, { host, steps: [...own, ...args.steps] }, { parent: this });
 
     const scripts = new command.remote.Command(
-      `${name}-scripts`,
+      "scripts",
       {
         connection: this.connection,
         create: "sh -s",

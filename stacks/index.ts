@@ -3,7 +3,7 @@ import { GpuHost } from "./host.ts";
 import { createModels } from "./models.ts";
 import { Password } from "./password.ts";
 import { readSettings } from "./settings.ts";
-import { proofInput, Smoke } from "./smoke.ts";
+import { createSmoke, proofInput } from "./smoke.ts";
 import { Webui, webuiSteps } from "./webui.ts";
 
 const { settings, host: target, assembly } = readSettings();
@@ -13,8 +13,7 @@ const host = new GpuHost("host", { host: target, settings: settings.host, assemb
 const models = createModels(host, settings, assembly);
 const webui = new Webui("webui", { host, settings, assembly, models, password: webuiPassword });
 const proofOf = (secret: string) => proofInput(settings, target, assembly, secret);
-const smoke = new Smoke(
-  "smoke",
+const smoke = createSmoke(
   { input: webuiPassword.apply(proofOf), version: webui.version },
   { dependsOn: [webui.ready.resource] },
 );
@@ -23,6 +22,6 @@ export const webuiUrl = assembly.url;
 export const user = settings.webui.user;
 export const password = webuiPassword;
 /** The proof's checks and pictures, as JSON. */
-export const proof = smoke.result;
+export const proof = pulumi.unsecret(smoke.stdout);
 /** What the live check after every update is told; a secret, for it holds the password. */
 export const liveCheck = pulumi.secret(webuiPassword.apply((secret) => JSON.stringify(proofOf(secret))));

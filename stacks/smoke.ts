@@ -38,30 +38,22 @@ export interface SmokeArgs {
   version: pulumi.Output<string>;
 }
 
-/** The pictures that prove the whole; runs on the control machine, and fails the update when one of them is wrong. */
-export class Smoke extends pulumi.ComponentResource {
-  /** The proof's own JSON. */
-  readonly result: pulumi.Output<string>;
-
-  constructor(name: string, args: SmokeArgs, opts: pulumi.ComponentResourceOptions = {}) {
-    super("atelier:smoke:Smoke", name, {}, opts);
-    // The program's folder is the working folder, on whatever machine this is.
-    const prove = "node ../healthchecks/main.ts smoke";
-    const run = new command.local.Command(
-      `${name}-pictures`,
-      {
-        create: prove,
-        update: prove,
-        stdin: pulumi
-          .all([args.input, args.version])
-          .apply(([input, version]) => JSON.stringify({ ...input, proves: version })),
-        addPreviousOutputInEnv: false,
-        logging: command.local.Logging.Stderr,
-      },
-      { parent: this, additionalSecretOutputs: ["stdin"] },
-    );
-    // What is secret is on its standard input; its answer names pictures.
-    this.result = pulumi.unsecret(run.stdout);
-    this.registerOutputs({});
-  }
+/**
+ * The pictures that prove the whole. Runs on the control machine, and fails the update when one of them is wrong.
+ * Its `stdout` is the proof's own JSON.
+ */
+export function createSmoke({ input, version }: SmokeArgs, opts: pulumi.CustomResourceOptions): command.local.Command {
+  // The program's folder is the working folder, on whatever machine this is.
+  const prove = "node ../healthchecks/main.ts smoke";
+  return new command.local.Command(
+    "smoke",
+    {
+      create: prove,
+      update: prove,
+      stdin: pulumi.all([input, version]).apply(([told, proves]) => JSON.stringify({ ...told, proves })),
+      addPreviousOutputInEnv: false,
+      logging: command.local.Logging.Stderr,
+    },
+    { ...opts, additionalSecretOutputs: ["stdin"] },
+  );
 }
