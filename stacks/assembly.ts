@@ -17,6 +17,8 @@ export interface Assembly {
   /** The checkpoint to draw with. */
   checkpoint: Model;
   version: string;
+  /** Commands and libraries that the host must have; `?` behind one that is only nice to have. */
+  packages: string[];
   listen: string;
   url: string;
   wants: { port: number; listen: string; diskMb: number; minVramMb: number };
@@ -52,6 +54,10 @@ export function assemble(
     tokenizer: rehearsal?.tokenizer ?? tokenizer,
     checkpoint,
     version: rehearsal?.version ?? webuiVersion,
+    // OpenCV wants the two libraries; the stand-in does not.
+    packages: rehearsal
+      ? ["git", "venv"]
+      : ["git", "venv", "ca-certificates", "libGL.so.1", "libglib-2.0.so.0", "aria2c?"],
     listen,
     url: webui.exposure === "tunnel" ? own : (webui.publicUrl ?? own),
     wants: {

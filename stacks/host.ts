@@ -27,6 +27,8 @@ export class GpuHost extends pulumi.ComponentResource {
     super("atelier:host:GpuHost", name, {}, opts);
     const { host, settings } = args;
     const { upstreams, wants, uvLock } = args.assembly;
+    const install = settings.packages === "install" ? "yes" : "no";
+    const proxy = settings.proxy ?? "";
     this.host = host;
     this.connection = connectionTo(host);
     const own = ["scripts", "workspace", "preflight", "packages", "python"];
@@ -57,22 +59,33 @@ export class GpuHost extends pulumi.ComponentResource {
         disk_mb: wants.diskMb,
         port: wants.port,
         listen: wants.listen,
-        python: settings.python,
         owner: owner(),
-        upstreams: Object.entries(upstreams).flatMap(([kind, urls]) => urls.map((url: string) => `${kind}\t${url}`)),
+        upstreams: (["git", "pypi", "huggingface", "modelscope"] as const).flatMap((kind) =>
+          upstreams[kind].map((url) => `${kind}\t${url}`),
+        ),
       },
       [workspace.resource],
     );
     const packages = this.step(
       "packages",
       "20-packages.sh",
-      { packages: ["git"], install: settings.packages === "install" ? "yes" : "no", proxy: settings.proxy ?? "" },
+      { packages: args.assembly.packages, install, apt_mirror: upstreams.apt, proxy },
       [this.preflight.resource],
     );
     this.python = this.step(
       "python",
       "30-python.sh",
-      { python: settings.python, uv_lock: uvLock, pypi: upstreams.pypi, proxy: settings.proxy ?? "" },
+      {
+        python: settings.python.flatMap((version) =>
+          version === "any" ? ["3.10", "3.11", "3.12", "3.13", "3.14"] : [version],
+        ),
+        uv_lock: uvLock,
+        pypi: upstreams.pypi,
+        conda_mirror: upstreams.conda,
+        uv_python_mirror: upstreams.uvPython,
+        install,
+        proxy,
+      },
       [packages.resource],
     );
     this.registerOutputs({});

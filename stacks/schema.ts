@@ -133,6 +133,9 @@ export const upstreamsSchema = z.strictObject({
   pypi: z.array(url).min(1).optional(),
   huggingface: z.array(baseUrl).min(1).optional(),
   modelscope: z.array(baseUrl).min(1).optional(),
+  /** For hosts whose Python is neither 3.10 nor 3.11: where conda, or uv, gets one. */
+  condaMirror: url.optional(),
+  uvPythonMirror: url.optional(),
   apt: url.optional(),
 });
 
