@@ -65,7 +65,11 @@ export function readText<T>(schema: z.ZodType<T>, text: string, call: string): T
   );
 }
 
-const errorBody = z.looseObject({ error: z.string().optional(), errors: z.string().optional(), detail: z.unknown() });
+const errorBody = z.looseObject({
+  error: z.string().optional(),
+  errors: z.string().optional(),
+  detail: z.unknown().optional(),
+});
 
 /** The server's own words about an error, short. */
 export function serverError(answer: Answer): string {

@@ -32,8 +32,10 @@ export class Checklist {
       const detail = await body();
       this.#add(name, true, secondsSince(start), detail);
     } catch (error) {
-      // A mistake of our own has a stack that someone will want; a failed check has a sentence.
-      const detail = error instanceof CheckFailed ? reason(error) : `The check itself broke: ${stackOf(error)}`;
+      const ours = !(error instanceof CheckFailed);
+      // A mistake of our own has a stack that someone will want, but not in a report.
+      if (ours && error instanceof Error && error.stack) this.#session.say(error.stack);
+      const detail = ours ? `The check itself broke: ${reason(error)}` : reason(error);
       this.#add(name, false, secondsSince(start), detail);
       await this.#judge(name, need, error);
     }
@@ -70,8 +72,4 @@ export class Checklist {
     this.checks.push({ name, ok, seconds, detail: masked });
     this.#session.say(`${ok ? "ok  " : "FAIL"} ${name} (${seconds.toFixed(1)} s): ${masked}`);
   }
-}
-
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -50,7 +50,7 @@ export class Client {
       headers["content-type"] = "application/x-www-form-urlencoded";
       body = new URLSearchParams(form).toString();
     }
-    const deadline = AbortSignal.timeout(timeout);
+    const deadline = AbortSignal.timeout(Math.ceil(timeout));
     try {
       const answer = await request(`${this.url}${path}`, {
         method,
@@ -88,7 +88,8 @@ export class Client {
         ? why
         : new CallFailed("late", `${what} was interrupted`);
     }
-    if (late) return new CallFailed("late", `${what} at ${this.url} had no answer after ${timeout / 1000} s`);
+    if (late)
+      return new CallFailed("late", `${what} at ${this.url} had no answer after ${(timeout / 1000).toFixed(1)} s`);
     const code = codeOf(error);
     const never = ["ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH", "ENETUNREACH", "EAI_AGAIN", "UND_ERR_CONNECT_TIMEOUT"];
     if (never.includes(code) || code.startsWith("ERR_TLS") || code.includes("CERT")) {

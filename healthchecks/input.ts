@@ -37,7 +37,8 @@ const inputSchema = z.strictObject({
   height: side.default(512),
   steps: z.int().min(1).max(150).default(20),
   sampler: z.string().min(1).default("Euler a"),
-  seed: z.int().min(0).max(4_294_967_295).default(42),
+  // The proof also draws with the next two.
+  seed: z.int().min(0).max(4_294_967_293).default(42),
   prompt: z.string().min(1).default("a photo of a cat on a window sill, morning light"),
   negative: z.string().default("blurry, lowres"),
   upscaler: z.string().min(1).default("Lanczos"),

@@ -62,17 +62,21 @@ export function checkSound(session: Session, drawing: Generated, seed: number): 
   return `${width}x${height}, seed ${seed}, ${name} [${hash ?? ""}], ${drawing.seconds.toFixed(1)} s.`;
 }
 
-/** Draws from a picture; the result is sound and no copy of it. */
+// Each kind has a seed of its own: drawing again from a picture with the seed that made it may well return it.
+const inpaintSeed = (session: Session) => session.input.seed + 1;
+const img2imgSeed = (session: Session) => session.input.seed + 2;
+
+/** Draws from a picture. */
 export async function img2img(session: Session, start: Buffer): Promise<Generated> {
   return generate(session, "img2img", {
-    ...txt2imgBody(session),
+    ...txt2imgBody(session, img2imgSeed(session)),
     init_images: [start.toString("base64")],
     denoising_strength: 0.6,
   });
 }
 
 export function checkImg2img(session: Session, start: Buffer, drawing: Generated): string {
-  const detail = checkSound(session, drawing, session.input.seed);
+  const detail = checkSound(session, drawing, img2imgSeed(session));
   const { mean } = difference(decodePicture(start), drawing.picture);
   if (mean < 1) throw new CheckFailed("img2img gave back the picture that it was given", "Read the WebUI's log");
   return `${detail} It differs from the picture it started from by ${mean.toFixed(1)} of 255.`;
@@ -80,11 +84,11 @@ export function checkImg2img(session: Session, start: Buffer, drawing: Generated
 
 /** Repaints the middle of a picture and nothing else. */
 export async function inpaint(session: Session, start: Buffer): Promise<Generated> {
-  const { width, height, seed } = session.input;
+  const { width, height } = session.input;
   const inside = middle(width, height);
   const mask = encodePicture(width, height, (x, y) => (inside(x, y) ? [255, 255, 255] : [0, 0, 0]));
   const body = {
-    ...txt2imgBody(session, seed + 1),
+    ...txt2imgBody(session, inpaintSeed(session)),
     init_images: [start.toString("base64")],
     mask: mask.toString("base64"),
     denoising_strength: 0.9,
@@ -97,8 +101,8 @@ export async function inpaint(session: Session, start: Buffer): Promise<Generate
 }
 
 export function checkInpaint(session: Session, start: Buffer, drawing: Generated): string {
-  const { width, height, seed } = session.input;
-  const detail = checkSound(session, drawing, seed + 1);
+  const { width, height } = session.input;
+  const detail = checkSound(session, drawing, inpaintSeed(session));
   const before = decodePicture(start);
   const inside = middle(width, height);
   const kept = difference(before, drawing.picture, (x, y) => !inside(x, y));

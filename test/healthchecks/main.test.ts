@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, onTestFinished, test } from "vitest";
+import { parseProof } from "../../healthchecks/result.ts";
+import { password } from "./fake-webui.ts";
+import { fake, folder, inputFor } from "./prove.ts";
+
+const main = fileURLToPath(new URL("../../healthchecks/main.ts", import.meta.url));
+
+function start(args: string[], stdin: string | undefined) {
+  const child = spawn(process.execPath, [main, ...args], { stdio: "pipe", env: { PATH: process.env.PATH } });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  if (stdin !== undefined) child.stdin.end(stdin);
+  return child;
+}
+
+async function end(child: ChildProcess) {
+  const read = async (stream: AsyncIterable<Buffer>) => {
+    let text = "";
+    for await (const chunk of stream) text += chunk;
+    return text;
+  };
+  const code = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const [stdout, stderr] = await Promise.all([read(child.stdout!), read(child.stderr!)]);
+  return { code: await code, stdout, stderr };
+}
+
+const run = (args: string[], stdin: string) => end(start(args, stdin));
+
+test("smoke prints the proof, writes the pictures and exits 0", async () => {
+  const webui = await fake();
+  const input = inputFor(webui.url);
+  const { code, stdout, stderr } = await run(["smoke"], JSON.stringify(input));
+  expect(stderr).toContain("ok   inpaint");
+  expect(code).toBe(0);
+  const proof = parseProof(stdout);
+  expect(proof.ok).toBe(true);
+  expect(readdirSync(String(input.reportDir)).sort()).toEqual(proof.images.map(({ path }) => path).sort());
+  expect(stdout + stderr).not.toContain(password);
+});
+
+test("live writes nothing and is quick", async () => {
+  const webui = await fake();
+  const input = inputFor(webui.url);
+  const { code, stdout } = await run(["live"], JSON.stringify(input));
+  const proof = parseProof(stdout);
+  expect(proof.checks.map(({ name, ok }) => [name, ok])).toEqual([
+    ["live-ready", true],
+    ["live-auth", true],
+    ["live-picture", true],
+  ]);
+  expect(code).toBe(0);
+  expect(readdirSync(String(input.reportDir))).toEqual([]);
+  expect(webui.seen.filter(({ name }) => name === "POST /sdapi/v1/txt2img")).toHaveLength(1);
+});
+
+test("a failed check exits 1, with the result all the same", async () => {
+  const webui = await fake();
+  webui.open.add("GET /config");
+  for (const mode of ["smoke", "live"]) {
+    const { code, stdout, stderr } = await run([mode], JSON.stringify(inputFor(webui.url)));
+    expect(code).toBe(1);
+    expect(parseProof(stdout).ok).toBe(false);
+    expect(stderr).toMatch(/FAIL (auth-ui|auth) .*\/config answer/);
+  }
+});
+
+test("every mistake of the input at once, without its values", async () => {
+  const bad = { url: "ftp://x", user: "a:b", password: "se:cret-value", model: "", steps: 0, width: 65, typo: 1 };
+  const { code, stderr, stdout } = await run(["smoke"], JSON.stringify(bad));
+  expect(code).toBe(2);
+  expect(stdout).toBe("");
+  const keys = ["url", "user", "password", "model", "steps", "width", "reportDir", "(input)"];
+  for (const key of keys) expect(stderr).toContain(`  ${key}: `);
+  expect(stderr).toMatch(/input has 8 mistake\(s\)/);
+  expect(stderr).toContain("typo");
+  expect(stderr).not.toContain("se:cret-value");
+});
+
+test.each([
+  [["smoke"], `{"password": "se-cret`, /not JSON/],
+  [["smoke"], JSON.stringify({ url: "http://u:se-cret@host" }), /a URL without a login/],
+  [[], "{}", /usage: /],
+  [["smoke", "se-cret"], "{}", /usage: /],
+])("wrong usage or input (%#)", async (args, stdin, message) => {
+  const { code, stderr } = await run(args, stdin);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(message);
+  expect(stderr).not.toContain("se-cret");
+  expect(stderr).not.toMatch(/\n\s+at /);
+});
+
+test("an interrupt ends it at once, with what was found", async () => {
+  const webui = await fake({ "POST /sdapi/v1/img2img": () => "hang" });
+  const child = start(["smoke"], JSON.stringify(inputFor(webui.url, { deadlines: { picture: 60 } })));
+  const done = end(child);
+  await waitFor(() => webui.seen.some(({ name }) => name === "POST /sdapi/v1/img2img" && webui.seen.length > 100));
+  child.kill("SIGINT");
+  const { code, stdout } = await done;
+  expect(code).toBe(130);
+  expect(parseProof(stdout).checks.find(({ name }) => name === "txt2img")?.ok).toBe(true);
+});
+
+test("the whole proof has a deadline", async () => {
+  const webui = await fake({ "POST /sdapi/v1/img2img": () => "hang" });
+  const started = performance.now();
+  const { code, stdout } = await run(["smoke"], JSON.stringify(inputFor(webui.url, { deadlines: { total: 3 } })));
+  expect(performance.now() - started).toBeLessThan(6000);
+  expect(code).toBe(1);
+  const details = parseProof(stdout).checks.map(({ detail }) => detail);
+  expect(details).toContain("The proof was not done after 3 s. Give it a longer deadlines.total if the host is slow.");
+  expect(details).toContain("Not run: the proof ended early (see img2img).");
+});
+
+test("the picture's folder may be missing", async () => {
+  const webui = await fake();
+  const reportDir = `${folder()}/deep/report`;
+  const { code } = await run(["smoke"], JSON.stringify(inputFor(webui.url, { reportDir })));
+  expect(code).toBe(0);
+  expect(readdirSync(reportDir)).toHaveLength(4);
+});
+
+async function waitFor(condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 200 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(condition()).toBe(true);
+}

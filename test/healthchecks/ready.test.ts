@@ -1,0 +1,133 @@
+import { createServer } from "node:net";
+import { expect, test } from "vitest";
+import { live } from "../../healthchecks/live.ts";
+import { FakeWebui, type Reply } from "./fake-webui.ts";
+import { fake, inputFor, prove } from "./prove.ts";
+
+const missing: Reply = { status: 404, body: { detail: "Not Found" } };
+const progress = "GET /sdapi/v1/progress";
+const txt2img = "POST /sdapi/v1/txt2img";
+
+test("a start that crashed in the race (404 for long) is said so, and nothing else is tried", async () => {
+  const webui = await fake({ [progress]: () => missing });
+  const { failed, proof } = await prove(inputFor(webui.url));
+  expect(failed.ready).toMatch(
+    /start has crashed: its port answers, but \/sdapi has been 404 for 2 s\. Restart its service/,
+  );
+  expect(proof.checks).toHaveLength(14);
+  expect(failed["auth-api"]).toBe("Not run: the WebUI is gone (see ready).");
+  expect(new Set(webui.seen.map(({ name }) => name))).toEqual(new Set([progress]));
+});
+
+test("a port that opens before its API is waited for, slowly", async () => {
+  const webui = await fake({ [progress]: ({ call, honest }) => (call < 3 ? missing : honest()) });
+  const { failed } = await prove(inputFor(webui.url, { deadlines: { ready: 20, crashed: 15 } }));
+  expect(failed).toEqual({});
+  const polls = webui.seen.filter(({ name }) => name === progress).slice(0, 3);
+  const gaps = polls.slice(1).map(({ at }, i) => at - polls[i]!.at);
+  expect(Math.min(...gaps)).toBeGreaterThan(2500);
+});
+
+test("a WebUI that comes up late is waited for", async () => {
+  const port = await freePort();
+  const webui = new FakeWebui();
+  const proving = prove(inputFor(`http://127.0.0.1:${port}`, { deadlines: { ready: 20 } }), live);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await webui.start(port);
+  try {
+    expect((await proving).failed).toEqual({});
+  } finally {
+    await webui.stop();
+  }
+});
+
+test("nobody there: one clear error within the deadline", async () => {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const start = performance.now();
+  const { failed, proof } = await prove(inputFor(url, { deadlines: { ready: 4 } }));
+  expect(performance.now() - start).toBeLessThan(5000);
+  expect(failed.ready).toContain(
+    `The WebUI at ${url} had no API after 4 s; last: GET /sdapi/v1/progress: no connection to ${url}`,
+  );
+  expect(proof.images).toEqual([]);
+});
+
+test("a model that never loads: the API answers, no picture comes", async () => {
+  const webui = await fake({ [txt2img]: () => "hang" });
+  const { failed, proof } = await prove(inputFor(webui.url, { deadlines: { ready: 2, request: 2 } }));
+  expect(failed.ready).toMatch(/No picture after 2 s: the API answers, but the model does not load\. .*failed to load/);
+  expect(failed.txt2img).toBe("Not run: the WebUI was never ready to draw (see ready).");
+  // What needs no picture is still checked.
+  const passed = proof.checks.filter(({ ok }) => ok).map(({ name }) => name);
+  expect(passed).toEqual(["auth-api", "auth-ui", "exposure", "options", "upscale"]);
+  expect(webui.seen.some(({ name }) => name === "POST /sdapi/v1/interrupt")).toBe(true);
+});
+
+test("a model that cannot load says why and what to do", async () => {
+  const body = { error: "OSError", errors: "Can't load tokenizer for 'openai/clip-vit-large-patch14'" };
+  const webui = await fake({ [txt2img]: () => ({ status: 500, body }) });
+  const { failed } = await prove(inputFor(webui.url, { deadlines: { ready: 20 } }));
+  expect(failed.ready).toBe(
+    "POST /sdapi/v1/txt2img answered 500 OSError: Can't load tokenizer for 'openai/clip-vit-large-patch14'. The CLIP tokenizer is missing: apply the models step again.",
+  );
+  expect(webui.seen.filter(({ name }) => name === txt2img).length).toBeGreaterThanOrEqual(3);
+});
+
+test("one failed first picture is forgiven", async () => {
+  const webui = await fake({ [txt2img]: ({ call, honest }) => (call === 1 ? { status: 500, body: {} } : honest()) });
+  const { failed } = await prove(inputFor(webui.url, { deadlines: { ready: 20 } }));
+  expect(failed).toEqual({});
+});
+
+test("a picture that hangs stops the other pictures, not the other checks", async () => {
+  const webui = await fake({ [txt2img]: ({ json, honest }) => (json.steps === 1 ? honest() : "hang") });
+  const { failed } = await prove(inputFor(webui.url, { deadlines: { picture: 1 } }));
+  expect(failed.txt2img).toMatch(/txt2img at .* had no answer after 1\.0 s/);
+  expect(failed.inpaint).toBe("Not run: the WebUI did not finish a picture (see txt2img).");
+  expect(failed.options).toBeUndefined();
+});
+
+test("a WebUI that dies while drawing ends the proof", async () => {
+  const webui = await fake();
+  webui.lies["POST /sdapi/v1/img2img"] = () => {
+    setImmediate(() => void webui.stop());
+    return "cut";
+  };
+  const { failed } = await prove(inputFor(webui.url));
+  expect(failed.img2img).toMatch(/ended the connection before the answer.*run out of memory/);
+  expect(failed.inpaint).toBe("Not run: the WebUI does not answer any more (see img2img).");
+  expect(failed.txt2img).toBeUndefined();
+});
+
+test("a page that is no WebUI", async () => {
+  const webui = await fake({ [txt2img]: () => ({ body: "<html>Sign in</html>" }) });
+  const { failed } = await prove(inputFor(webui.url));
+  expect(failed.ready).toMatch(/not JSON \("<html>Sign in<\/html>"\)\. Check that a WebUI, and not a login page/);
+});
+
+test("the steps of a picture are said", async () => {
+  const webui = await fake();
+  let step = 0;
+  webui.lies[progress] = ({ honest }) => {
+    const honestly = JSON.parse(String(honest().body));
+    step += 4;
+    return {
+      body: {
+        ...honestly,
+        state: { ...honestly.state, job: "scripts_txt2img", sampling_step: step, sampling_steps: 20 },
+      },
+    };
+  };
+  webui.slow = 2500;
+  const { lines } = await prove(inputFor(webui.url, { width: 256, height: 256 }), live);
+  expect(lines.filter((line) => /^picture \d+\/20$/.test(line))).toEqual(["picture 8/20", "picture 12/20"]);
+});
+
+/** A port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
