@@ -1,0 +1,71 @@
+import { existsSync } from "node:fs";
+import ssh2, { type AnyAuthMethod, type ParsedKey } from "ssh2";
+import { DialFailed } from "../errors.ts";
+import { fingerprint } from "./hostkey.ts";
+import { address, type Endpoint } from "./settings.ts";
+
+/** One way to log in, and its name for messages. */
+export interface Method {
+  name: string;
+  auth: AnyAuthMethod;
+}
+
+/**
+ * The ways to log in that the settings give, in the order of trying: key, password, keyboard-interactive, agent.
+ * Throws DialFailed "settings" for a key that can't be read and for an agent that was named and is not there.
+ */
+export function loginMethods(endpoint: Endpoint): Method[] {
+  const { user: username, password } = endpoint;
+  const methods: Method[] = [];
+  if (endpoint.privateKey !== undefined) {
+    const key = readKey(endpoint, endpoint.privateKey);
+    methods.push({
+      name: `publickey (${key.type} ${fingerprint(key.getPublicSSH())})`,
+      auth: { type: "publickey", username, key },
+    });
+  }
+  if (password !== undefined) {
+    methods.push({ name: "password", auth: { type: "password", username, password } });
+    methods.push({
+      name: "keyboard-interactive",
+      auth: {
+        type: "keyboard-interactive",
+        username,
+        prompt: (_name, _instructions, _language, prompts, finish) => finish(prompts.map(() => password)),
+      },
+    });
+  }
+  const agent = agentSocket(endpoint, methods.length > 0);
+  if (agent !== undefined) methods.push({ name: "agent", auth: { type: "agent", username, agent } });
+  if (methods.length === 0) methods.push({ name: "none", auth: { type: "none", username } });
+  return methods;
+}
+
+function readKey(endpoint: Endpoint, text: string): ParsedKey {
+  const parsed = ssh2.utils.parseKey(text.replaceAll("\r\n", "\n").trim(), endpoint.privateKeyPassword);
+  const key = Array.isArray(parsed) ? parsed[0] : parsed;
+  if (key !== undefined && !(key instanceof Error) && key.isPrivateKey()) return key;
+  // The parser's own words stay out: they may quote the key.
+  const why = !(key instanceof Error)
+    ? "it is a public key"
+    : /passphrase|encrypted|decrypt|bad.*integrity|integrity check/i.test(key.message)
+      ? endpoint.privateKeyPassword === undefined
+        ? "it is encrypted; set connection.privateKeyPassword"
+        : "connection.privateKeyPassword does not open it"
+      : "expected the whole text of an OpenSSH or PEM private key";
+  throw new DialFailed("settings", `cannot read connection.privateKey for ${address(endpoint)}: ${why}`);
+}
+
+function agentSocket(endpoint: Endpoint, hasOther: boolean): string | undefined {
+  const named = endpoint.agentSocketPath;
+  const path = named ?? process.env.SSH_AUTH_SOCK;
+  if (path === undefined || path === "") return undefined;
+  if (process.platform === "win32" || existsSync(path)) return path;
+  // A stale SSH_AUTH_SOCK is common, and harmless where something else can log in.
+  if (named === undefined && hasOther) return undefined;
+  const source = named === undefined ? "SSH_AUTH_SOCK" : "connection.agentSocketPath";
+  throw new DialFailed(
+    "settings",
+    `no SSH agent for ${address(endpoint)}: ${source} names ${path}, which does not exist`,
+  );
+}

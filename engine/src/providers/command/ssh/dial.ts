@@ -1,0 +1,174 @@
+import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import ssh2, { type Client, type ConnectConfig } from "ssh2";
+import { DialFailed } from "../errors.ts";
+import { loginMethods } from "./credentials.ts";
+import { hostKeyAlgorithms, mismatch, readHostKey } from "./hostkey.ts";
+import { address, type Connection, type Endpoint } from "./settings.ts";
+
+export interface DialOptions {
+  signal: AbortSignal;
+  /** Told of each failed attempt that is followed by another. */
+  onRetry: (text: string) => void;
+  /** Milliseconds between two keep-alives, three of which may stay unanswered. */
+  keepaliveMs: number;
+}
+
+/** Pauses between attempts: from 0.1 s, half as long again each time, at most 5 s. */
+const FIRST_PAUSE_MS = 100;
+const PAUSE_GROWTH = 1.5;
+const LONGEST_PAUSE_MS = 5000;
+/** A box that is just starting may not have its keys yet, hence one more try; more would look like guessing to it. */
+const CREDENTIALS_RETRIES = 1;
+const CREDENTIALS_PAUSE_MS = 1000;
+
+const AES = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr"] as const;
+
+/** Logs in, through the proxy where there is one, trying again as often as `dialErrorLimit` allows. */
+export async function dial(connection: Connection, options: DialOptions): Promise<Client> {
+  const { proxy } = connection;
+  if (proxy === undefined) return await retry(connection, "Dial", options, () => connect(connection, options));
+  const jump = await retry(proxy, "Dial proxy", options, () => connect(proxy, options));
+  try {
+    const client = await retry(connection, "Dial from proxy", options, async () =>
+      connect(connection, options, await forward(jump, connection, proxy)),
+    );
+    client.once("close", () => jump.end());
+    return client;
+  } catch (error) {
+    jump.end();
+    throw error;
+  }
+}
+
+async function retry(
+  endpoint: Endpoint,
+  what: string,
+  options: DialOptions,
+  attempt: () => Promise<Client>,
+): Promise<Client> {
+  let pause = FIRST_PAUSE_MS;
+  let refused = 0;
+  for (let failures = 1; ; failures++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof DialFailed) || options.signal.aborted) throw error;
+      const limit = endpoint.dialErrorLimit;
+      const final =
+        error.kind === "settings" ||
+        error.kind === "hostKey" ||
+        (error.kind === "credentials" && ++refused > CREDENTIALS_RETRIES) ||
+        (limit >= 0 && failures > limit);
+      if (final) throw failures > 1 ? withCount(error, failures) : error;
+      options.onRetry(`${what} ${failures}/${limit < 0 ? "inf" : limit} failed: retrying`);
+      const wait = error.kind === "credentials" ? CREDENTIALS_PAUSE_MS : pause;
+      pause = Math.min(pause * PAUSE_GROWTH, LONGEST_PAUSE_MS);
+      await sleep(wait, undefined, { signal: options.signal });
+    }
+  }
+}
+
+function withCount(error: DialFailed, failures: number): DialFailed {
+  return new DialFailed(error.kind, `after ${failures} failed attempts: ${error.message}`);
+}
+
+/** One attempt: the TCP connection, the key exchange, the login. */
+function connect(endpoint: Endpoint, options: DialOptions, sock?: Duplex): Promise<Client> {
+  const pinned = readHostKey(endpoint);
+  const methods = loginMethods(endpoint);
+  const tried: string[] = [];
+  let accepted: string[] | undefined;
+  let wrongKey: Buffer | undefined;
+  const queue = methods.values();
+
+  const config: ConnectConfig = {
+    host: endpoint.host,
+    port: endpoint.port,
+    username: endpoint.user,
+    readyTimeout: endpoint.perDialTimeout * 1000,
+    keepaliveInterval: options.keepaliveMs,
+    keepaliveCountMax: 3,
+    algorithms: {
+      serverHostKey: hostKeyAlgorithms(pinned) as NonNullable<ConnectConfig["algorithms"]>["serverHostKey"],
+      // Node's own AES first: chacha20 costs a WebAssembly module at the start.
+      cipher: [...AES, "chacha20-poly1305@openssh.com"],
+    },
+    hostVerifier: (key: Buffer) => {
+      if (pinned === undefined || pinned.blob.equals(key)) return true;
+      wrongKey = key;
+      return false;
+    },
+    authHandler: (left, _partial, next) => {
+      if (Array.isArray(left)) accepted = left;
+      for (const method of queue) {
+        const type = method.auth.type === "agent" ? "publickey" : method.auth.type;
+        if (accepted !== undefined && type !== "none" && !accepted.includes(type)) continue;
+        tried.push(method.name);
+        return next(method.auth);
+      }
+      // The types do not know that false ends the list.
+      return next(false as never);
+    },
+    ...(sock ? { sock } : {}),
+  };
+
+  return new Promise((resolve, reject) => {
+    const client = new ssh2.Client();
+    const abort = () => fail(new Error("stopped while connecting"));
+    const settle = () => options.signal.removeEventListener("abort", abort);
+    const fail = (error: Error) => {
+      settle();
+      client.destroy();
+      reject(error);
+    };
+    const explain = (error: Error & { level?: string; code?: string }): Error => {
+      if (pinned !== undefined && wrongKey !== undefined) return mismatch(endpoint, pinned, wrongKey);
+      if (error.level === "client-authentication") return refusal(endpoint, tried, accepted);
+      return unreachable(endpoint, error);
+    };
+    client.once("ready", () => {
+      settle();
+      client.setNoDelay(true);
+      resolve(client);
+    });
+    // The listener stays: an error without one would end the process.
+    client.on("error", (error: Error & { level?: string }) => {
+      // An agent that fails is one method less; the next one is tried.
+      if (error.level !== "agent") fail(explain(error));
+    });
+    client.once("close", () => fail(explain(new Error("the server closed the connection before the login was done"))));
+    options.signal.addEventListener("abort", abort, { once: true });
+    if (options.signal.aborted) return abort();
+    client.connect(config);
+  });
+}
+
+function refusal(endpoint: Endpoint, tried: string[], accepted: string[] | undefined): DialFailed {
+  const offered = accepted === undefined ? "" : ` The server accepts: ${accepted.join(", ") || "nothing more"}.`;
+  return new DialFailed(
+    "credentials",
+    `${address(endpoint)} refused the login. Tried: ${tried.join(", ") || "nothing"}.${offered} ` +
+      "Check user and password, or that the key's public half is in the user's ~/.ssh/authorized_keys on the host.",
+  );
+}
+
+function unreachable(endpoint: Endpoint, error: Error & { code?: string }): DialFailed {
+  const silent = /handshake/i.test(error.message) && /time/i.test(error.message);
+  const said = silent
+    ? `no SSH answer within ${endpoint.perDialTimeout} s`
+    : error.message || (error.code ?? "no reason");
+  return new DialFailed(
+    "network",
+    `cannot connect to ${address(endpoint)}: ${said}. Check that the host is up, and that address and port are those of its SSH server.`,
+  );
+}
+
+function forward(jump: Client, endpoint: Endpoint, proxy: Endpoint): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    jump.forwardOut("127.0.0.1", 0, endpoint.host, endpoint.port, (error, channel) => {
+      if (error === undefined) return resolve(channel);
+      reject(new DialFailed("network", `${address(proxy)} does not forward to ${address(endpoint)}: ${error.message}`));
+    });
+  });
+}
