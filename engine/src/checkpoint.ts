@@ -1,0 +1,165 @@
+import { encodePlain, encodeSorted, omit } from "./json.ts";
+import type { PendingOperation, Snapshot } from "./resource.ts";
+import type { PassphraseSecrets } from "./secrets.ts";
+import { freshManifest } from "./snapshot.ts";
+import { decodeResource, encodeResource } from "./stateForm.ts";
+
+export { BrokenState, integrityFaults, verifyIntegrity } from "./integrity.ts";
+export { emptySnapshot, freshManifest } from "./snapshot.ts";
+
+type Json = Record<string, unknown>;
+
+const VERSION = 3;
+const FEATURES_VERSION = 4;
+
+const LATEST_FIELDS = new Set(["manifest", "secrets_providers", "resources", "pending_operations", "metadata"]);
+const CHECKPOINT_FIELDS = new Set(["stack", "latest"]);
+const MANIFEST_FIELDS = new Set(["time", "magic", "version"]);
+
+export interface DecodedCheckpoint {
+  snapshot: Snapshot;
+  /** Undefined: the file names no secrets provider (a stack that has none yet, or no state). */
+  secrets: PassphraseSecrets | undefined;
+  /** `organization/<project>/<stack>`; "" in an export. */
+  stack: string;
+}
+
+/**
+ * Reads a stack's state: the file of the backend, or what `pulumi stack export` prints.
+ * @param open makes the secrets of the salt that the file names; called at most once
+ * @throws when the file is no state, or needs what this engine does not know; the integrity is not checked here
+ */
+export async function decodeCheckpoint(
+  text: string,
+  open: (state: { salt: string }) => Promise<PassphraseSecrets>,
+): Promise<DecodedCheckpoint> {
+  const file = parse(text);
+  refuseUnknown(file);
+  const checkpoint = (file.checkpoint ?? { latest: file.deployment }) as Json;
+  const latest = (checkpoint.latest ?? {}) as Json;
+  const secrets = await openSecrets(latest.secrets_providers as Json | null | undefined, open);
+  const manifest = (latest.manifest ?? freshManifest()) as Json;
+  const resources = ((latest.resources ?? []) as Json[]).map((form, i) => decodeResource(form, secrets, i));
+  const pendingOperations = ((latest.pending_operations ?? []) as Json[]).map((form, i) => ({
+    type: form.type as PendingOperation["type"],
+    resource: decodeResource(form.resource as Json, secrets, i),
+  }));
+  const rest = {
+    manifest: omit(manifest, MANIFEST_FIELDS),
+    latest: omit(latest, LATEST_FIELDS),
+    checkpoint: omit(checkpoint, CHECKPOINT_FIELDS),
+  };
+  return {
+    snapshot: {
+      manifest: {
+        time: String(manifest.time ?? ""),
+        magic: String(manifest.magic ?? ""),
+        version: String(manifest.version ?? ""),
+      },
+      resources,
+      pendingOperations,
+      metadata: (latest.metadata ?? {}) as Json,
+      unknownFields: Object.fromEntries(Object.entries(rest).filter(([, fields]) => Object.keys(fields).length > 0)),
+    },
+    secrets,
+    stack: String(checkpoint.stack ?? ""),
+  };
+}
+
+export interface EncodeOptions {
+  stack: string;
+  project: string;
+  secrets: PassphraseSecrets | undefined;
+}
+
+/** The file of the backend for a snapshot: compact JSON, field by field as Pulumi writes it. */
+export function encodeCheckpoint(snapshot: Snapshot, { stack, project, secrets }: EncodeOptions): string {
+  const unknown = (snapshot.unknownFields.checkpoint ?? {}) as Json;
+  const members = [
+    `"stack":${encodeSorted(`organization/${project}/${stack}`)}`,
+    ...membersOf("config" in unknown ? { config: unknown.config } : {}),
+    `"latest":${encodeLatest(snapshot, secrets)}`,
+    ...membersOf(omit(unknown, new Set(["config"]))),
+  ];
+  return `{"version":${VERSION},"checkpoint":{${members.join(",")}}}`;
+}
+
+/** The form of `pulumi stack export`, compact; secrets stay encrypted. */
+export function encodeDeployment(snapshot: Snapshot, secrets: PassphraseSecrets | undefined): string {
+  return `{"version":${VERSION},"deployment":${encodeLatest(snapshot, secrets)}}`;
+}
+
+function encodeLatest(snapshot: Snapshot, secrets: PassphraseSecrets | undefined): string {
+  const { time, magic, version } = snapshot.manifest;
+  const members = [
+    `"manifest":${encodePlain({ time, magic, version, ...(snapshot.unknownFields.manifest as Json | undefined) })}`,
+  ];
+  if (secrets)
+    members.push(`"secrets_providers":${encodePlain({ type: "passphrase", state: { salt: secrets.salt } })}`);
+  if (snapshot.resources.length > 0) {
+    members.push(`"resources":[${snapshot.resources.map((state) => encodeResource(state, secrets)).join(",")}]`);
+  }
+  if (snapshot.pendingOperations.length > 0) {
+    const operations = snapshot.pendingOperations.map(
+      ({ resource, type }) => `{"resource":${encodeResource(resource, secrets)},"type":${encodeSorted(type)}}`,
+    );
+    members.push(`"pending_operations":[${operations.join(",")}]`);
+  }
+  members.push(`"metadata":${encodePlain(snapshot.metadata)}`);
+  members.push(...membersOf((snapshot.unknownFields.latest ?? {}) as Json));
+  return `{${members.join(",")}}`;
+}
+
+function membersOf(fields: Json): string[] {
+  return Object.entries(fields).map(([key, value]) => `${JSON.stringify(key)}:${encodePlain(value)}`);
+}
+
+function parse(text: string): Json {
+  let file: unknown;
+  try {
+    file = JSON.parse(text);
+  } catch (error) {
+    throw new Error(
+      `The state file is not valid JSON (${(error as Error).message}). Restore the backup beside it (.bak) or one under .pulumi/backups.`,
+    );
+  }
+  if (typeof file !== "object" || file === null || Array.isArray(file)) {
+    throw new Error("The state file holds no state. Restore the backup beside it (.bak) or one under .pulumi/backups.");
+  }
+  return file as Json;
+}
+
+function refuseUnknown(file: Json): void {
+  const version = Number(file.version ?? 0);
+  if (version < VERSION) {
+    throw new Error(
+      `The state is of version ${version}, which is too old. Let a current official CLI write it once: pulumi stack export | pulumi stack import.`,
+    );
+  }
+  if (version > FEATURES_VERSION) {
+    throw new Error(
+      `The state is of version ${version}, newer than this engine knows (${VERSION}). Use the official CLI: --engine pulumi.`,
+    );
+  }
+  const features = Array.isArray(file.features) ? file.features.map(String) : [];
+  if (features.length > 0) {
+    throw new Error(
+      `The state uses ${features.join(", ")}, which the embedded engine does not cover. Use the official CLI: --engine pulumi.`,
+    );
+  }
+}
+
+async function openSecrets(
+  provider: Json | null | undefined,
+  open: (state: { salt: string }) => Promise<PassphraseSecrets>,
+): Promise<PassphraseSecrets | undefined> {
+  if (!provider?.type) return undefined;
+  const salt = (provider.state as Json | undefined)?.salt;
+  if (provider.type === "passphrase" && typeof salt === "string" && salt !== "") return open({ salt });
+  throw new Error(
+    provider.type === "passphrase"
+      ? "The state's passphrase provider has no salt. Restore the backup beside the state file (.bak)."
+      : `The state's secrets are kept by the provider "${String(provider.type)}"; the embedded engine knows passphrase only. ` +
+          "Use the official CLI (--engine pulumi), or change it: pulumi stack change-secrets-provider passphrase.",
+  );
+}

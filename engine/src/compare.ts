@@ -1,0 +1,190 @@
+import { formatPath, type PropertyPath, parsePath } from "./paths.ts";
+import { setKey } from "./signatures.ts";
+import {
+  Archive,
+  Asset,
+  isMap,
+  type PropertyMap,
+  type PropertyValue,
+  ResourceReference,
+  Secret,
+  Unknown,
+} from "./values.ts";
+
+export { formatPath, getPath, matchesPath, type PropertyPath, parsePath, setPath } from "./paths.ts";
+
+export interface CompareOptions {
+  /** True: a value and the same value marked secret are equal. */
+  ignoreSecretness?: boolean;
+}
+
+export interface PathDiff {
+  path: string;
+  kind: "add" | "delete" | "update";
+}
+
+/** Deep equality as Pulumi has it: an absent key is like null, assets are their hashes, references their resources. */
+export function equalValues(a: PropertyValue, b: PropertyValue, options: CompareOptions = {}): boolean {
+  if (a instanceof Secret || b instanceof Secret) {
+    if (options.ignoreSecretness) return equalValues(strip(a), strip(b), options);
+    return a instanceof Secret && b instanceof Secret && equalValues(a.element, b.element, options);
+  }
+  if (a === null || b === null || typeof a !== "object" || typeof b !== "object") return Object.is(a, b) || a === b;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false;
+    return a.every((element, i) => equalValues(element, b[i]!, options));
+  }
+  if (isMap(a) && isMap(b)) return keysOf(a, b).every((key) => equalValues(own(a, key), own(b, key), options));
+  if (a instanceof Unknown) return b instanceof Unknown;
+  if (a instanceof Asset) return b instanceof Asset && equalAssets(a, b);
+  if (a instanceof Archive) return b instanceof Archive && equalAssets(a, b);
+  if (a instanceof ResourceReference && b instanceof ResourceReference) {
+    return a.urn === b.urn && (a.id === b.id || (a.id instanceof Unknown && b.id instanceof Unknown));
+  }
+  return false;
+}
+
+/**
+ * Where two maps differ, in Pulumi's path syntax, leaves only: a changed entry of a list is `list[1]`, an added object its own path.
+ * @param options secretness is ignored unless said otherwise
+ */
+export function diffPaths(
+  old: PropertyMap,
+  news: PropertyMap,
+  options: CompareOptions = { ignoreSecretness: true },
+): PathDiff[] {
+  const found: PathDiff[] = [];
+  collect(old, news, [], options, found);
+  return found;
+}
+
+/**
+ * The new inputs with the old ones put back at every path that `ignoreChanges` names, wildcards included.
+ * @returns the inputs, and the paths that cannot be put back (as when a list has another length now)
+ */
+export function ignoreChangesAt(
+  paths: string[],
+  old: PropertyMap,
+  news: PropertyMap,
+): { inputs: PropertyMap; failed: string[] } {
+  const failed: string[] = [];
+  let inputs: PropertyValue = news;
+  for (const text of paths) {
+    const result = reset(inputs, old, parsePath(text), false, false);
+    if (result === undefined) failed.push(text);
+    else inputs = result.value ?? {};
+  }
+  return { inputs: inputs as PropertyMap, failed };
+}
+
+function collect(
+  old: PropertyValue,
+  news: PropertyValue,
+  path: PropertyPath,
+  options: CompareOptions,
+  found: PathDiff[],
+): void {
+  const before = options.ignoreSecretness ? strip(old) : old;
+  const after = options.ignoreSecretness ? strip(news) : news;
+  if (before instanceof Secret && after instanceof Secret) {
+    collect(before.element, after.element, path, options, found);
+  } else if (Array.isArray(before) && Array.isArray(after)) {
+    for (let i = 0; i < Math.max(before.length, after.length); i++) {
+      if (i >= before.length) found.push({ path: formatPath([...path, i]), kind: "add" });
+      else if (i >= after.length) found.push({ path: formatPath([...path, i]), kind: "delete" });
+      else collect(before[i]!, after[i]!, [...path, i], options, found);
+    }
+  } else if (isMap(before) && isMap(after)) {
+    for (const key of keysOf(before, after)) {
+      const [was, is] = [own(before, key), own(after, key)];
+      const at = [...path, key];
+      if (was === null && is !== null) found.push({ path: formatPath(at), kind: "add" });
+      else if (was !== null && is === null) found.push({ path: formatPath(at), kind: "delete" });
+      else collect(was, is, at, options, found);
+    }
+  } else if (!equalValues(before, after, options)) {
+    found.push({ path: formatPath(path), kind: "update" });
+  }
+}
+
+/** What stands at one path after the old value was put back; undefined: the path fits neither value. */
+type Reset = { value: PropertyValue | undefined } | undefined;
+
+function reset(
+  news: PropertyValue | undefined,
+  old: PropertyValue | undefined,
+  path: PropertyPath,
+  newIsSecret: boolean,
+  oldIsSecret: boolean,
+): Reset {
+  const [key, ...rest] = path;
+  // Put back under a plain parent, what was inside a secret must stay one.
+  if (key === undefined) {
+    return {
+      value: old !== undefined && oldIsSecret && !newIsSecret && !(old instanceof Secret) ? new Secret(old) : old,
+    };
+  }
+  if (news instanceof Secret) {
+    const inner = reset(news.element, old, path, true, oldIsSecret);
+    return inner && { value: inner.value === undefined ? undefined : new Secret(inner.value) };
+  }
+  if (old instanceof Secret) return reset(news, old.element, path, newIsSecret, true);
+  const step = (n: PropertyValue | undefined, o: PropertyValue | undefined) =>
+    reset(n, o, rest, newIsSecret, oldIsSecret);
+
+  if (Array.isArray(news) && Array.isArray(old)) {
+    if (key === "*" && news.length !== old.length) return undefined;
+    if (key !== "*" && typeof key !== "number") return undefined;
+    if (typeof key === "number" && key >= news.length && key >= old.length) return { value: news };
+    const list = [...news];
+    for (const i of key === "*" ? list.keys() : [key]) {
+      const put = i < 0 || i >= list.length || i >= old.length ? undefined : step(list[i], old[i]);
+      if (put?.value === undefined) return undefined;
+      list[i] = put.value;
+    }
+    return { value: list };
+  }
+  const from = isMap(old) ? old : undefined;
+  if (isMap(news) && typeof key === "string") {
+    if (from === undefined && rest.length > 0) return undefined;
+    const map: PropertyMap = { ...news };
+    for (const name of key === "*" ? new Set([...Object.keys(map), ...Object.keys(from ?? {})]) : [key]) {
+      const [was, is] = [
+        from && Object.hasOwn(from, name) ? from[name] : undefined,
+        Object.hasOwn(map, name) ? map[name] : undefined,
+      ];
+      if (rest.length > 0 && was === undefined && is === undefined) continue;
+      if (rest.length > 0 && is === undefined) return undefined;
+      const put = step(is, was);
+      if (put === undefined) return undefined;
+      if (put.value === undefined) delete map[name];
+      else setKey(map, name, put.value);
+    }
+    return { value: map };
+  }
+  // Neither has such a place: it is the same in both.
+  const hasPlace = typeof key === "number" ? Array.isArray(old) || Array.isArray(news) : from !== undefined;
+  return hasPlace ? undefined : { value: news };
+}
+
+function equalAssets(a: Asset | Archive, b: Asset | Archive): boolean {
+  if (a.hash !== "" && b.hash !== "") return a.hash === b.hash;
+  if (!("assets" in a.source) || !("assets" in b.source)) return JSON.stringify(a.source) === JSON.stringify(b.source);
+  const [mine, theirs] = [a.source.assets, b.source.assets];
+  return [...new Set([...Object.keys(mine), ...Object.keys(theirs)])].every((name) => {
+    const [x, y] = [mine[name], theirs[name]];
+    return x !== undefined && y !== undefined && x.constructor === y.constructor && equalAssets(x, y);
+  });
+}
+
+function strip(value: PropertyValue): PropertyValue {
+  return value instanceof Secret ? strip(value.element) : value;
+}
+
+function own(map: PropertyMap, key: string): PropertyValue {
+  return Object.hasOwn(map, key) ? map[key]! : null;
+}
+
+function keysOf(a: PropertyMap, b: PropertyMap): string[] {
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].sort();
+}

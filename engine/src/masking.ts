@@ -1,0 +1,128 @@
+import { encodeAsset } from "./assetForm.ts";
+import { setKey } from "./signatures.ts";
+import {
+  Archive,
+  Asset,
+  isMap,
+  type PropertyMap,
+  type PropertyValue,
+  ResourceReference,
+  Secret,
+  Unknown,
+} from "./values.ts";
+
+const SECRET_WORD = "[secret]";
+const UNKNOWN_WORD = "[unknown]";
+
+/** Shorter ones would blot out ordinary words. */
+const SHORTEST_SECRET = 3;
+
+/** What a connection shows of itself even when the whole of it is marked secret: without it no error could say where. */
+const PLAIN_IN_CONNECTION = new Set([
+  "host",
+  "port",
+  "user",
+  "hostKey",
+  "agentSocketPath",
+  "dialErrorLimit",
+  "perDialTimeout",
+]);
+
+/** The properties as plain JSON for events and displays: nothing of a secret is left in it. */
+export function maskForEvent(map: PropertyMap): Record<string, unknown> {
+  const masked: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(map)) setKey(masked, key, maskValue(value));
+  return masked;
+}
+
+export function maskValue(value: PropertyValue): unknown {
+  if (value instanceof Secret) return SECRET_WORD;
+  if (value instanceof Unknown) return UNKNOWN_WORD;
+  if (value instanceof Asset || value instanceof Archive) return encodeAsset(value);
+  if (value instanceof ResourceReference) return typeof value.id === "string" ? value.id : value.urn;
+  if (Array.isArray(value)) return value.map(maskValue);
+  return isMap(value) ? maskForEvent(value) : value;
+}
+
+/** Knows the secret texts of a run, and takes them out of any text that is about to be shown. */
+export class SecretFilter {
+  readonly #texts = new Set<string>();
+  #pattern: RegExp | undefined;
+
+  /** Remembers every text inside the secrets of these values. */
+  addSecrets(value: PropertyValue): void {
+    if (value instanceof Secret) this.#addInner(value.element);
+    else if (Array.isArray(value)) for (const element of value) this.addSecrets(element);
+    else if (isMap(value)) for (const element of Object.values(value)) this.addSecrets(element);
+  }
+
+  /** Remembers one secret text: as it is, line by line, and as JSON or a URL would write it. */
+  addText(secret: string): void {
+    for (const text of [secret, secret.trim(), ...secret.split(/\r?\n/).map((line) => line.trim())]) {
+      for (const form of formsOf(text)) {
+        if (form.length < SHORTEST_SECRET || this.#texts.has(form)) continue;
+        this.#texts.add(form);
+        this.#pattern = undefined;
+      }
+    }
+  }
+
+  /** The text with each known secret in it replaced by the word `[secret]`. */
+  apply(text: string): string {
+    if (this.#texts.size === 0 || text.length < SHORTEST_SECRET) return text;
+    return text.replace(this.#compiled(), SECRET_WORD);
+  }
+
+  /** The same for every string inside a JSON value, keys included. */
+  applyDeep<T>(value: T): T {
+    return this.#deep(value) as T;
+  }
+
+  #deep(value: unknown): unknown {
+    if (typeof value === "string") return this.apply(value);
+    if (Array.isArray(value)) return value.map((element) => this.#deep(element));
+    if (typeof value !== "object" || value === null) return value;
+    const object: Record<string, unknown> = {};
+    for (const [key, element] of Object.entries(value)) setKey(object, this.apply(key), this.#deep(element));
+    return object;
+  }
+
+  #compiled(): RegExp {
+    if (this.#pattern === undefined) {
+      // The longest first: a secret that holds another must not leave its rest behind.
+      const texts = [...this.#texts].sort((a, b) => b.length - a.length);
+      this.#pattern = new RegExp(texts.map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"), "g");
+    }
+    return this.#pattern;
+  }
+
+  #addInner(value: PropertyValue): void {
+    if (typeof value === "string") this.addText(value);
+    else if (typeof value === "number") this.addText(String(value));
+    else if (value instanceof Secret) this.#addInner(value.element);
+    else if (value instanceof Asset && "text" in value.source) this.addText(value.source.text);
+    else if (Array.isArray(value)) for (const element of value) this.#addInner(element);
+    else if (isMap(value)) {
+      const isConnection = Object.hasOwn(value, "host");
+      for (const [key, element] of Object.entries(value)) {
+        if (!isConnection || !PLAIN_IN_CONNECTION.has(key) || element instanceof Secret) this.#addInner(element);
+      }
+    }
+  }
+}
+
+/** How the same text looks inside JSON, inside JSON within JSON, as Go's encoder writes it, and inside a URL. */
+function formsOf(text: string): string[] {
+  const json = JSON.stringify(text).slice(1, -1);
+  const go = json.replace(/[<>&]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
+  return [...new Set([text, json, JSON.stringify(json).slice(1, -1), go, encode(text)])];
+}
+
+function encode(text: string): string {
+  try {
+    return encodeURIComponent(text);
+  } catch {
+    // A lone surrogate: no URL can hold it.
+    return text;
+  }
+}
