@@ -43,7 +43,10 @@ export class Checklist {
 
   /** The readiness check: where it fails, nothing can be drawn. */
   async ready(body: () => Promise<string>): Promise<void> {
-    await this.run("ready", "answers", body);
+    await this.run("ready", "answers", async () => {
+      await this.#session.open();
+      return body();
+    });
     if (!this.checks.at(-1)!.ok) this.#stuck ??= "the WebUI was never ready to draw (see ready).";
   }
 

@@ -27,13 +27,17 @@ const maxBytes = 128 * 1024 * 1024;
 
 /** Calls one WebUI. Every call has a deadline, and none outlives `signal`. */
 export class Client {
+  /** As people know it. */
   readonly url: string;
+  readonly #base: string;
   readonly #signal: AbortSignal;
   // 2 s: the WebUI itself closes idle connections after 5 s and more, so ours is never the one that is cut.
   readonly #agent = new Agent({ connections: 8, keepAliveTimeout: 2000, headersTimeout: 0, bodyTimeout: 0 });
 
-  constructor(url: string, signal: AbortSignal) {
+  /** @param base where `url` is really called, when a tunnel leads to it */
+  constructor(url: string, signal: AbortSignal, base = url) {
     this.url = url;
+    this.#base = base;
     this.#signal = signal;
   }
 
@@ -52,7 +56,7 @@ export class Client {
     }
     const deadline = AbortSignal.timeout(Math.ceil(timeout));
     try {
-      const answer = await request(`${this.url}${path}`, {
+      const answer = await request(`${this.#base}${path}`, {
         method,
         headers,
         body,

@@ -1,6 +1,7 @@
+import { join, resolve } from "node:path";
 import { z } from "zod";
 
-const seconds = (fallback: number) => z.number().positive().max(7200).default(fallback);
+const seconds = (fallback: number) => z.number().positive().max(604_800).default(fallback);
 
 /** Every wait of a proof, in seconds. A slow machine gets longer ones; none can be without an end. */
 const deadlines = z.strictObject({
@@ -14,6 +15,18 @@ const deadlines = z.strictObject({
   picture: seconds(300),
   /** The whole proof. */
   total: seconds(1800),
+});
+
+const sshHost = z.object({
+  address: z.string().min(1),
+  port: z.int().min(1).max(65_535),
+  user: z.string().min(1),
+  password: z.string().optional(),
+  privateKey: z.string().optional(),
+  privateKeyPassword: z.string().optional(),
+  agent: z.boolean().optional(),
+  /** As in known_hosts, without the host's name. */
+  hostKey: z.string().regex(/^\S+ [A-Za-z0-9+/=]+/, "expected a type and a key, ssh-ed25519 AAAA…"),
 });
 
 const side = z.int().min(64).max(2048).multipleOf(8);
@@ -44,14 +57,21 @@ const inputSchema = z.strictObject({
   upscaler: z.string().min(1).default("Lanczos"),
   /** With xformers the same seed gives nearly the same picture, not exactly. */
   xformers: z.boolean().default(false),
-  /** Folder that pictures are written to. */
-  reportDir: z.string().min(1),
+  /** Folder that pictures are written to; a relative one lies in what `ATELIER_HOME` names, by default `.atelier`. */
+  reportDir: z
+    .string()
+    .min(1)
+    .transform((path) => resolve(process.env.ATELIER_HOME ?? join(import.meta.dirname, "..", ".atelier"), path)),
   /** Version that was installed (`v1.10.1`); when given, the WebUI has to say the same. */
   version: z.string().min(1).optional(),
   /** Commit that was installed; used where the WebUI doesn't tell its own. */
   commit: z.string().min(1).optional(),
   /** The WebUI is the rehearsal's stand-in: said wherever a person reads. */
   stand_in: z.boolean().default(false),
+  /** With it, `url` is the WebUI's address as seen from this SSH host. */
+  tunnel: sshHost.optional(),
+  /** Anything: a caller that keys the proof by its input makes it new by this. */
+  proves: z.unknown().optional(),
   deadlines: deadlines.prefault({}),
 });
 

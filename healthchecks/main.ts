@@ -3,6 +3,7 @@
 import { CallFailed } from "./failure.ts";
 import { InputError, parseInput } from "./input.ts";
 import { live } from "./live.ts";
+import type { Check } from "./result.ts";
 import { Session } from "./session.ts";
 import { smoke } from "./smoke.ts";
 
@@ -34,11 +35,22 @@ async function main(): Promise<number> {
     const masked = (_key: string, value: unknown) => (typeof value === "string" ? session.mask(value) : value);
     process.stdout.write(`${JSON.stringify(proof, masked)}\n`);
     if (interrupted) return 130;
-    return proof.ok ? 0 : 1;
+    if (proof.ok) return 0;
+    process.stderr.write(`${summary(proof.checks, session.mask)}\n`);
+    return 1;
   } finally {
     clearTimeout(overall);
-    await session.client.close();
+    await session.close();
   }
+}
+
+/** The failed checks once more, at the end, where a reader looks; those that could not run in one line. */
+function summary(checks: readonly Check[], mask: (text: string) => string): string {
+  const failed = checks.filter(({ ok, detail }) => !ok && !detail.startsWith("Not run"));
+  const skipped = checks.filter(({ detail }) => detail.startsWith("Not run")).map(({ name }) => name);
+  const lines = failed.map(({ name, detail }) => `  ${name}: ${mask(detail)}`);
+  if (skipped.length) lines.push(`  not run for that reason: ${skipped.join(", ")}`);
+  return [`The proof failed, ${failed.length} of ${checks.length} checks:`, ...lines].join("\n");
 }
 
 async function readStdin(): Promise<string> {

@@ -63,8 +63,11 @@ export async function waitForPicture(session: Session): Promise<string> {
   session.say("waiting for the first picture (the model loads)");
   for (let attempt = 1; ; attempt++) {
     const timeout = Math.max(1000, end - performance.now());
+    let again = false;
     try {
-      read(drawn, await session.ask("/sdapi/v1/txt2img", { method: "POST", json, timeout }), call);
+      const answer = await session.ask("/sdapi/v1/txt2img", { method: "POST", json, timeout });
+      again = answer.status >= 500;
+      read(drawn, answer, call);
       return `The first picture came after ${((performance.now() - start) / 1000).toFixed(1)} s.`;
     } catch (error) {
       if (session.signal.aborted) throw error;
@@ -77,7 +80,7 @@ export async function waitForPicture(session: Session): Promise<string> {
         );
       }
       // The load in the background and the first picture can fall over each other once.
-      if (attempt === drawingTries || !(error instanceof CheckFailed) || performance.now() + 2000 > end) throw error;
+      if (!again || attempt === drawingTries || performance.now() + 2000 > end) throw error;
       session.say(`no picture yet: ${reason(error).slice(0, 160)}`);
       await session.sleep(2000);
     }

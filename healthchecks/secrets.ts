@@ -1,3 +1,5 @@
+import type { Input } from "./input.ts";
+
 /** Every written form of the login that could show it to a reader. */
 export function secretForms(user: string, password: string): string[] {
   const pair = `${user}:${password}`;
@@ -14,8 +16,10 @@ export function secretForms(user: string, password: string): string[] {
   return [...new Set(forms)].sort((a, b) => b.length - a.length);
 }
 
-/** Makes the function that takes the login out of a text. */
-export function masker(user: string, password: string): (text: string) => string {
-  const forms = secretForms(user, password);
+/** Makes the function that takes every secret of the input out of a text. */
+export function masker(input: Input): (text: string) => string {
+  const { password, privateKeyPassword } = input.tunnel ?? {};
+  const more = [password, privateKeyPassword].filter((secret) => secret !== undefined && secret.length >= 4);
+  const forms = [...secretForms(input.user, input.password), ...(more as string[])];
   return (text) => forms.reduce((masked, form) => masked.replaceAll(form, "***"), text);
 }

@@ -128,7 +128,8 @@ export function checkUpscale(session: Session, start: Buffer, drawing: Drawing):
   const before = decodePicture(start);
   const small = halve(drawing.picture);
   const { mean } = difference(before, small);
-  // Measured: halving Lanczos' enlargement of pure noise stays under 8 of 255 with a likeness over 0.97.
+  // Measured with Lanczos, there and back: 1.9 of 255 and a likeness of 0.998 on a real picture, 15 and 0.987 on
+  // white noise. Another picture has a likeness of about 0.
   if (likeness(before, small) < 0.9 || mean > 20) {
     throw new CheckFailed(
       `The enlarged picture is another one (it differs by ${mean.toFixed(1)} of 255 when made small again)`,

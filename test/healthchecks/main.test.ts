@@ -8,10 +8,10 @@ import { fake, folder, inputFor } from "./prove.ts";
 
 const main = fileURLToPath(new URL("../../healthchecks/main.ts", import.meta.url));
 
-function start(args: string[], stdin: string | undefined) {
-  const child = spawn(process.execPath, [main, ...args], { stdio: "pipe", env: { PATH: process.env.PATH } });
+function start(args: string[], stdin: string, env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [main, ...args], { stdio: "pipe", env: { PATH: process.env.PATH, ...env } });
   onTestFinished(() => void child.kill("SIGKILL"));
-  if (stdin !== undefined) child.stdin.end(stdin);
+  child.stdin.end(stdin);
   return child;
 }
 
@@ -63,6 +63,7 @@ test("a failed check exits 1, with the result all the same", async () => {
     expect(code).toBe(1);
     expect(parseProof(stdout).ok).toBe(false);
     expect(stderr).toMatch(/FAIL (auth-ui|auth) .*\/config answer/);
+    expect(stderr).toMatch(/The proof failed, 1 of \d+ checks:\n {2}auth.*\/config answer.*\n$/);
   }
 });
 
@@ -119,6 +120,15 @@ test("the picture's folder may be missing", async () => {
   const { code } = await run(["smoke"], JSON.stringify(inputFor(webui.url, { reportDir })));
   expect(code).toBe(0);
   expect(readdirSync(reportDir)).toHaveLength(4);
+});
+
+test("a relative folder lies in ATELIER_HOME", async () => {
+  const webui = await fake();
+  const home = folder();
+  const input = inputFor(webui.url, { reportDir: "gpu/report", proves: "a token" });
+  const { code } = await end(start(["smoke"], JSON.stringify(input), { ATELIER_HOME: home }));
+  expect(code).toBe(0);
+  expect(readdirSync(`${home}/gpu/report`)).toHaveLength(4);
 });
 
 async function waitFor(condition: () => boolean): Promise<void> {

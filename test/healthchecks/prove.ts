@@ -60,6 +60,6 @@ export async function prove(input: Record<string, unknown>, run: typeof smoke | 
     const failed = Object.fromEntries(proof.checks.filter(({ ok }) => !ok).map(({ name, detail }) => [name, detail]));
     return { proof, lines, failed };
   } finally {
-    await session.client.close();
+    await session.close();
   }
 }
