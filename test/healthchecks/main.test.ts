@@ -63,7 +63,7 @@ test("a failed check exits 1, with the result all the same", async () => {
     expect(code).toBe(1);
     expect(parseProof(stdout).ok).toBe(false);
     expect(stderr).toMatch(/FAIL (auth-ui|auth) .*\/config answer/);
-    expect(stderr).toMatch(/The proof failed, 1 of \d+ checks:\n {2}auth.*\/config answer.*\n$/);
+    expect(stderr).toMatch(/The proof failed, 1 of \d+ checks:\n {2}(live-)?auth.*\/config answer.*\n$/);
   }
 });
 
