@@ -1,0 +1,202 @@
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+const starter = resolve(import.meta.dirname, "..", "..", "scripts", "host", "webui_start.py");
+const login = "atelier:s3cret_word";
+let workspace: string;
+
+/** A workspace whose WebUI is `launch_utils`: it has the two modules that the starter speaks to, and nothing else. */
+beforeEach(() => {
+  workspace = mkdtempSync(join(tmpdir(), "atelier-start-"));
+  const modules = join(workspace, "src", "webui", "modules");
+  mkdirSync(modules, { recursive: true });
+  mkdirSync(join(workspace, "bin"));
+  mkdirSync(join(workspace, "data"));
+  cpSync(starter, join(workspace, "bin", "webui_start.py"));
+  writeFileSync(join(modules, "__init__.py"), "");
+  writeFileSync(
+    join(modules, "shared_cmd_options.py"),
+    "import argparse\np = argparse.ArgumentParser()\np.add_argument('--port')\np.add_argument('--api', action='store_true')\ncmd_opts = p.parse_args()\n",
+  );
+  launchUtils("print('started')");
+  writeFileSync(join(workspace, "data", "credentials"), `${login}\n`, { mode: 0o600 });
+});
+afterEach(() => rmSync(workspace, { recursive: true, force: true }));
+
+function launchUtils(body: string) {
+  const indented = body.replaceAll(/^/gm, "    ");
+  writeFileSync(join(workspace, "src", "webui", "modules", "launch_utils.py"), `def start():\n${indented}\n`);
+}
+
+interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+  seconds: number;
+}
+
+function run(args: string[], env: Record<string, string> = {}): Promise<Ended> {
+  const began = performance.now();
+  const child = spawn("python3", [join(workspace, "bin", "webui_start.py"), ...args], {
+    env: { PATH: process.env.PATH, ATELIER_CREDENTIALS: join(workspace, "data", "credentials"), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: 20_000,
+  });
+  const text = { stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk) => (text.stdout += chunk));
+  child.stderr.on("data", (chunk) => (text.stderr += chunk));
+  return new Promise((done) =>
+    child.on("close", (code) => done({ code, ...text, seconds: (performance.now() - began) / 1000 })),
+  );
+}
+
+test.each([
+  ["no file named", () => {}, "", "ATELIER_CREDENTIALS is not set"],
+  ["no such file", () => rmSync(join(workspace, "data", "credentials")), undefined, "can't be read (No such file"],
+  [
+    "a file that others can read",
+    () => chmodSync(join(workspace, "data", "credentials"), 0o644),
+    undefined,
+    "mode 0644",
+  ],
+  ["a colon in the password", () => credentials("atelier:a:b"), undefined, "not one line user:password"],
+  ["a comma in the password", () => credentials("atelier:a,b"), undefined, "not one line user:password"],
+  ["no password", () => credentials("atelier:"), undefined, "not one line user:password"],
+  ["two lines", () => credentials("atelier:a\nother:b"), undefined, "not one line user:password"],
+])("credentials with %s: one line says so, and nothing of the secret", async (_what, spoil, variable, message) => {
+  spoil();
+  const { code, stdout, stderr } = await run([], variable === undefined ? {} : { ATELIER_CREDENTIALS: variable });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^error: webui_start: [^\n]*\n$/);
+  expect(stderr).toContain(message);
+  expect(stdout + stderr).not.toMatch(/s3cret|a:b|a,b/);
+});
+
+function credentials(text: string) {
+  writeFileSync(join(workspace, "data", "credentials"), text, { mode: 0o600 });
+}
+
+test("a folder without a WebUI is refused", async () => {
+  const { code, stderr } = await run([], { ATELIER_WEBUI: join(workspace, "data") });
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^error: webui_start: no WebUI in .*data .*sources step/);
+});
+
+test.each([["--api-auth", "u:p"], ["--gradio-auth=u:p"], ["--gradio-auth-path", "f"]])(
+  "a login in the arguments is refused: %s",
+  async (...args) => {
+    const { code, stderr } = await run(args);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: webui_start: --(api|gradio)-auth(-path)? is not for the command line/);
+    expect(stderr).not.toContain("u:p");
+  },
+);
+
+test("a taken port is refused before anything is loaded", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await new Promise((done) => server.once("listening", done));
+  const { port } = server.address() as { port: number };
+  try {
+    const { code, stdout, stderr } = await run(["--port", String(port)]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`can't listen on 127.0.0.1 port ${port}: Address already in use`);
+    expect(stdout).toBe("");
+  } finally {
+    server.close();
+  }
+});
+
+test("the WebUI has its login in memory, its own folder, and no secret in arguments or environment", async () => {
+  launchUtils(
+    [
+      "import json, os, sys",
+      "from modules.shared_cmd_options import cmd_opts",
+      "arguments = open('/proc/self/cmdline').read() if os.path.exists('/proc/self/cmdline') else ''",
+      "print(json.dumps({'api_auth': cmd_opts.api_auth, 'file': cmd_opts.gradio_auth_path, 'cwd': os.getcwd(), 'path': sys.path[0],",
+      "  'argv': sys.argv, 'environ': dict(os.environ), 'arguments': arguments}))",
+    ].join("\n"),
+  );
+  const { code, stdout, stderr } = await run(["--port", "0", "--api"], { COMMANDLINE_ARGS: "--share" });
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  const seen = JSON.parse(stdout);
+  const webui = execFileSync("realpath", [join(workspace, "src", "webui")], { encoding: "utf8" }).trim();
+  expect(seen).toMatchObject({
+    api_auth: login,
+    file: join(workspace, "data", "credentials"),
+    cwd: webui,
+    path: webui,
+  });
+  expect(seen.argv).toEqual([join(webui, "launch.py"), "--port", "0", "--api"]);
+  expect(seen.environ).not.toHaveProperty("COMMANDLINE_ARGS");
+  expect(JSON.stringify([seen.argv, seen.environ, seen.arguments])).not.toContain("s3cret");
+});
+
+test("flags that the WebUI does not know end it with a word on where they come from", async () => {
+  writeFileSync(
+    join(workspace, "src", "webui", "modules", "launch_utils.py"),
+    "def start():\n    import modules.shared_cmd_options\n",
+  );
+  const { code, stderr } = await run(["--port", "0", "--no-such-flag"]);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/error: webui_start: the WebUI does not take these flags; see webui.flags in the settings\n$/);
+});
+
+test("a WebUI that dies while its threads go on ends at once, so that it is started again", async () => {
+  launchUtils(
+    "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\nraise RuntimeError('no more')",
+  );
+  const { code, stderr, seconds } = await run(["--port", "0"]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/error: webui_start: the WebUI ended: RuntimeError: no more\n$/);
+  expect(seconds).toBeLessThan(15);
+});
+
+/** starlette as far as its refusal goes: `add_middleware` after the first request. */
+const starlette = `
+class Starlette:
+    def __init__(self):
+        self.user_middleware = []
+        self.middleware_stack = None
+    def build_middleware_stack(self):
+        return [m.cls for m in self.user_middleware]
+    def add_middleware(self, cls, **options):
+        if self.middleware_stack is not None:
+            raise RuntimeError("Cannot add middleware after an application has started")
+        from starlette.middleware import Middleware
+        self.user_middleware.insert(0, Middleware(cls, **options))
+`;
+
+test("a request between the open port and the added API does not end the WebUI", async () => {
+  const packages = join(workspace, "src", "webui", "starlette");
+  mkdirSync(packages);
+  writeFileSync(join(packages, "__init__.py"), "");
+  writeFileSync(join(packages, "applications.py"), starlette);
+  writeFileSync(
+    join(packages, "middleware.py"),
+    "class Middleware:\n    def __init__(self, cls, **options):\n        self.cls, self.options = cls, options\n",
+  );
+  const late = [
+    "from starlette.applications import Starlette",
+    "app = Starlette()",
+    "app.add_middleware('early')",
+    "app.middleware_stack = app.build_middleware_stack()  # what the first request does",
+    "app.add_middleware('late')",
+    "print(app.middleware_stack)",
+  ].join("\n");
+  launchUtils(late);
+  // Without the mend it does end.
+  const bare = spawnSync("python3", ["-c", "from modules import launch_utils; launch_utils.start()"], {
+    cwd: join(workspace, "src", "webui"),
+    encoding: "utf8",
+  });
+  expect(bare.stderr).toContain("Cannot add middleware");
+  const { code, stdout, stderr } = await run(["--port", "0"]);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  expect(stdout).toBe("['late', 'early']\n");
+});
