@@ -79,14 +79,14 @@ settle() {
     say "$1: is at $(git_in "$2" rev-parse HEAD 2>/dev/null || echo 'no commit'), wanted $3"
     return 1
   fi
-  _changed=$(cd "$2" && git_in "$2" status --porcelain --untracked-files=no 2>&1 | head -n 3)
+  _changed=$(cd "$2" && git_in "$2" status --porcelain --untracked-files=no 2>&1)
   [ -n "$_changed" ] || return 0
-  if [ -z "$(printf '%s\n' "$_changed" | grep -v '^ D')" ]; then
+  if ! printf '%s\n' "$_changed" | grep -qv '^ D'; then
     # Only deleted files: nothing of anybody's to keep.
     (cd "$2" && git_in "$2" checkout -q --force HEAD -- . 2>/dev/null) && say "$1: files were missing; restored" &&
       [ -z "$(cd "$2" && git_in "$2" status --porcelain --untracked-files=no)" ] && return 0
   fi
-  say "$1: its files were changed ($(printf '%s' "$_changed" | tr '\n' ' '))"
+  say "$1: its files were changed ($(printf '%s\n' "$_changed" | head -n 3 | tr '\n' ' '))"
   return 1
 }
 

@@ -52,7 +52,7 @@ def main():
             continue
         if found.split("+")[0] != version.split("+")[0]:
             wrong.append(f"{name} is {found}; locked: {version}")
-    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the GPU is not needed to load, and slow to wake
     for name, module in IMPORTED.items():
         if name in names and not wrong:
             try:

@@ -1,0 +1,65 @@
+#!/bin/sh
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh config_write.py
+# What the WebUI is started with: data/config.json (merged), data/credentials (0600), run/flags. ui-config.json is the user's.
+# Inputs: listen, port, options (JSON), flags (a line a flag), user, password_secret.
+. "$(dirname "$0")/lib.sh"
+
+# all_flags: the WebUI's whole argument list, a line a word. No password: that is in data/credentials.
+all_flags() {
+  _flags=$(input flags)
+  flag() { printf '%s\n' "$_flags" | grep -qx -e "$1"; }
+  printf '%s\n' --data-dir "$WORKSPACE/data"
+  flag --port || printf '%s\n' --port "$(input port)"
+  if ! flag --listen && ! flag --server-name; then
+    if [ "$(input listen)" = 0.0.0.0 ]; then echo --listen; else printf '%s\n' --server-name "$(input listen 127.0.0.1)"; fi
+  fi
+  flag --api || flag --nowebui || echo --api
+  # It would begin a download of 4 GB before it opens its port, and look dead meanwhile.
+  flag --no-download-sd-model || echo --no-download-sd-model
+  [ -z "$_flags" ] || printf '%s\n' "$_flags"
+}
+
+check_values() {
+  case $(input user) in
+    '' | *[!A-Za-z0-9._-]*) die "user=$(input user): letters, digits and . _ - only; the WebUI splits at : and ," 2 ;;
+  esac
+  case $(input password_secret) in
+    '' | *[!A-Za-z0-9_-]*) die "the password is empty or has other characters than letters, digits, _ and -; the WebUI splits at : and , and dies" 2 ;;
+  esac
+  case $(input port) in '' | *[!0-9]*) die "port=$(input port) is not a number" 2 ;; esac
+  if all_flags | grep -qE -e '^--(gradio-auth|api-auth)(=|$)'; then
+    die "flags: --gradio-auth and --api-auth would show the password to everyone on the host; user and password are settings" 2
+  fi
+}
+
+step_check() {
+  [ -s "$WORKSPACE/data/config.json" ] || drifted "data/config.json is not there"
+  [ -s "$WORKSPACE/data/credentials" ] || drifted "data/credentials is not there"
+  [ "$(stat -c %a "$WORKSPACE/data/credentials")" = 600 ] || drifted "data/credentials can be read by others"
+  [ "$(all_flags)" = "$(cat "$WORKSPACE/run/flags" 2>/dev/null)" ] || drifted "run/flags is not what was written"
+  if [ -n "$SECRETS" ]; then
+    [ "$(cat "$WORKSPACE/data/credentials")" = "$(input user):$(input password_secret)" ] || drifted "data/credentials hold another user or password"
+  else
+    [ "$(cut -d: -f1 "$WORKSPACE/data/credentials")" = "$(input user)" ] || drifted "data/credentials hold another user"
+    [ "$(hash_text <"$WORKSPACE/data/credentials")" = "$(cat "$RUN/credentials.sha256" 2>/dev/null)" ] || drifted "data/credentials were changed"
+  fi
+}
+
+step_apply() {
+  check_values
+  _python=$(any_python) || die "there is no Python 3.8 or later on the host: the step python brings one"
+  mkdir -p "$WORKSPACE/data"
+  input options '{}' | "$_python" "$BIN/config_write.py" "$WORKSPACE/data/config.json" ||
+    die "data/config.json could not be written"
+  printf '%s:%s\n' "$(input user)" "$(input password_secret)" >"$WORKSPACE/data/credentials.new"
+  chmod 600 "$WORKSPACE/data/credentials.new"
+  mv "$WORKSPACE/data/credentials.new" "$WORKSPACE/data/credentials"
+  hash_text <"$WORKSPACE/data/credentials" >"$RUN/credentials.sha256"
+  all_flags >"$WORKSPACE/run/flags.new"
+  mv "$WORKSPACE/run/flags.new" "$WORKSPACE/run/flags"
+  fact_json flags "$(grep -c . "$WORKSPACE/run/flags")"
+}
+
+step_remove() { rm -f "$WORKSPACE/data/config.json" "$WORKSPACE/data/credentials" "$WORKSPACE/run/flags"; }
+
+run_step "$@"

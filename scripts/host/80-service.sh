@@ -1,0 +1,60 @@
+#!/bin/sh
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh
+# The WebUI under a service manager: restarted when it crashes, its log rotated, alive after the SSH session.
+# Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, port, listen, config (a change restarts), proxy,
+# unit_dir (/etc/systemd/system).
+. "$(dirname "$0")/lib.sh"
+. "$BIN/lib-service.sh"
+
+# wanted: what the running process was started from; another value restarts it.
+wanted() {
+  {
+    input config
+    printf '\n%s %s %s\n' "$(input port)" "$(input listen)" "$(manager)"
+    cat "$WORKSPACE/run/flags" "$WORKSPACE/run/gpu" "$WORKSPACE/venv/.atelier-wheels" "$BIN/webui_start.py" 2>/dev/null || :
+    [ ! -f "$WORKSPACE/data/credentials" ] || hash_text <"$WORKSPACE/data/credentials"
+    cat "$WORKSPACE/src/webui/.git/HEAD" 2>/dev/null || :
+    launcher
+  } | hash_text
+}
+
+step_check() {
+  [ "$(cat "$RUN/manager" 2>/dev/null)" = "$(manager)" ] || drifted "the service is under another manager"
+  manager_alive || drifted "the service manager ($(manager)) does not run"
+  [ -n "$(service_pids)" ] || drifted "the WebUI does not run"
+  [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ] || drifted "the WebUI runs with an older configuration"
+}
+
+step_apply() {
+  _manager=$(manager)
+  [ "$_manager" != systemd ] || [ "$(id -u)" = 0 ] || die "manager=systemd wants root; set host.serviceManager to supervisor"
+  [ -s "$WORKSPACE/run/flags" ] && [ -s "$WORKSPACE/data/credentials" ] || die "the service is not configured (run/flags, data/credentials): the step config writes them; run up again"
+  [ -x "$WORKSPACE/venv/bin/python" ] && [ -d "$WORKSPACE/src/webui" ] || die "venv or src/webui is missing: run up again"
+  fact manager "$_manager"
+  fact log "$WORKSPACE/logs/webui.log"
+  mkdir -p "$WORKSPACE/logs"
+  _old=$(cat "$RUN/manager" 2>/dev/null || :)
+  if [ "$_old" = "$_manager" ] && manager_alive && [ -n "$(service_pids)" ] && [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ]; then
+    fact_json restarted false
+    return 0
+  fi
+  [ "$_manager" != supervisor ] || install_supervisor
+  stop_service
+  _who=$(port_owner "$(input port)")
+  [ -z "$_who" ] || die "port $(input port) is taken by process $_who: end it, or set another webui.port"
+  launcher >"$WORKSPACE/run/webui.sh.new"
+  mv "$WORKSPACE/run/webui.sh.new" "$WORKSPACE/run/webui.sh"
+  start_service
+  wanted >"$RUN/running"
+  fact_json restarted true
+  fact start "sh $WORKSPACE/run/start-service.sh"
+  say "started under $_manager; log: $WORKSPACE/logs/webui.log"
+}
+
+step_remove() {
+  stop_service
+  [ ! -f "$RUN/unit" ] || { rm -f "$(cat "$RUN/unit")" && systemctl daemon-reload; }
+  rm -rf "$WORKSPACE/tools/supervisor" "$WORKSPACE/run/supervisord.conf" "$WORKSPACE/run/supervisor.sock" "$WORKSPACE/run/webui.sh" "$WORKSPACE/run/start-service.sh"
+}
+
+run_step "$@"

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Every step's `check` in one go. Changes nothing.
+# Standard input: sections, `=== <step>` and that step's inputs; or nothing: then each step goes by what was applied last.
+# Standard output: a line of JSON a step, {"step":…,"ok":…,"why":…}, and {"workspace":"<run/id>"}.
+set -u
+BIN=$(cd "$(dirname "$0")" && pwd)
+WORKSPACE=$(dirname "$BIN")
+
+# answer STEP CODE WHY
+answer() {
+  case $2 in
+    0) printf '{"step":"%s","ok":true}\n' "$1" ;;
+    *)
+      _why=$(printf '%s' "${3:-ended with $2}" | tr '\n\t\r' '   ' | tr -d '\001-\037' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g')
+      printf '{"step":"%s","ok":false,"why":"%s"}\n' "$1" "$_why"
+      ;;
+  esac
+}
+
+# check_step STEP INPUTS
+check_step() {
+  _script=''
+  for _file in "$BIN"/[0-9][0-9]-"$1".sh "$BIN/$1.sh"; do [ ! -f "$_file" ] || _script=$_file; done
+  if [ -z "$_script" ]; then
+    answer "$1" 1 "there is no script for it in $BIN"
+    return
+  fi
+  _code=0
+  _said=$(printf '%s\n' "$2" | sh "$_script" check 2>&1) || _code=$?
+  answer "$1" "$_code" "$_said"
+}
+
+# The scripts themselves: all that the steps source and run is there.
+missing=$(sed -n 's/^# uses: //p' "$BIN"/[0-9][0-9]-*.sh 2>/dev/null | tr ' ' '\n' | sort -u | while read -r name; do
+  [ -z "$name" ] || [ -f "$BIN/$name" ] || printf '%s ' "$name"
+done)
+if [ -z "$missing" ]; then answer scripts 0; else answer scripts 10 "missing in bin: $missing"; fi
+
+sections=$(cat)
+if [ -z "$sections" ]; then
+  for script in "$BIN"/[0-9][0-9]-*.sh; do
+    step=$(basename "$script" .sh)
+    step=${step#[0-9][0-9]-}
+    if [ -f "$WORKSPACE/run/$step/applied" ]; then
+      check_step "$step" "$(cat "$WORKSPACE/run/$step/applied")"
+    else
+      answer "$step" 10 "never applied here"
+    fi
+  done
+else
+  step=''
+  text=''
+  while IFS= read -r line; do
+    case $line in
+      '=== '*)
+        [ -z "$step" ] || check_step "$step" "$text"
+        step=${line#=== }
+        text=''
+        ;;
+      *)
+        text="$text$line
+"
+        ;;
+    esac
+  done <<END
+$sections
+END
+  [ -z "$step" ] || check_step "$step" "$text"
+fi
+printf '{"workspace":"%s"}\n' "$(cat "$WORKSPACE/run/id" 2>/dev/null)"

@@ -1,0 +1,145 @@
+"""The store of files by their sha256, and what a file must look like before it gets its name."""
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import struct
+
+
+class Bad(Exception):
+    """Something is wrong with a file or its source; the text is for people."""
+
+
+def sha256_of(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def inspect(path, name):
+    """Raises Bad when the file can't be what its name says: a page instead of it, a pointer, a torn or hollow safetensors file."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as stream:
+        head = stream.read(512)
+    start = head.lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise Bad("a web page came instead of the file (a login or an error page?)")
+    if head.startswith(b"version https://git-lfs"):
+        raise Bad("a git-lfs pointer came instead of the file")
+    if not size:
+        raise Bad("it is empty")
+    if name.endswith(".safetensors"):
+        inspect_safetensors(path, size)
+    elif name.endswith((".ckpt", ".pt", ".pth")) and not head.startswith((b"PK\x03\x04", b"\x80")):
+        raise Bad("it is no torch checkpoint (neither a zip nor a pickle)")
+
+
+def inspect_safetensors(path, size):
+    with open(path, "rb") as stream:
+        length = struct.unpack("<Q", stream.read(8).ljust(8, b"\0"))[0]
+        if not 2 <= length <= min(size - 8, 100_000_000):
+            raise Bad(f"it is no safetensors file (header of {length} bytes in a file of {size})")
+        try:
+            header = json.loads(stream.read(length))
+            ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise Bad(f"its safetensors header can't be read ({error})") from error
+    if 8 + length + max(ends, default=0) != size:
+        raise Bad(f"it has {size} bytes; its safetensors header wants {8 + length + max(ends, default=0)}")
+
+
+class Store:
+    def __init__(self, cache):
+        self.cache = cache
+        for folder in ("sha256", "fetch"):
+            os.makedirs(os.path.join(cache, folder), exist_ok=True)
+
+    def path(self, sha256):
+        return os.path.join(self.cache, "sha256", sha256)
+
+    def key(self, file):
+        """What stands for the file while its content is not known."""
+        return file["sha256"] or "url-" + hashlib.sha256((file["name"] + "\n" + " ".join(file["urls"])).encode()).hexdigest()[:32]
+
+    def partial(self, file, kind="part"):
+        return os.path.join(self.cache, "fetch", f"{self.key(file)}.{kind}")
+
+    def begun(self, file):
+        try:
+            return os.path.getsize(self.partial(file))
+        except OSError:
+            return 0
+
+    @contextlib.contextmanager
+    def alone(self, file):
+        """One process at a time works on a partial file; workspaces may share a cache."""
+        with open(self.partial(file, "lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def seen(self, file):
+        """The sha256 recorded at the first download of a file that the catalog gives none for."""
+        try:
+            with open(self.partial(file, "seen")) as stream:
+                return stream.read().strip()
+        except OSError:
+            return None
+
+    def find(self, file):
+        """(sha256, bytes, path) of a whole file in the store, or None. A file that was changed since is read again in full."""
+        sha256 = file["sha256"] or self.seen(file)
+        if not sha256:
+            return None
+        path = self.path(sha256)
+        try:
+            status = os.stat(path)
+        except OSError:
+            return None
+        mark = f"{status.st_size} {status.st_mtime_ns}"
+        try:
+            with open(path + ".ok") as stream:
+                known = stream.read()
+        except OSError:
+            known = ""
+        if known != mark:
+            if sha256_of(path) != sha256:
+                os.replace(path, self.partial(file, "damaged"))
+                return None
+            self._write(path + ".ok", mark)
+        if file["bytes"] not in (None, status.st_size):
+            raise Bad(f"the file with sha256 {sha256} has {status.st_size} bytes, the catalog says {file['bytes']}")
+        return sha256, status.st_size, path
+
+    def admit(self, partial, file):
+        """Gives a finished download its name, if it is what was wanted; otherwise it is deleted and Bad says why."""
+        try:
+            size = os.path.getsize(partial)
+            if file["bytes"] not in (None, size):
+                raise Bad(f"it has {size} bytes; wanted: {file['bytes']}")
+            inspect(partial, file["name"])
+            sha256 = sha256_of(partial)
+            if sha256 != (file["sha256"] or self.seen(file) or sha256):
+                raise Bad(f"its sha256 is {sha256}; wanted: {file['sha256'] or self.seen(file)}")
+        except Bad:
+            with contextlib.suppress(OSError):
+                os.remove(partial)
+            raise
+        os.chmod(partial, 0o644)
+        with open(partial, "rb") as stream:
+            os.fsync(stream.fileno())
+        path = self.path(sha256)
+        os.replace(partial, path)
+        status = os.stat(path)
+        self._write(path + ".ok", f"{status.st_size} {status.st_mtime_ns}")
+        if not file["sha256"]:
+            self._write(self.partial(file, "seen"), sha256)
+        return sha256, size, path
+
+    @staticmethod
+    def _write(path, text):
+        with open(path + ".new", "w") as stream:
+            stream.write(text)
+        os.replace(path + ".new", path)

@@ -1,0 +1,185 @@
+# Starting, stopping and looking after the WebUI, under systemd or supervisor.
+
+# manager: which of the two. systemd counts only where it is process 1.
+manager() {
+  case $(input manager auto) in
+    systemd) echo systemd ;;
+    supervisor) echo supervisor ;;
+    auto)
+      if [ -d /run/systemd/system ] && [ "$(id -u)" = 0 ] && command -v systemctl >/dev/null 2>&1; then echo systemd; else echo supervisor; fi
+      ;;
+    *) die "manager=$(input manager); accepted: auto, systemd, supervisor" 2 ;;
+  esac
+}
+
+unit_name() { printf 'atelier-%s' "$(cut -c 1-8 "$WORKSPACE/run/id" 2>/dev/null || echo webui)"; }
+
+# launcher: run/webui.sh, the one process that the manager runs.
+# Its environment is made from nothing: a rental's tokens would else stand on /internal/sysinfo, COMMANDLINE_ARGS would change the start,
+# and a platform's proxy would catch the WebUI's calls to itself.
+launcher() {
+  cat <<END
+#!/bin/sh
+# Written by the step service. Runs the WebUI in the foreground.
+cd '$WORKSPACE/src/webui' || exit 1
+set --
+while IFS= read -r word; do set -- "\$@" "\$word"; done <'$WORKSPACE/run/flags'
+keep=''
+for name in LD_LIBRARY_PATH CUDA_HOME NVIDIA_VISIBLE_DEVICES NVIDIA_DRIVER_CAPABILITIES TZ; do
+  eval "value=\\\${\$name:-}"
+  [ -z "\$value" ] || case \$value in *[!A-Za-z0-9_./:,+-]*) ;; *) keep="\$keep \$name=\$value" ;; esac
+done
+mkdir -p '$WORKSPACE/run/home' '$WORKSPACE/run/tmp/webui'
+echo "=== atelier start \$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+exec env -i \$keep \\
+  PATH="\$PATH" LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONNOUSERSITE=1 HOME='$WORKSPACE/run/home' TMPDIR='$WORKSPACE/run/tmp/webui' \\
+  XDG_CACHE_HOME='$CACHE/xdg' MPLCONFIGDIR='$WORKSPACE/run/home/matplotlib' GRADIO_ANALYTICS_ENABLED=False \\
+  HF_HOME='$WORKSPACE/data/hf' HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_XET=1 \\
+  GIT_CONFIG_GLOBAL='$WORKSPACE/run/home/.gitconfig' GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0 \\
+  no_proxy=localhost,127.0.0.1 CUDA_DEVICE_ORDER=PCI_BUS_ID $(gpu_variable) \\
+  ATELIER_CREDENTIALS='$WORKSPACE/data/credentials' ATELIER_WEBUI='$WORKSPACE/src/webui' \\
+  '$WORKSPACE/venv/bin/python' '$WORKSPACE/bin/webui_start.py' "\$@"
+END
+}
+
+# gpu_variable: the GPU that preflight chose, by nvidia-smi's number.
+gpu_variable() { [ ! -s "$WORKSPACE/run/gpu" ] || printf 'CUDA_VISIBLE_DEVICES=%s' "$(cat "$WORKSPACE/run/gpu")"; }
+
+install_supervisor() {
+  _tools=$WORKSPACE/tools/supervisor
+  _lock=$(input supervisor_lock)
+  [ -n "$_lock" ] || die "supervisor_lock is empty" 2
+  if [ "$(cat "$_tools/.lock" 2>/dev/null)" = "$_lock" ] && "$_tools/bin/python" -c 'import supervisor' 2>/dev/null; then return 0; fi
+  say "installing supervisor"
+  [ ! -d "$_tools" ] || stop_service
+  rm -rf "$_tools"
+  "$WORKSPACE/tools/bin/uv" venv -q --no-project --python "$WORKSPACE/venv/bin/python" "$_tools" || die "uv could not make $_tools: see above"
+  printf '%s\n' "$_lock" >"$RUN/supervisor.txt"
+  with_index uv - "$WORKSPACE/tools/bin/uv" pip sync -q --python "$_tools/bin/python" --require-hashes "$RUN/supervisor.txt" ||
+    die "uv could not install supervisor from $(input pypi 'its default index'): see above"
+  printf '%s\n' "$_lock" >"$_tools/.lock"
+}
+
+# supervisor_conf: no control socket where its path would be too long for one; signals do for us.
+supervisor_conf() {
+  cat <<END
+[supervisord]
+logfile=$WORKSPACE/logs/supervisord.log
+logfile_maxbytes=5MB
+logfile_backups=2
+pidfile=$WORKSPACE/run/supervisord.pid
+childlogdir=$WORKSPACE/logs
+directory=$WORKSPACE/run
+identifier=atelier
+END
+  if [ "$(printf %s "$WORKSPACE/run/supervisor.sock.99999999" | wc -c)" -le 107 ]; then
+    cat <<END
+[unix_http_server]
+file=$WORKSPACE/run/supervisor.sock
+chmod=0600
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix://$WORKSPACE/run/supervisor.sock
+END
+  fi
+  cat <<END
+[program:webui]
+command=/bin/sh '$WORKSPACE/run/webui.sh'
+autorestart=true
+startsecs=10
+startretries=5
+stopasgroup=true
+killasgroup=true
+stopwaitsecs=15
+redirect_stderr=true
+stdout_logfile=$WORKSPACE/logs/webui.log
+stdout_logfile_maxbytes=20MB
+stdout_logfile_backups=5
+END
+}
+
+start_service() {
+  case $(manager) in
+    systemd) start_systemd ;;
+    supervisor)
+      # A percent sign is supervisor's own.
+      supervisor_conf | sed 's/%/%%/g' >"$WORKSPACE/run/supervisord.conf"
+      printf "#!/bin/sh\n# Starts the service again after the box was restarted; a platform's start hook may call it.\nexec env -i PATH=\"\$PATH\" '%s' -c '%s' </dev/null >/dev/null 2>&1\n" \
+        "$WORKSPACE/tools/supervisor/bin/supervisord" "$WORKSPACE/run/supervisord.conf" >"$WORKSPACE/run/start-service.sh"
+      for _name in LD_LIBRARY_PATH CUDA_HOME NVIDIA_VISIBLE_DEVICES NVIDIA_DRIVER_CAPABILITIES TZ; do
+        eval "_v=\${$_name:-}"
+        [ -z "$_v" ] || case $_v in *[!A-Za-z0-9_./:,+-]*) ;; *) sed -i "s#^exec env -i #&$_name=$_v #" "$WORKSPACE/run/start-service.sh" ;; esac
+      done
+      rm -f "$WORKSPACE/run/supervisor.sock"
+      sh "$WORKSPACE/run/start-service.sh" || die "supervisord did not start: $(tail -n 3 "$WORKSPACE/logs/supervisord.log" 2>/dev/null)"
+      ;;
+  esac
+  printf '%s\n' "$(manager)" >"$RUN/manager"
+  _t0=$(now_cs)
+  until [ -n "$(service_pids)" ]; do
+    if [ $(($(now_cs) - _t0)) -gt 1500 ]; then
+      die "the WebUI did not start within 15 s. Its log ($WORKSPACE/logs/webui.log) ends: $(tail -n 5 "$WORKSPACE/logs/webui.log" 2>/dev/null)"
+    fi
+    nap 0.1
+  done
+}
+
+start_systemd() {
+  _unit=$(input unit_dir /etc/systemd/system)/$(unit_name).service
+  cat >"$_unit.new" <<END
+[Unit]
+Description=Stable Diffusion WebUI ($WORKSPACE)
+After=network.target
+[Service]
+ExecStartPre=/bin/sh -c 'f="$WORKSPACE/logs/webui.log"; [ "\$\$(stat -c %%s "\$\$f" 2>/dev/null || echo 0)" -lt 20000000 ] || mv "\$\$f" "\$\$f.1"'
+ExecStart=/bin/sh '$WORKSPACE/run/webui.sh'
+Restart=always
+RestartSec=3
+TimeoutStopSec=15
+StandardOutput=append:$WORKSPACE/logs/webui.log
+StandardError=inherit
+[Install]
+WantedBy=multi-user.target
+END
+  mv "$_unit.new" "$_unit"
+  printf '%s\n' "$_unit" >"$RUN/unit"
+  printf '#!/bin/sh\nexec systemctl start %s\n' "$(unit_name)" >"$WORKSPACE/run/start-service.sh"
+  systemctl daemon-reload && systemctl enable -q "$(unit_name)" && systemctl restart "$(unit_name)" ||
+    die "systemctl could not start $(unit_name): journalctl -u $(unit_name) on the host says why"
+}
+
+supervisor_pid() {
+  _pid=$(cat "$WORKSPACE/run/supervisord.pid" 2>/dev/null || :)
+  case $(tr '\0' ' ' 2>/dev/null <"/proc/${_pid:-none}/cmdline") in *"$WORKSPACE/run/supervisord.conf"*) printf '%s' "$_pid" ;; esac
+}
+
+manager_alive() {
+  case $(cat "$RUN/manager" 2>/dev/null) in
+    systemd) systemctl is-active -q "$(unit_name)" ;;
+    *) [ -n "$(supervisor_pid)" ] ;;
+  esac
+}
+
+# stop_service: whatever manager it was started under, and orphans of a manager that was killed; ends when the processes are gone.
+stop_service() {
+  [ ! -f "$RUN/unit" ] || systemctl disable -q --now "$(unit_name)" 2>/dev/null || :
+  _sup=$(supervisor_pid)
+  if [ -n "$_sup" ]; then
+    _sup_start=$(proc_start "$_sup")
+    kill -TERM "$_sup" 2>/dev/null || :
+    _t0=$(now_cs)
+    while alive "$_sup" "$_sup_start" && [ $(($(now_cs) - _t0)) -lt 2500 ]; do nap 0.1; done
+    if alive "$_sup" "$_sup_start"; then kill -KILL "$_sup" 2>/dev/null || :; fi
+  fi
+  _left=$(service_pids)
+  if [ -n "$_left" ]; then
+    say "ending a WebUI that no manager looks after any more (process $(echo $_left))"
+    kill -TERM $_left 2>/dev/null || :
+    _t0=$(now_cs)
+    while [ -n "$(service_pids)" ] && [ $(($(now_cs) - _t0)) -lt 1000 ]; do nap 0.1; done
+    _left=$(service_pids)
+    [ -z "$_left" ] || kill -KILL $_left 2>/dev/null || :
+  fi
+  rm -f "$RUN/running"
+}
