@@ -104,7 +104,7 @@ function chooseSources(settings: Settings, rehearsal: RehearsalUpstreams | undef
     mistakes.push(`atelier:sources.${name}: not a source; accepted: ${pinned.map((source) => source.name).join(", ")}`);
   }
   return pinned.map((source) => {
-    const standIn = rehearsal?.sources.find(({ name }) => name === source.name);
+    const standIn = rehearsal?.sources.find(({ into }) => into === source.into);
     const base = standIn ? { ...source, commit: standIn.commit, paths: [standIn.path] } : source;
     const override = settings.sources[source.name];
     return { ...base, commit: override?.commit ?? base.commit, paths: override?.paths ?? base.paths };

@@ -28,9 +28,9 @@ export function createModels(host: GpuHost, settings: Settings, { models, tokeni
       }),
       tokenizer_repository: tokenizer.repository,
       tokenizer_revision: tokenizer.revision,
-      tokenizer: tokenizer.files.map(({ file, bytes, sha256 }) => {
+      tokenizer: tokenizer.files.map(({ file, sha256 }) => {
         const path = `${tokenizer.repository}/resolve/${tokenizer.revision}/${file}`;
-        return fields(file, bytes, sha256, upstreams.huggingface.map((base) => base + path).join(" "));
+        return fields(file, sha256, upstreams.huggingface.map((base) => base + path).join(" "));
       }),
       token_hosts: "huggingface.co",
       hf_token_secret: token ? pulumi.secret(token) : "",

@@ -28,7 +28,7 @@ export interface RehearsalUpstreams {
   huggingface: string[];
   modelscope: string[];
   pypi: string[];
-  sources: { name: string; path: string; commit: string }[];
+  sources: { name: string; into: string; path: string; commit: string }[];
   models: Settings["models"];
   tokenizer: Tokenizer;
   wheels: string;
