@@ -1,1 +1,25 @@
-export type { EngineEvent, OpType } from "./events.ts";
+import { run } from "./deploy/run.ts";
+import type { EngineOptions, UpdateResult } from "./options.ts";
+
+export type { DiagnosticEvent, EngineEvent, OpType } from "./events.ts";
+export type { EngineOptions, UpdateResult } from "./options.ts";
+
+/** Says what `up` would do, and does nothing. */
+export function preview(options: EngineOptions): Promise<UpdateResult> {
+  return run("preview", options);
+}
+
+/** Makes what the program describes. */
+export function up(options: EngineOptions): Promise<UpdateResult> {
+  return run("up", options);
+}
+
+/** Makes the state say what is really there. */
+export function refresh(options: EngineOptions): Promise<UpdateResult> {
+  return run("refresh", options);
+}
+
+/** Deletes all of the stack's resources, without running the program. */
+export function destroy(options: EngineOptions): Promise<UpdateResult> {
+  return run("destroy", options);
+}

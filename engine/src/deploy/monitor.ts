@@ -1,0 +1,193 @@
+import type { Server as GrpcServer, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import type { ResourceState } from "../resource.ts";
+import { STACK_TYPE } from "../urn.ts";
+import type { PropertyMap } from "../values.ts";
+import { type Goal, Refusal } from "./goal.ts";
+import { isProviderType, packageOf } from "./references.ts";
+import { type ReadGoal, readGoal, registrationGoal, type Sources } from "./requests.ts";
+import { CHANNEL_OPTIONS, emptyPb, engineGrpc, enginePb, grpc, providerPb, resourceGrpc, resourcePb } from "./rpc.ts";
+import { Stopped } from "./stopped.ts";
+import { fromStruct, toStruct } from "./structs.ts";
+
+/** The deployment, as the program sees it. Every method rejects with Stopped once the deployment is over. */
+export interface MonitorHost {
+  readonly preview: boolean;
+  readonly sources: Sources;
+  /** Answers when the resource is there and saved. */
+  register(goal: Goal): Promise<ResourceState>;
+  /** The reference of a package's default provider. */
+  defaultProvider(pkg: string, version: string, url: string): Promise<string>;
+  registerOutputs(urn: string, outputs: PropertyMap): Promise<void>;
+  read(goal: ReadGoal): Promise<ResourceState>;
+  invoke(
+    token: string,
+    args: PropertyMap,
+    provider: string,
+    version: string,
+  ): Promise<{ result: PropertyMap; failures: { property: string; reason: string }[] }>;
+  /** The program has registered all it will; answers when the deployment needs it no more. */
+  programDone(): Promise<void>;
+  log(line: {
+    severity: "debug" | "info" | "warning" | "error";
+    message: string;
+    urn: string;
+    ephemeral: boolean;
+    streamId: number;
+  }): void;
+  /** A request that can't be served: the deployment fails with it. */
+  refuse(error: unknown, urn?: string): void;
+}
+
+const FEATURES = new Set(["secrets", "resourceReferences", "aliasSpecs", "deletedWith"]);
+const SEVERITIES = ["debug", "info", "warning", "error"] as const;
+
+/** Serves the resource monitor and the engine service to the program, on a loopback port of its own. */
+export class Monitor {
+  readonly #host: MonitorHost;
+  readonly #server: GrpcServer;
+  readonly #goals = new Map<string, Goal>();
+  #rootUrn = "";
+
+  constructor(host: MonitorHost) {
+    this.#host = host;
+    this.#server = new grpc.Server(CHANNEL_OPTIONS);
+    this.#server.addService(resourceGrpc.ResourceMonitorService, {
+      supportsFeature: this.#unary((request: InstanceType<typeof resourcePb.SupportsFeatureRequest>) =>
+        new resourcePb.SupportsFeatureResponse().setHassupport(FEATURES.has(request.getId())),
+      ),
+      registerResource: this.#unary((request: RegisterRequest) => this.#register(request)),
+      registerResourceOutputs: this.#unary(
+        async (request: InstanceType<typeof resourcePb.RegisterResourceOutputsRequest>) => {
+          await host.registerOutputs(request.getUrn(), fromStruct(request.getOutputs()));
+          return new emptyPb.Empty();
+        },
+      ),
+      invoke: this.#unary((request: InstanceType<typeof resourcePb.ResourceInvokeRequest>) => this.#invoke(request)),
+      readResource: this.#unary((request: InstanceType<typeof resourcePb.ReadResourceRequest>) => this.#read(request)),
+      signalAndWaitForShutdown: this.#unary(async () => {
+        await host.programDone();
+        return new emptyPb.Empty();
+      }),
+    });
+    this.#server.addService(engineGrpc.EngineService, {
+      log: this.#unary((request: InstanceType<typeof enginePb.LogRequest>) => {
+        host.log({
+          severity: SEVERITIES[request.getSeverity()] ?? "info",
+          message: request.getMessage(),
+          urn: request.getUrn(),
+          ephemeral: request.getEphemeral(),
+          streamId: request.getStreamid(),
+        });
+        return new emptyPb.Empty();
+      }),
+      getRootResource: this.#unary(() => new enginePb.GetRootResourceResponse().setUrn(this.#rootUrn)),
+      setRootResource: this.#unary((request: InstanceType<typeof enginePb.SetRootResourceRequest>) => {
+        this.#rootUrn = request.getUrn();
+        return new enginePb.SetRootResourceResponse();
+      }),
+    });
+  }
+
+  /** The address to give to the program. */
+  async listen(): Promise<string> {
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      );
+    });
+    return `127.0.0.1:${port}`;
+  }
+
+  close(): void {
+    this.#server.forceShutdown();
+  }
+
+  async #register(request: RegisterRequest): Promise<InstanceType<typeof resourcePb.RegisterResourceResponse>> {
+    const goal = registrationGoal(request, this.#host.sources, this.#host.preview);
+    const parent = goal.parent === undefined ? undefined : this.#goals.get(goal.parent);
+    if (parent !== undefined) inherit(goal, parent);
+    if (goal.custom && !isProviderType(goal.type) && goal.provider === "") {
+      goal.provider = await this.#host.defaultProvider(
+        packageOf(goal.type),
+        request.getVersion(),
+        request.getPlugindownloadurl(),
+      );
+    }
+    const state = await this.#host.register(goal);
+    this.#goals.set(state.urn, goal);
+    const response = new resourcePb.RegisterResourceResponse().setUrn(state.urn).setId(state.id);
+    // A component's old outputs may name resources that are not registered yet: the program must not see them.
+    const outputs = goal.custom ? state.outputs : {};
+    response.setObject(
+      toStruct(outputs, { secrets: request.getAcceptsecrets(), resources: request.getAcceptresources() }),
+    );
+    return response;
+  }
+
+  async #read(request: InstanceType<typeof resourcePb.ReadResourceRequest>) {
+    const goal = readGoal(request, this.#host.sources);
+    if (goal.type === "pulumi:pulumi:StackReference") {
+      throw new Refusal("Stack references are not covered by the embedded engine. Run with --engine pulumi.");
+    }
+    if (goal.provider === "") {
+      goal.provider = await this.#host.defaultProvider(
+        packageOf(goal.type),
+        request.getVersion(),
+        request.getPlugindownloadurl(),
+      );
+    }
+    const state = await this.#host.read(goal);
+    return new resourcePb.ReadResourceResponse()
+      .setUrn(state.urn)
+      .setProperties(
+        toStruct(state.outputs, { secrets: request.getAcceptsecrets(), resources: request.getAcceptresources() }),
+      );
+  }
+
+  async #invoke(request: InstanceType<typeof resourcePb.ResourceInvokeRequest>) {
+    const args = fromStruct(request.getArgs());
+    const { result, failures } = await this.#host.invoke(
+      request.getTok(),
+      args,
+      request.getProvider(),
+      request.getVersion(),
+    );
+    const response = new resourcePb.ResourceInvokeResponse().setReturn(
+      toStruct(result, { secrets: true, resources: request.getAcceptresources() }),
+    );
+    response.setFailuresList(failures.map((failure) => checkFailure(failure)));
+    return response;
+  }
+
+  /** A unary handler: Stopped becomes UNAVAILABLE; any other error fails the deployment, and becomes UNAVAILABLE too. */
+  #unary<Request, Response>(handle: (request: Request) => Response | Promise<Response>) {
+    return (call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>): void => {
+      Promise.resolve()
+        .then(() => handle(call.request))
+        .then(
+          (response) => reply(null, response),
+          (error: unknown) => {
+            // Any other code would make the SDK throw with a long stack of its own.
+            if (!(error instanceof Stopped)) this.#host.refuse(error);
+            reply({ code: grpc.status.UNAVAILABLE, details: "resource monitor shut down" });
+          },
+        );
+    };
+  }
+}
+
+type RegisterRequest = InstanceType<typeof resourcePb.RegisterResourceRequest>;
+
+function checkFailure(failure: { property: string; reason: string }) {
+  return new providerPb.CheckFailure().setProperty(failure.property).setReason(failure.reason);
+}
+
+/** What a child takes from its parent where it says nothing itself. */
+function inherit(child: Goal, parent: Goal): void {
+  child.deletedWith ??= parent.deletedWith;
+  child.protect ??= parent.protect;
+  child.retainOnDelete ??= parent.retainOnDelete;
+  if (child.custom && child.type !== STACK_TYPE && child.provider === "" && parent.provider !== "") {
+    if (packageOf(parent.type) === packageOf(child.type)) child.provider = parent.provider;
+  }
+}

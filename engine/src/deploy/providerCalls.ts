@@ -1,0 +1,111 @@
+import type {
+  CheckRequest,
+  CheckResult,
+  CreateRequest,
+  CreateResult,
+  DeleteRequest,
+  DiffRequest,
+  DiffResult,
+  Provider,
+  ReadRequest,
+  UpdateRequest,
+} from "../provider.ts";
+import { InitFailed } from "../provider.ts";
+import type { PropertyMap } from "../values.ts";
+import { markLike, unwrapMap } from "./marking.ts";
+
+/**
+ * A provider as the engine calls it: one that does not take secrets gets plain values, and what it answers is marked again;
+ * one that can't preview is answered for with the inputs.
+ */
+export class ProviderCalls {
+  readonly #provider: Provider;
+
+  constructor(provider: Provider) {
+    this.#provider = provider;
+  }
+
+  async check(request: CheckRequest): Promise<CheckResult> {
+    const result = await this.#provider.check({
+      ...request,
+      olds: request.olds && this.#plain(request.olds),
+      news: this.#plain(request.news),
+    });
+    return { ...result, inputs: this.#mark(result.inputs, request.news) };
+  }
+
+  diff(request: DiffRequest): Promise<DiffResult> {
+    return this.#provider.diff({
+      ...request,
+      oldInputs: this.#plain(request.oldInputs),
+      oldOutputs: this.#plain(request.oldOutputs),
+      news: this.#plain(request.news),
+    });
+  }
+
+  async create(request: CreateRequest): Promise<CreateResult> {
+    if (request.preview && !this.#provider.supportsPreview) return { id: "", outputs: { ...request.inputs } };
+    const result = await this.#marking(request.inputs, () =>
+      this.#provider.create({ ...request, inputs: this.#plain(request.inputs) }),
+    );
+    return { ...result, outputs: this.#mark(result.outputs, request.inputs) };
+  }
+
+  async update(request: UpdateRequest): Promise<{ outputs: PropertyMap }> {
+    if (request.preview && !this.#provider.supportsPreview) return { outputs: { ...request.news } };
+    const result = await this.#marking(request.news, () =>
+      this.#provider.update({
+        ...request,
+        oldInputs: this.#plain(request.oldInputs),
+        oldOutputs: this.#plain(request.oldOutputs),
+        news: this.#plain(request.news),
+      }),
+    );
+    return { outputs: this.#mark(result.outputs, request.news) };
+  }
+
+  delete(request: DeleteRequest): Promise<void> {
+    return this.#provider.delete({
+      ...request,
+      inputs: this.#plain(request.inputs),
+      outputs: this.#plain(request.outputs),
+    });
+  }
+
+  async read(request: ReadRequest): ReturnType<Provider["read"]> {
+    const result = await this.#provider.read({
+      ...request,
+      inputs: this.#plain(request.inputs),
+      outputs: this.#plain(request.outputs),
+    });
+    if (result === undefined) return undefined;
+    return {
+      id: result.id,
+      inputs: this.#mark(result.inputs, request.inputs),
+      outputs: this.#mark(this.#mark(result.outputs, request.inputs), request.outputs),
+    };
+  }
+
+  async invoke(token: string, args: PropertyMap): ReturnType<NonNullable<Provider["invoke"]>> {
+    if (this.#provider.invoke === undefined) throw new Error(`The function ${token} is not known to its provider.`);
+    return this.#provider.invoke(token, this.#plain(args));
+  }
+
+  #plain(map: PropertyMap): PropertyMap {
+    return this.#provider.acceptsSecrets ? map : unwrapMap(map);
+  }
+
+  #mark(outputs: PropertyMap, inputs: PropertyMap): PropertyMap {
+    return this.#provider.acceptsSecrets ? outputs : markLike(outputs, inputs);
+  }
+
+  /** The outputs of a half-made resource need their marks as much as any. */
+  async #marking<T>(inputs: PropertyMap, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      if (error instanceof InitFailed) throw new InitFailed(error.id, this.#mark(error.outputs, inputs), error.reasons);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import { relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { PropertyMap } from "../values.ts";
+import { type AliasSpec, type Goal, notCovered, parseDuration, Refusal } from "./goal.ts";
+import { containsUnknown } from "./marking.ts";
+import { isProviderType } from "./references.ts";
+import type { resourcePb } from "./rpc.ts";
+import { fromStruct } from "./structs.ts";
+
+/** Where the program lies: assets are read relative to `programDir`, source positions told relative to `rootDir`. */
+export interface Sources {
+  programDir: string;
+  rootDir: string;
+}
+
+type Registration = InstanceType<typeof resourcePb.RegisterResourceRequest>;
+type Position = ReturnType<Registration["getSourceposition"]>;
+
+/**
+ * What a registration asks for.
+ * @throws Refusal for what isn't covered, and for an unknown value outside a preview
+ */
+export function registrationGoal(request: Registration, sources: Sources, preview: boolean): Goal {
+  const type = request.getType();
+  const label = `${type} "${request.getName()}"`;
+  if (request.getRemote()) throw notCovered(`The component ${label}, which a provider would build,`);
+  if (request.getPackageref() !== "") throw notCovered(`The parameterized package of ${label}`);
+  if (request.getImportid() !== "") throw notCovered(`The option "import" of ${label}`);
+  if (request.getReplaceWithList().length > 0) throw notCovered(`The option "replaceWith" of ${label}`);
+  if (request.hasReplacementTrigger()) throw notCovered(`The option "replacementTrigger" of ${label}`);
+  if (request.getTransformsList().length > 0) throw notCovered(`The option "transforms" of ${label}`);
+  const custom = request.getCustom();
+  if (custom && type.split(":").length !== 3) {
+    throw new Refusal(`"${type}" is no resource type: a custom resource's type is package:module:Name.`);
+  }
+  const inputs = fromStruct(request.getObject());
+  if (!preview && containsUnknown(inputs)) {
+    throw new Refusal(
+      `${label} was registered with a value that is not known yet, in a real update. Nothing was done to it.`,
+    );
+  }
+  if (isProviderType(type) && request.getVersion() !== "") {
+    inputs.version = request.getVersion();
+    inputs.__internal = {};
+  }
+  const dependencies = request.getDependenciesList();
+  const timeouts = request.getCustomtimeouts();
+  return {
+    type,
+    name: request.getName(),
+    custom,
+    inputs,
+    parent: request.getParent() || undefined,
+    provider: custom ? request.getProvider() : "",
+    dependencies,
+    propertyDependencies: propertyDependencies(request, inputs, dependencies),
+    protect: request.hasProtect() ? request.getProtect() : undefined,
+    retainOnDelete: request.hasRetainondelete() ? request.getRetainondelete() : undefined,
+    deleteBeforeReplace:
+      request.getDeletebeforereplacedefined() || request.getDeletebeforereplace()
+        ? request.getDeletebeforereplace()
+        : undefined,
+    deletedWith: request.getDeletedwith() || undefined,
+    ignoreChanges: request.getIgnorechangesList(),
+    replaceOnChanges: request.getReplaceonchangesList(),
+    additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+    aliases: aliases(request),
+    customTimeouts:
+      timeouts === undefined
+        ? undefined
+        : seconds({ create: timeouts.getCreate(), update: timeouts.getUpdate(), delete: timeouts.getDelete() }),
+    sourcePosition: sourcePosition(request.getSourceposition(), sources.rootDir),
+  };
+}
+
+function propertyDependencies(request: Registration, inputs: PropertyMap, all: string[]): Record<string, string[]> {
+  const map = request.getPropertydependenciesMap();
+  const found: Record<string, string[]> = {};
+  if (map.getLength() === 0) {
+    for (const key of Object.keys(inputs)) found[key] = all;
+  }
+  map.forEach((entry: { getUrnsList(): string[] }, key: string) => {
+    found[key] = entry.getUrnsList();
+  });
+  return found;
+}
+
+function aliases(request: Registration): AliasSpec[] {
+  const found: AliasSpec[] = request.getAliasurnsList().map((urn: string) => ({ urn }));
+  for (const alias of request.getAliasesList()) {
+    const spec = alias.getSpec();
+    if (spec === undefined) found.push({ urn: alias.getUrn() });
+    else {
+      found.push({
+        name: spec.getName() || undefined,
+        type: spec.getType() || undefined,
+        stack: spec.getStack() || undefined,
+        project: spec.getProject() || undefined,
+        parentUrn: spec.getParenturn() || undefined,
+        noParent: spec.getNoparent(),
+      });
+    }
+  }
+  return found;
+}
+
+function seconds(texts: Record<"create" | "update" | "delete", string>): Goal["customTimeouts"] {
+  const found: NonNullable<Goal["customTimeouts"]> = {};
+  for (const key of ["create", "update", "delete"] as const) {
+    if (texts[key] !== "") found[key] = parseDuration(texts[key]);
+  }
+  return Object.keys(found).length > 0 ? found : undefined;
+}
+
+/** `project:///index.ts#12,5`; undefined for what lies outside the project, whose place is this machine's own. */
+function sourcePosition(position: Position, rootDir: string): string | undefined {
+  if (position === undefined || !position.getUri().startsWith("file://")) return undefined;
+  const path = relative(rootDir, fileURLToPath(position.getUri())).replaceAll("\\", "/");
+  if (path.startsWith("..")) return undefined;
+  const column = position.getColumn();
+  return `project:///${path}#${position.getLine()}${column > 0 ? `,${column}` : ""}`;
+}
+
+/** What the program reads and does not own. */
+export interface ReadGoal {
+  id: string;
+  type: string;
+  name: string;
+  parent: string | undefined;
+  provider: string;
+  inputs: PropertyMap;
+  dependencies: string[];
+  additionalSecretOutputs: string[];
+  sourcePosition: string | undefined;
+}
+
+export function readGoal(request: InstanceType<typeof resourcePb.ReadResourceRequest>, sources: Sources): ReadGoal {
+  return {
+    id: request.getId(),
+    type: request.getType(),
+    name: request.getName(),
+    parent: request.getParent() || undefined,
+    provider: request.getProvider(),
+    inputs: fromStruct(request.getProperties()),
+    dependencies: request.getDependenciesList(),
+    additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
+    sourcePosition: sourcePosition(request.getSourceposition(), sources.rootDir),
+  };
+}

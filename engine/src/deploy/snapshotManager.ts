@@ -1,0 +1,125 @@
+import type { PendingOperation, PendingOperationType, ResourceState, Snapshot } from "../resource.ts";
+
+/**
+ * Keeps the state of a running deployment, and its file.
+ * What this run has done comes first, in the order in which it was done; then the old resources that it has not touched,
+ * in theirs: that is a topological order at any moment.
+ */
+export class SnapshotManager {
+  readonly #write: (snapshot: Snapshot) => Promise<void>;
+  readonly #base: Snapshot;
+  #old: ResourceState[];
+  readonly #gone = new Set<ResourceState>();
+  readonly #done: ResourceState[] = [];
+  readonly #operations = new Set<PendingOperation>();
+  /** URNs that this run gave another name, by alias. */
+  readonly #renamed = new Map<string, string>();
+  #kept: PendingOperation[];
+  #running: Promise<void> = Promise.resolve();
+  #queued: Promise<void> | undefined;
+  #dirty = false;
+
+  /** @param write saves a snapshot; never called twice at once */
+  constructor(base: Snapshot, write: (snapshot: Snapshot) => Promise<void>) {
+    this.#base = base;
+    this.#old = [...base.resources];
+    this.#write = write;
+    // Whether an interrupted create has made something is for a human, or a refresh, to say; the rest is settled by what follows.
+    this.#kept = base.pendingOperations.filter((operation) => operation.type === "creating");
+    this.#dirty = this.#kept.length !== base.pendingOperations.length;
+  }
+
+  /** Records what is about to be done; resolves when that is saved. */
+  async begin(type: PendingOperationType, resource: ResourceState): Promise<PendingOperation> {
+    const operation = { type, resource };
+    this.#operations.add(operation);
+    await this.save();
+    return operation;
+  }
+
+  /** Records what was done and saves it. */
+  async end(operation: PendingOperation | undefined, change: () => void): Promise<void> {
+    if (operation !== undefined) this.#operations.delete(operation);
+    change();
+    await this.save();
+  }
+
+  /** A change that may wait for the next save: it has no effect outside the state. */
+  lazily(change: () => void): void {
+    change();
+    this.#dirty = true;
+  }
+
+  /** `replacement` takes the place of `old`, at the end of what is done. */
+  done(old: ResourceState | undefined, replacement: ResourceState | undefined): void {
+    if (old !== undefined) this.#gone.add(old);
+    if (replacement !== undefined) this.#done.push(replacement);
+  }
+
+  rename(from: string, to: string): void {
+    this.#renamed.set(from, to);
+  }
+
+  /** The old resources as a refresh has found them. */
+  rebase(resources: ResourceState[]): void {
+    this.#old = [...resources];
+    this.#gone.clear();
+    this.#done.length = 0;
+  }
+
+  dropKeptOperations(): PendingOperation[] {
+    const dropped = this.#kept;
+    if (dropped.length > 0) this.#dirty = true;
+    this.#kept = [];
+    return dropped;
+  }
+
+  current(): Snapshot {
+    const resources = [...this.#done, ...this.#old.filter((state) => !this.#gone.has(state))];
+    return {
+      ...this.#base,
+      resources: this.#renamed.size === 0 ? resources : resources.map((state) => renameIn(state, this.#renamed)),
+      pendingOperations: [...this.#kept, ...this.#operations],
+    };
+  }
+
+  /** Resolves when everything up to now is in the file. Saves that come while one is under way become one. */
+  save(): Promise<void> {
+    this.#dirty = true;
+    if (this.#queued !== undefined) return this.#queued;
+    const write = async (): Promise<void> => {
+      await new Promise((resolve) => setImmediate(resolve));
+      this.#queued = undefined;
+      this.#dirty = false;
+      await this.#write(this.current());
+    };
+    const queued = this.#running.then(write);
+    this.#queued = queued;
+    this.#running = queued.catch(() => {});
+    return queued;
+  }
+
+  /** Saves what is not saved; a run that changed nothing leaves the file alone. */
+  async flush(): Promise<void> {
+    if (this.#dirty || this.#queued !== undefined) await this.save();
+  }
+}
+
+/** The state with every reference by an old name made one by the new. */
+function renameIn(state: ResourceState, names: Map<string, string>): ResourceState {
+  const rename = (urn: string): string => names.get(urn) ?? urn;
+  const at = state.provider?.lastIndexOf("::") ?? -1;
+  const changed: ResourceState = {
+    ...state,
+    dependencies: state.dependencies.map(rename),
+    propertyDependencies: Object.fromEntries(
+      Object.entries(state.propertyDependencies).map(([key, urns]) => [key, urns.map(rename)]),
+    ),
+  };
+  if (state.parent !== undefined) changed.parent = rename(state.parent);
+  if (state.deletedWith !== undefined) changed.deletedWith = rename(state.deletedWith);
+  if (state.provider !== undefined && at > 0) {
+    changed.provider = rename(state.provider.slice(0, at)) + state.provider.slice(at);
+  }
+  return changed;
+}

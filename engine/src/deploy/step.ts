@@ -1,0 +1,50 @@
+import type { OpType } from "../events.ts";
+import type { ResourceState } from "../resource.ts";
+
+/** One thing to do to one resource. Steps are values: the planner makes them, the executor runs them. */
+export interface Step {
+  op: StepOp;
+  urn: string;
+  type: string;
+  /** Absent: nothing was there. */
+  old?: ResourceState;
+  /** Absent: nothing will be. */
+  new?: ResourceState;
+  /** Property paths that force a replacement. */
+  keys?: string[];
+  /** Property paths that differ. */
+  diffs?: string[];
+  ignoreChanges?: string[];
+  /** delete-replaced before its create: the old one stays in the state, as pendingReplacement. */
+  keepPending?: boolean;
+  /** create-replacement before its delete: the old one gets its mark when the create has worked. */
+  condemnOld?: boolean;
+}
+
+export type StepOp = Extract<
+  OpType,
+  | "same"
+  | "create"
+  | "update"
+  | "delete"
+  | "replace"
+  | "create-replacement"
+  | "delete-replaced"
+  | "read"
+  | "read-replacement"
+  | "refresh"
+  | "discard"
+  | "remove-pending-replace"
+>;
+
+/** The state that a step is about: what will be, else what was. */
+export function stateOf(step: Step): ResourceState {
+  const state = step.new ?? step.old;
+  if (state === undefined) throw new Error(`step ${step.op} of ${step.urn} has no state`);
+  return state;
+}
+
+/** False for the marker of a replacement, which does nothing itself. */
+export function isLogical(op: OpType): boolean {
+  return op !== "create-replacement" && op !== "delete-replaced" && op !== "read-replacement";
+}

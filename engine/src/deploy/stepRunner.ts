@@ -1,0 +1,260 @@
+import { equalValues } from "../compare.ts";
+import { type CallContext, InitFailed } from "../provider.ts";
+import { newProviderId, type ProviderRegistry, providerOutputs } from "../providers/registry.ts";
+import type { PendingOperation, PendingOperationType, ResourceState } from "../resource.ts";
+import { Refusal } from "./goal.ts";
+import { markOutputs } from "./marking.ts";
+import type { ProviderCalls } from "./providerCalls.ts";
+import { isProviderType, UNKNOWN_ID } from "./references.ts";
+import type { SnapshotManager } from "./snapshotManager.ts";
+import type { Step } from "./step.ts";
+
+export interface StepHost {
+  readonly preview: boolean;
+  readonly snapshot: SnapshotManager;
+  readonly registry: ProviderRegistry;
+  provider(reference: string): Promise<ProviderCalls>;
+  /** @param seconds the resource's own time, 0: as long as it takes */
+  context(urn: string, seconds?: number): CallContext;
+  /** True when the resource is deleted in this run. */
+  isDeleted(urn: string): boolean;
+  /** True once running calls were cut off: what they have done is not known. */
+  readonly killed: boolean;
+}
+
+/** Does one step: the intention is saved before the provider is called, the result before anybody is told. */
+export class StepRunner {
+  readonly #host: StepHost;
+
+  constructor(host: StepHost) {
+    this.#host = host;
+  }
+
+  /** @throws what the provider threw, after the state was saved */
+  apply(step: Step): Promise<void> {
+    switch (step.op) {
+      case "same":
+        return this.#same(step);
+      case "create":
+      case "create-replacement":
+        return this.#create(step);
+      case "update":
+        return this.#update(step);
+      case "delete":
+      case "delete-replaced":
+        return this.#delete(step);
+      case "read":
+      case "read-replacement":
+        return this.#read(step);
+      case "discard":
+      case "remove-pending-replace":
+        this.#host.snapshot.lazily(() => this.#host.snapshot.done(step.old, undefined));
+        return Promise.resolve();
+      case "replace":
+      case "refresh":
+        return Promise.resolve();
+    }
+  }
+
+  async #same({ old, new: state }: Step): Promise<void> {
+    if (old === undefined || state === undefined) return;
+    state.id = old.id;
+    state.outputs = markOutputs(old.outputs, state.inputs, state.additionalSecretOutputs ?? []);
+    const { snapshot, registry } = this.#host;
+    // What a newer engine has noted about the resource stays with it.
+    state.unknownFields = old.unknownFields;
+    if (isProviderType(state.type)) registry.register({ ...state, inputs: old.inputs });
+    const change = () => snapshot.done(old, state);
+    if (mustWrite(old, state)) snapshot.lazily(change);
+    else change();
+  }
+
+  async #create({ old, new: state, condemnOld }: Step): Promise<void> {
+    if (state === undefined) return;
+    const { snapshot, registry, preview } = this.#host;
+    const finish = () => {
+      state.created = state.modified = new Date().toISOString();
+      if (condemnOld && old !== undefined) old.delete = true;
+      snapshot.done(old?.pendingReplacement ? old : undefined, state);
+    };
+    if (isProviderType(state.type)) {
+      state.id = newProviderId(preview);
+      state.outputs = providerOutputs(state.inputs);
+      registry.register(state);
+      return snapshot.lazily(finish);
+    }
+    if (!state.custom) return snapshot.lazily(finish);
+    const seconds = state.customTimeouts?.create ?? 0;
+    const provider = await this.#host.provider(state.provider ?? "");
+    await this.#operation("creating", state, finish, async () => {
+      const request = { ...this.#host.context(state.urn, seconds), inputs: state.inputs, preview, timeout: seconds };
+      try {
+        const { id, outputs } = await provider.create(request);
+        if (id === "" && !preview) throw new Error("The provider made the resource but told no id for it.");
+        state.id = id;
+        this.#setOutputs(state, outputs);
+      } catch (error) {
+        if (error instanceof InitFailed) {
+          state.id = error.id;
+          this.#setOutputs(state, error.outputs);
+          state.initErrors = error.reasons;
+        }
+        throw error;
+      }
+    });
+  }
+
+  async #update({ old, new: state, ignoreChanges }: Step): Promise<void> {
+    if (old === undefined || state === undefined) return;
+    const { snapshot, registry, preview } = this.#host;
+    state.id = old.id;
+    if (isProviderType(state.type)) {
+      state.outputs = providerOutputs(state.inputs);
+      state.modified = new Date().toISOString();
+      registry.register(state);
+      return snapshot.lazily(() => snapshot.done(old, state));
+    }
+    // A component's outputs are what it registers itself; until then they are what they were.
+    if (!state.custom) {
+      state.outputs = old.outputs;
+      return snapshot.lazily(() => snapshot.done(old, state));
+    }
+    const finish = () => {
+      state.modified = new Date().toISOString();
+      snapshot.done(old, state);
+    };
+    const seconds = state.customTimeouts?.update ?? 0;
+    const provider = await this.#host.provider(state.provider ?? "");
+    await this.#operation("updating", state, finish, async () => {
+      try {
+        const { outputs } = await provider.update({
+          ...this.#host.context(state.urn, seconds),
+          id: old.id,
+          oldInputs: old.inputs,
+          oldOutputs: old.outputs,
+          news: state.inputs,
+          ignoreChanges: ignoreChanges ?? [],
+          preview,
+          timeout: seconds,
+        });
+        this.#setOutputs(state, outputs);
+      } catch (error) {
+        if (error instanceof InitFailed) {
+          this.#setOutputs(state, error.outputs);
+          state.initErrors = error.reasons;
+        }
+        throw error;
+      }
+    });
+  }
+
+  async #delete({ op, old, keepPending }: Step): Promise<void> {
+    if (old === undefined) return;
+    const { snapshot, preview } = this.#host;
+    // A replacement was checked against old and new protection when it was planned.
+    if (old.protect && op === "delete") throw protectedFromDelete(old);
+    const finish = () => {
+      // Only now: had the delete failed, the next run must try it again.
+      if (keepPending) old.pendingReplacement = true;
+      else snapshot.done(old, undefined);
+    };
+    const isOurs = old.custom && !old.external && !isProviderType(old.type);
+    const goesAlong = old.deletedWith !== undefined && this.#host.isDeleted(old.deletedWith);
+    if (!isOurs || old.retainOnDelete || goesAlong) return snapshot.lazily(finish);
+    const seconds = old.customTimeouts?.delete ?? 0;
+    if (preview) return finish();
+    const provider = await this.#host.provider(old.provider ?? "");
+    await this.#operation("deleting", old, finish, () =>
+      provider.delete({
+        ...this.#host.context(old.urn, seconds),
+        id: old.id,
+        inputs: old.inputs,
+        outputs: old.outputs,
+        timeout: seconds,
+      }),
+    );
+  }
+
+  async #read({ old, new: state, condemnOld }: Step): Promise<void> {
+    if (state === undefined) return;
+    const { snapshot, preview } = this.#host;
+    const finish = () => {
+      if (condemnOld && old !== undefined) old.delete = true;
+      snapshot.done(condemnOld ? undefined : old, state);
+      state.created = old?.created;
+      state.modified = old?.modified;
+    };
+    if (preview && (state.id === "" || state.id === UNKNOWN_ID)) return finish();
+    const provider = await this.#host.provider(state.provider ?? "");
+    await this.#operation("reading", state, finish, async () => {
+      const found = await provider.read({
+        ...this.#host.context(state.urn),
+        id: state.id,
+        inputs: state.inputs,
+        outputs: {},
+      });
+      if (found === undefined)
+        throw new Refusal(`There is no ${state.type} with the id "${state.id}" to be read.`, state.urn);
+      state.id = found.id;
+      state.inputs = found.inputs;
+      this.#setOutputs(state, found.outputs);
+    });
+  }
+
+  #setOutputs(state: ResourceState, outputs: ResourceState["outputs"]): void {
+    state.outputs = markOutputs(outputs, state.inputs, state.additionalSecretOutputs ?? []);
+  }
+
+  async #operation(
+    type: PendingOperationType,
+    state: ResourceState,
+    finish: () => void,
+    call: () => Promise<void>,
+  ): Promise<void> {
+    const { snapshot, preview } = this.#host;
+    const operation: PendingOperation | undefined = preview ? undefined : await snapshot.begin(type, state);
+    try {
+      await call();
+    } catch (error) {
+      const exists = error instanceof InitFailed;
+      // Cut off in the middle, nobody knows what was done: the operation stays in the state.
+      if (exists || !this.#host.killed) await this.#end(operation, exists ? finish : () => {});
+      throw error;
+    }
+    await this.#end(operation, finish);
+  }
+
+  async #end(operation: PendingOperation | undefined, change: () => void): Promise<void> {
+    if (this.#host.preview) change();
+    else await this.#host.snapshot.end(operation, change);
+  }
+}
+
+/** The message carries the way out. */
+export function protectedFromDelete(state: ResourceState): Refusal {
+  return new Refusal(
+    `${state.urn} is protected and can't be deleted. To delete it, set the option "protect" of the resource to false in the ` +
+      `program, run up, and then delete it; or run: pulumi state unprotect '${state.urn}'`,
+    state.urn,
+  );
+}
+
+/** False: nothing that matters differs, and the file may stay as it is. */
+function mustWrite(old: ResourceState, state: ResourceState): boolean {
+  const same = (a: unknown, b: unknown): boolean => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
+  const sorted = (urns: string[]): string[] => [...urns].sort();
+  return !(
+    old.urn === state.urn &&
+    old.type === state.type &&
+    old.custom === state.custom &&
+    same(old.customTimeouts, state.customTimeouts) &&
+    (old.retainOnDelete ?? false) === (state.retainOnDelete ?? false) &&
+    (old.protect ?? false) === (state.protect ?? false) &&
+    (old.provider ?? "") === (state.provider ?? "") &&
+    (old.parent ?? "") === (state.parent ?? "") &&
+    (old.deletedWith ?? "") === (state.deletedWith ?? "") &&
+    same(sorted(old.dependencies), sorted(state.dependencies)) &&
+    equalValues(old.inputs, state.inputs) &&
+    equalValues(old.outputs, state.outputs)
+  );
+}

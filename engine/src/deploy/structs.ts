@@ -1,0 +1,17 @@
+import type { PropertyMap } from "../values.ts";
+import { fromWire, toWire } from "../wire.ts";
+import { structPb } from "./rpc.ts";
+
+/** The properties of a message; an absent struct has none. */
+export function fromStruct(struct: structPb.Struct | undefined): PropertyMap {
+  return fromWire(struct?.toJavaScript());
+}
+
+/** @param receiver what it understands; without `secrets` they travel as plain values */
+export function toStruct(
+  map: PropertyMap,
+  receiver: { secrets: boolean; resources: boolean } = { secrets: false, resources: false },
+): structPb.Struct {
+  const object = toWire(map, { keepSecrets: receiver.secrets, keepResources: receiver.resources, keepUnknowns: true });
+  return structPb.Struct.fromJavaScript(object as Parameters<typeof structPb.Struct.fromJavaScript>[0]);
+}

@@ -1,0 +1,11 @@
+import type { ProviderFactory } from "../provider.ts";
+import { DYNAMIC_PACKAGE, type DynamicOptions, dynamicProvider } from "./dynamic/index.ts";
+
+/** Every package that the engine covers by itself. */
+export function builtinProviders(options: DynamicOptions): Record<string, ProviderFactory> {
+  return {
+    [DYNAMIC_PACKAGE]: dynamicProvider(options),
+    // Loaded at its first use: its SSH client costs start-up time that a program without commands need not pay.
+    command: async (given) => (await import("./command/index.ts")).commandProvider(given),
+  };
+}
