@@ -22,6 +22,11 @@ const locks: Record<string, Target[]> = {
   "a1111-cu121": linux("3.10", "3.11"),
   "xformers-cu121": linux("3.10", "3.11"),
   supervisor: linux("3.10"),
+  // The rehearsal runs on whatever Python the machine has.
+  rehearsal: ["3.10", "3.11", "3.12", "3.13", "3.14"].flatMap((python) => [
+    { python, platform: "x86_64-manylinux_2_28" },
+    { python, platform: "aarch64-manylinux_2_28" },
+  ]),
   uv: [...linux("3.10"), { python: "3.10", platform: "aarch64-manylinux_2_28" }],
 };
 

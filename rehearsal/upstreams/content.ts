@@ -45,13 +45,13 @@ const here = join(import.meta.dirname, "..");
 const repositories = [
   { name: "webui", from: "webui", path: "AUTOMATIC1111/stable-diffusion-webui.git", into: "src/webui" },
   {
-    name: "assets",
+    name: "stable-diffusion-webui-assets",
     from: "repositories/stable-diffusion-webui-assets",
     path: "AUTOMATIC1111/stable-diffusion-webui-assets.git",
     into: "src/webui/repositories/stable-diffusion-webui-assets",
   },
   {
-    name: "stablediffusion",
+    name: "stable-diffusion-stability-ai",
     from: "repositories/stablediffusion",
     path: "w-e-w/stablediffusion.git",
     into: "src/webui/repositories/stable-diffusion-stability-ai",
