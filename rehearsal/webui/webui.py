@@ -100,11 +100,9 @@ def webui():
 
 
 def lose_race():
-    """As the real one: no API ever, a port that answers for a while, then the process is gone."""
-    print("Traceback (most recent call last):\n  REHEARSAL: the start-up race, as ordered")
-    print("RuntimeError: Cannot add middleware after an application has started")
-    time.sleep(linger_seconds)
-    os._exit(1)
+    """As the real one: no API ever, and a port that answers until the thread that loads the model has ended."""
+    threading.Thread(target=time.sleep, args=(linger_seconds,)).start()
+    raise RuntimeError("Cannot add middleware after an application has started")
 
 
 def api_only():

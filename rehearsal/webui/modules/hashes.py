@@ -29,12 +29,11 @@ def sha256(path):
     known = cached(path)
     if known:
         return known
-    print(f"Calculating sha256 for {path}: ", end="")
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
-    print(digest.hexdigest())
+    print(f"Calculating sha256 for {path}: {digest.hexdigest()}")
     entries = _read()
     entries[path] = {"mtime": os.path.getmtime(path), "sha256": digest.hexdigest()}
     os.makedirs(os.path.dirname(cache_path), exist_ok=True)
