@@ -78,7 +78,9 @@ export async function checkSampler(session: Session, info: DrawnInfo, infotext: 
 export function checkVersion(session: Session, info: DrawnInfo): string {
   const found = info.version ?? "unknown";
   const { version, stand_in } = session.input;
-  if (version && version !== found) {
+  // From a checkout without its tag, as one of a single commit is, the WebUI reads 1.10.1 from its changelog.
+  const plain = (text: string) => text.replace(/^v/, "");
+  if (version && plain(version) !== plain(found)) {
     throw new CheckFailed(
       `The WebUI is ${found}, installed was ${version}`,
       "An old process still runs, or another WebUI answers at this address: restart the service",
