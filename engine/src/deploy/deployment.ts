@@ -105,6 +105,11 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
     for (const state of this.resources) if (isProviderType(state.type)) this.registry.register(state);
   }
 
+  /** Nothing failed, or a preview goes on to show all that is to be seen. */
+  get mayDelete(): boolean {
+    return !this.#over;
+  }
+
   get killed(): boolean {
     return this.#options.kill.aborted;
   }

@@ -114,9 +114,11 @@ function seconds(texts: Record<"create" | "update" | "delete", string>): Goal["c
 
 /** `project:///index.ts#12,5`; undefined for what lies outside the project, whose place is this machine's own. */
 function sourcePosition(position: Position, rootDir: string): string | undefined {
-  if (position === undefined || !position.getUri().startsWith("file://")) return undefined;
-  const path = relative(rootDir, fileURLToPath(position.getUri())).replaceAll("\\", "/");
-  if (path.startsWith("..")) return undefined;
+  // Of an ES module the SDK resolves node's URL as if it were a path: file:///<cwd>/file:/<path>.
+  const uri = position?.getUri().replace(/^.*\/file:\/+/, "file:///");
+  if (position === undefined || !uri?.startsWith("file:")) return undefined;
+  const path = relative(rootDir, fileURLToPath(uri)).replaceAll("\\", "/");
+  if (path.startsWith("..") || path.startsWith("node_modules/")) return undefined;
   const column = position.getColumn();
   return `project:///${path}#${position.getLine()}${column > 0 ? `,${column}` : ""}`;
 }

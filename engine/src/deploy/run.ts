@@ -1,19 +1,21 @@
 import type { EngineEvent } from "../events.ts";
-import { maskForEvent, SecretFilter } from "../masking.ts";
+import { SecretFilter } from "../masking.ts";
 import type { EngineOptions, UpdateResult } from "../options.ts";
+import type { Project } from "../project.ts";
 import { builtinProviders } from "../providers/builtin.ts";
 import { DYNAMIC_PACKAGE } from "../providers/dynamic/index.ts";
 import { ProviderRegistry } from "../providers/registry.ts";
-import { Secret } from "../values.ts";
+import type { Snapshot } from "../resource.ts";
+import { createUrn, STACK_TYPE } from "../urn.ts";
 import { Deployment } from "./deployment.ts";
 import { EventSink } from "./eventSink.ts";
 import { Monitor } from "./monitor.ts";
 import { outputsOf } from "./outputs.ts";
-import { locateProgram, type RunningProgram, startProgram } from "./program.ts";
+import { locateProgram, type ProgramLocation, type RunningProgram, startProgram } from "./program.ts";
 import { providerType } from "./references.ts";
 import { refreshAll } from "./refresh.ts";
 import { SnapshotManager } from "./snapshotManager.ts";
-import { openStack, type Stack } from "./stack.ts";
+import { Stack, type StackConfig } from "./stack.ts";
 import { Stopped } from "./stopped.ts";
 
 export type Kind = "preview" | "up" | "refresh" | "destroy";
@@ -26,39 +28,31 @@ const PROGRAM_END_MS = 10_000;
 export async function run(kind: Kind, options: EngineOptions): Promise<UpdateResult> {
   const started = Date.now();
   const preview = kind === "preview" || options.preview === true;
-  const filter = new SecretFilter();
-  const send = options.onEvent ?? ((_: EngineEvent) => {});
-  const events = new EventSink(send, filter, preview);
-  const stack = await openStack(options, {
+  const events = new EventSink(options.onEvent ?? ((_: EngineEvent) => {}), new SecretFilter(), preview);
+  const stack = await Stack.open(options, {
     lock: !preview,
     tell: (message) => events.diagnostic({ severity: "warning", message }),
   });
   try {
-    for (const { value, secret } of Object.values(stack.config)) if (secret) filter.addText(value);
-    for (const state of stack.snapshot.resources) {
-      filter.addSecrets(state.inputs);
-      filter.addSecrets(state.outputs);
+    for (const { value, secret } of Object.values(stack.config)) if (secret) events.filter.addText(value);
+    events.emit({ preludeEvent: { config: shownConfig(stack.config) } });
+    const snapshot = await stack.load();
+    for (const state of snapshot.resources) {
+      events.filter.addSecrets(state.inputs);
+      events.filter.addSecrets(state.outputs);
     }
-    events.emit({ preludeEvent: { config: shownConfig(stack) } });
-    const { deployment, failed } = await deploy(kind, preview, options, stack, events);
+    const deployment = await deploy(kind, preview, options, stack, snapshot, events);
     const seconds = (Date.now() - started) / 1000;
-    const result = deployment.verdict === "running" ? (failed ? "failed" : "succeeded") : deployment.verdict;
-    if (!preview) await stack.finish(kind, result, events.changes, started, options.message ?? "");
+    const result = deployment.verdict === "running" ? "succeeded" : deployment.verdict;
+    const { changes, diagnostics } = events;
+    if (!preview) {
+      const past = kind === "refresh" || kind === "destroy" ? kind : "update";
+      await stack.record({ kind: past, result, changes, started, message: options.message ?? "" });
+    }
     events.emit({
-      summaryEvent: {
-        maybeCorrupt: false,
-        durationSeconds: Math.round(seconds),
-        resourceChanges: events.changes,
-        result,
-      },
+      summaryEvent: { maybeCorrupt: false, durationSeconds: Math.round(seconds), resourceChanges: changes, result },
     });
-    return {
-      result,
-      changes: events.changes,
-      outputs: outputsOf(deployment.snapshot.current()),
-      seconds,
-      diagnostics: events.diagnostics,
-    };
+    return { result, changes, outputs: outputsOf(deployment.snapshot.current()), seconds, diagnostics };
   } finally {
     await stack.close();
   }
@@ -69,26 +63,23 @@ async function deploy(
   preview: boolean,
   options: EngineOptions,
   stack: Stack,
+  base: Snapshot,
   events: EventSink,
-): Promise<{ deployment: Deployment; failed: boolean }> {
-  const location = locateProgram(stack.project.dir, stack.project.main);
+): Promise<Deployment> {
+  const { project } = stack;
+  const location = locateProgram(project.dir, project.main);
   const env = definedOnly(options.env);
-  const registry = new ProviderRegistry(
-    {
-      ...builtinProviders({ project: stack.project.name, stack: stack.name, env, cacheDir: stack.cacheDir }),
-      ...options.providers,
-    },
-    location.dir,
-  );
-  const snapshot = new SnapshotManager(stack.snapshot, preview ? async () => {} : (current) => stack.save(current));
+  const builtin = builtinProviders({ project: project.name, stack: stack.name, env, cacheDir: stack.cacheDir });
+  const registry = new ProviderRegistry({ ...builtin, ...options.providers }, location.dir);
+  const snapshot = new SnapshotManager(base, preview ? async () => {} : (current) => stack.save(current));
   const killer = new AbortController();
   const deployment = new Deployment({
     stack: stack.name,
-    project: stack.project.name,
+    project: project.name,
     preview,
     parallel: options.parallel ?? DEFAULT_PARALLEL,
-    base: stack.snapshot,
-    sources: { programDir: location.dir, rootDir: stack.project.dir },
+    base,
+    sources: { programDir: location.dir, rootDir: project.dir },
     config: stack.config,
     registry,
     snapshot,
@@ -96,87 +87,68 @@ async function deploy(
     kill: killer.signal,
   });
   const stopListening = listen(options, deployment, killer);
-  let failed = false;
   try {
-    warnOfPending(stack, deployment);
-    if (kind === "refresh") failed = !(await refreshAll(deployment));
-    else if (kind === "destroy") failed = !(await deployment.destroyAll());
-    else failed = !(await runProgram(deployment, options, stack, events, env));
+    warnOfPending(base, deployment);
+    if (kind === "refresh") await refreshAll(deployment);
+    else if (kind === "destroy") await deployment.destroyAll();
+    else await runProgram(deployment, options, stack, location, env);
   } catch (error) {
     deployment.refuse(error);
-  } finally {
-    await deployment.executor.idle();
-    await registry.close();
-    stopListening();
-    try {
-      if (!preview) await snapshot.flush();
-    } catch (error) {
-      deployment.refuse(error);
-    }
   }
-  return { deployment, failed };
+  await deployment.executor.idle();
+  await registry.close();
+  stopListening();
+  // A state that can't be saved is the one failure that must be heard: it is thrown.
+  if (!preview) await snapshot.flush();
+  return deployment;
 }
 
-/** Runs the program to its end and what follows from it. False: it failed, and has said so. */
+/** Runs the program to its end, and does what follows from it. */
 async function runProgram(
   deployment: Deployment,
   options: EngineOptions,
   stack: Stack,
-  events: EventSink,
+  location: ProgramLocation,
   env: Record<string, string> | undefined,
-): Promise<boolean> {
+): Promise<void> {
   const monitor = new Monitor(deployment);
+  const { project, config } = stack;
+  const urn = createUrn(stack.name, project.name, undefined, STACK_TYPE, `${project.name}-${stack.name}`);
   let program: RunningProgram | undefined;
   try {
-    const location = locateProgram(stack.project.dir, stack.project.main);
-    const stackUrn = `urn:pulumi:${stack.name}::${stack.project.name}::pulumi:pulumi:Stack::${stack.project.name}-${stack.name}`;
     program = startProgram({
       location,
-      rootDir: stack.project.dir,
-      project: stack.project.name,
+      rootDir: project.dir,
+      project: project.name,
       stack: stack.name,
       preview: deployment.preview,
       parallel: options.parallel ?? DEFAULT_PARALLEL,
       monitorAddress: await monitor.listen(),
-      config: Object.fromEntries(Object.entries(stack.config).map(([key, { value }]) => [key, value])),
-      secretKeys: Object.entries(stack.config).flatMap(([key, { secret }]) => (secret ? [key] : [])),
+      config: Object.fromEntries(Object.entries(config).map(([key, { value }]) => [key, value])),
+      secretKeys: Object.keys(config).filter((key) => config[key]?.secret),
       env,
       cacheDir: stack.cacheDir,
-      nodeArgs: options.nodeArgs ?? stack.project.nodeArgs,
-      onStdout: (message) => events.diagnostic({ urn: stackUrn, severity: "info", message }),
-      onStderr: (message) => events.diagnostic({ urn: stackUrn, severity: "info#err", message }),
+      nodeArgs: options.nodeArgs ?? nodeArgsOf(project),
+      onStdout: (message) => deployment.events.diagnostic({ urn, severity: "info", message }),
+      onStderr: (message) => deployment.events.diagnostic({ urn, severity: "info#err", message }),
     });
     startProvidersOf(deployment);
-    const ended = program.finished.then((result) => ({ ended: result }));
-    const first = await Promise.race([deployment.registered().catch(stopped), ended]);
+    const early = await Promise.race([deployment.registered().catch(stopped), program.finished]);
     await deployment.executor.idle();
-    let gone = true;
-    if (first !== undefined && "ended" in first) {
-      // An exit without the last word, even one with code 0, may be half of a program: nothing must be deleted for it.
-      const { ended: result } = first;
-      if (result.ok) deployment.refuse(new Error("The program ended before it had registered all of its resources."));
-      else if (result.bail && deployment.verdict === "running")
-        deployment.refuse(new Error("The program failed; see above."));
-      else if (!result.ok && !result.bail) deployment.refuse(new Error(result.error));
-    }
+    // An exit without the last word, even one with code 0, may be half of a program: nothing must be deleted for it.
+    if (early !== undefined) deployment.refuse(early.ok ? new Error(ENDED_EARLY) : new Error(early.error));
     deployment.finishOutputs();
-    if (
-      deployment.verdict === "running" ||
-      (deployment.preview && deployment.verdict === "failed" && !("ended" in (first ?? {})))
-    ) {
-      gone = await deployment.deleteLeftovers();
-    }
+    if (deployment.mayDelete && early === undefined) await deployment.deleteLeftovers();
     deployment.release();
     const last = await within(PROGRAM_END_MS, program.finished);
-    if (last !== undefined && !last.ok && deployment.verdict === "running") {
-      deployment.refuse(new Error(last.bail ? "The program failed; see above." : last.error));
-    }
-    return gone;
+    if (last !== undefined && !last.ok && deployment.verdict === "running") deployment.refuse(new Error(last.error));
   } finally {
     await program?.stop();
     monitor.close();
   }
 }
+
+const ENDED_EARLY = "The program ended before it had registered all of its resources (does it call process.exit?). Nothing was deleted.";
 
 function stopped(error: unknown): undefined {
   if (!(error instanceof Stopped)) throw error;
@@ -207,21 +179,21 @@ function listen(options: EngineOptions, deployment: Deployment, killer: AbortCon
   };
 }
 
-function warnOfPending(stack: Stack, deployment: Deployment): void {
-  for (const { type, resource } of stack.snapshot.pendingOperations) {
+function warnOfPending(base: Snapshot, deployment: Deployment): void {
+  for (const { type, resource } of base.pendingOperations) {
     const after =
       type === "creating" ? " Something may have been made that the state does not know; a refresh clears this." : "";
-    deployment.tell(
-      "warning",
-      `An earlier run was cut off while it was ${type} ${resource.urn}.${after}`,
-      resource.urn,
-    );
+    deployment.tell("warning", `An earlier run was cut off while it was ${type} ${resource.urn}.${after}`, resource.urn);
   }
 }
 
-function shownConfig(stack: Stack): Record<string, string> {
-  const map = Object.entries(stack.config).map(([key, { value, secret }]) => [key, secret ? new Secret(value) : value]);
-  return maskForEvent(Object.fromEntries(map)) as Record<string, string>;
+function shownConfig(config: StackConfig): Record<string, string> {
+  return Object.fromEntries(Object.entries(config).map(([key, { value, secret }]) => [key, secret ? "[secret]" : value]));
+}
+
+function nodeArgsOf(project: Project): string[] {
+  const args = project.runtime.options.nodeargs;
+  return typeof args === "string" ? args.split(" ").filter((arg) => arg !== "") : [];
 }
 
 function definedOnly(env: EngineOptions["env"]): Record<string, string> | undefined {

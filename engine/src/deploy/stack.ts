@@ -1,76 +1,159 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { parse } from "yaml";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
 import { decodeCheckpoint, emptySnapshot, encodeCheckpoint, freshManifest, verifyIntegrity } from "../checkpoint.ts";
 import type { OpType } from "../events.ts";
 import type { EngineOptions, UpdateResult } from "../options.ts";
+import { hasSecureValue, loadProject, loadStackSettings, type Project, resolveConfig } from "../project.ts";
 import type { Snapshot } from "../resource.ts";
 import { PassphraseSecrets } from "../secrets.ts";
-import type { Kind } from "./run.ts";
+import { FileStore, type UpdateRecord } from "../store.ts";
 
-/** A stack opened for one operation: its project, its settings, its state. */
-export interface Stack {
-  name: string;
-  project: { name: string; dir: string; main: string | undefined; nodeArgs: string[] };
-  /** Plain values, keys `project:name`. */
-  config: Record<string, { value: string; secret: boolean }>;
-  snapshot: Snapshot;
-  cacheDir: string;
-  save(snapshot: Snapshot): Promise<void>;
-  /** History and backup. */
-  finish(
-    kind: Kind,
-    result: UpdateResult["result"],
-    changes: Partial<Record<OpType, number>>,
-    started: number,
-    message: string,
-  ): Promise<void>;
-  /** Unlocks. */
-  close(): Promise<void>;
+/** Plain values, keys `project:name`. */
+export type StackConfig = Record<string, { value: string; secret: boolean }>;
+
+export interface FinishedRun {
+  kind: UpdateRecord["kind"];
+  result: UpdateResult["result"];
+  changes: Partial<Record<OpType, number>>;
+  /** Milliseconds since the epoch. */
+  started: number;
+  message: string;
 }
 
-export async function openStack(
-  options: EngineOptions,
-  _how: { lock: boolean; tell: (message: string) => void },
-): Promise<Stack> {
-  const yaml = parse(await readFile(join(options.projectDir, "Pulumi.yaml"), "utf8"));
-  const name: string = yaml.name;
-  const file = join(fileURLToPath(options.backend), ".pulumi", "stacks", name, `${options.stack}.json`);
-  const text = await readFile(file, "utf8").catch(() => undefined);
-  let secrets: PassphraseSecrets | undefined;
-  let snapshot = emptySnapshot();
-  if (text !== undefined) {
-    const decoded = await decodeCheckpoint(text, async ({ salt }) =>
-      PassphraseSecrets.open(await options.passphrase(), salt),
-    );
-    secrets = decoded.secrets;
-    snapshot = decoded.snapshot;
-    verifyIntegrity(snapshot);
-  }
-  secrets ??= await PassphraseSecrets.create(await options.passphrase());
-  const config = Object.fromEntries(
-    Object.entries(options.config ?? {}).map(([key, value]) => [
-      key.includes(":") ? key : `${name}:${key}`,
-      { value, secret: false },
-    ]),
-  );
-  return {
-    name: options.stack,
-    project: { name, dir: options.projectDir, main: yaml.main, nodeArgs: [] },
-    config,
-    snapshot,
-    cacheDir: options.cacheDir ?? join(tmpdir(), "node-compile-cache"),
-    async save(current) {
-      await mkdir(dirname(file), { recursive: true });
-      await writeFile(
-        `${file}.new`,
-        encodeCheckpoint({ ...current, manifest: freshManifest() }, { stack: options.stack, project: name, secrets }),
+/** A stack opened for one operation: its project and settings at once, its state when asked for. */
+export class Stack {
+  readonly name: string;
+  readonly project: Project;
+  readonly config: StackConfig;
+  readonly cacheDir: string;
+  readonly #store: FileStore;
+  readonly #rawConfig: Record<string, unknown>;
+  readonly #unlock: () => Promise<void>;
+  readonly #secretsOf: (salt: string | undefined) => Promise<PassphraseSecrets>;
+  #secrets: Promise<PassphraseSecrets> | undefined;
+
+  /**
+   * Reads project and settings, and takes the lock.
+   * @param tell shows a warning: a dead holder's lock was cleared
+   * @throws StackLocked; WrongPassphrase; an error that names the file and what is wrong in it
+   */
+  static async open(
+    options: Pick<EngineOptions, "projectDir" | "stack" | "backend" | "passphrase" | "config" | "cacheDir">,
+    how: { lock: boolean; tell: (message: string) => void },
+  ): Promise<Stack> {
+    const project = await loadProject(options.projectDir);
+    const settings = await loadStackSettings(project, options.stack);
+    const store = await FileStore.open(options.backend, project.dir);
+    const passphrase = once(options.passphrase);
+    const opened = new Map<string, Promise<PassphraseSecrets>>();
+    const secretsOf = (salt = settings.encryptionSalt): Promise<PassphraseSecrets> => {
+      const known = opened.get(salt ?? "");
+      if (known !== undefined) return known;
+      const made = passphrase().then((text) =>
+        salt === undefined ? PassphraseSecrets.create(text) : PassphraseSecrets.open(text, salt),
       );
-      await rename(`${file}.new`, file);
-    },
-    async finish() {},
-    async close() {},
+      made.catch(() => {});
+      opened.set(salt ?? "", made);
+      return made;
+    };
+    const secrets = hasSecureValue(settings) && settings.encryptionSalt !== undefined ? await secretsOf() : undefined;
+    const resolved = resolveConfig(project, settings, secrets);
+    const config: StackConfig = {};
+    for (const [key, value] of Object.entries(resolved.values)) {
+      config[key] = { value, secret: resolved.secretKeys.includes(key) };
+    }
+    for (const [key, value] of Object.entries(options.config ?? {})) {
+      const full = key.includes(":") ? key : `${project.name}:${key}`;
+      config[full] = { value, secret: config[full]?.secret ?? false };
+    }
+    const lock = how.lock
+      ? await store.lock({ project: project.name, stack: options.stack }, (holder) =>
+          how.tell(
+            `Cleared the lock of process ${holder.pid}, which no longer runs. It held the stack since ${holder.timestamp}.`,
+          ),
+        )
+      : undefined;
+    return new Stack({
+      name: options.stack,
+      project,
+      config,
+      cacheDir: options.cacheDir ?? join(tmpdir(), `node-compile-cache-${userInfo().username}`),
+      store,
+      rawConfig: settings.config,
+      unlock: async () => lock?.release(),
+      secretsOf,
+    });
+  }
+
+  private constructor(parts: {
+    name: string;
+    project: Project;
+    config: StackConfig;
+    cacheDir: string;
+    store: FileStore;
+    rawConfig: Record<string, unknown>;
+    unlock: () => Promise<void>;
+    secretsOf: (salt: string | undefined) => Promise<PassphraseSecrets>;
+  }) {
+    this.name = parts.name;
+    this.project = parts.project;
+    this.config = parts.config;
+    this.cacheDir = parts.cacheDir;
+    this.#store = parts.store;
+    this.#rawConfig = parts.rawConfig;
+    this.#unlock = parts.unlock;
+    this.#secretsOf = parts.secretsOf;
+  }
+
+  /**
+   * The stack's state; of a stack that is new, an empty one.
+   * @throws when it is broken, or its secrets can't be read
+   */
+  async load(): Promise<Snapshot> {
+    const text = await this.#store.load(this.#place);
+    if (text === undefined) return emptySnapshot();
+    const { snapshot, secrets } = await decodeCheckpoint(text, ({ salt }) => this.#secretsOf(salt));
+    if (secrets !== undefined) this.#secrets = Promise.resolve(secrets);
+    verifyIntegrity(snapshot);
+    return snapshot;
+  }
+
+  async save(snapshot: Snapshot): Promise<void> {
+    this.#secrets ??= this.#secretsOf(undefined);
+    const secrets = await this.#secrets;
+    const manifest = { ...snapshot.manifest, ...freshManifest(snapshot.manifest.version) };
+    const text = encodeCheckpoint({ ...snapshot, manifest }, { stack: this.name, project: this.project.name, secrets });
+    await this.#store.save(this.#place, text);
+  }
+
+  /** Notes the run in the history, with a backup of the state. */
+  async record({ kind, result, changes, started, message }: FinishedRun): Promise<void> {
+    await this.#store.recordUpdate(this.#place, {
+      kind,
+      startTime: Math.floor(started / 1000),
+      endTime: Math.floor(Date.now() / 1000),
+      message,
+      environment: {},
+      config: this.#rawConfig,
+      result: result === "succeeded" ? "succeeded" : "failed",
+      resourceChanges: changes,
+    });
+  }
+
+  /** Gives the lock back. */
+  close(): Promise<void> {
+    return this.#unlock();
+  }
+
+  get #place(): { project: string; stack: string } {
+    return { project: this.project.name, stack: this.name };
+  }
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
   };
 }
