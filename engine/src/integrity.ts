@@ -28,7 +28,7 @@ export function integrityFaults(snapshot: Snapshot): string[] {
   const { magic, version } = snapshot.manifest;
   if (magic !== magicOf(version)) faults.push(`the manifest's magic does not fit its version "${version}"`);
   const later = new Map<string, number>();
-  snapshot.resources.forEach((state, index) => later.set(state.urn, index));
+  for (const [index, state] of snapshot.resources.entries()) later.set(state.urn, index);
   const urns = new Set<string>();
   const providers = new Set<string>();
   const alive = new Set<string>();

@@ -1,0 +1,20 @@
+import { mkdir, rename, unlink, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+
+let counter = 0;
+
+/** Names of files that are being written: they end in `.tmp`, so that nothing takes them for state. */
+export const TEMPORARY = /^\..+\.\d+\.\d+\.tmp$/;
+
+/** Writes a file under another name beside it, and then gives it its own: a reader sees the old or the new, never half. */
+export async function writeBeside(path: string, content: string | Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${++counter}.tmp`);
+  try {
+    await writeFile(temporary, content, { mode: 0o600, flag: "wx" });
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
+}

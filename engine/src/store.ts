@@ -1,0 +1,225 @@
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { gunzip, zstdDecompress } from "node:zlib";
+import { parse as parseYaml } from "yaml";
+import { TEMPORARY, writeBeside } from "./files.ts";
+import { type Lock, type LockHolder, takeLock } from "./lock.ts";
+
+export { type Lock, type LockHolder, StackLocked } from "./lock.ts";
+
+const LAYOUT_VERSION = 1;
+const STATE_FILE = /^(.+)\.json(?:\.gz|\.zst)?$/;
+
+export interface StackName {
+  project: string;
+  stack: string;
+}
+
+/** One past update, as Pulumi's history has it; times in seconds since the epoch. */
+export interface UpdateRecord {
+  kind: "update" | "refresh" | "destroy" | "import";
+  startTime: number;
+  endTime: number;
+  message: string;
+  environment: Record<string, string>;
+  /** As it stands in the stack's settings: secrets encrypted. */
+  config: Record<string, unknown>;
+  result: "succeeded" | "failed";
+  resourceChanges: Partial<Record<string, number>>;
+}
+
+/** Pulumi's file backend: the states of stacks, their locks, history and backups under `<folder>/.pulumi`. */
+export class FileStore {
+  /** The folder `.pulumi`. */
+  readonly root: string;
+
+  private constructor(root: string) {
+    this.root = root;
+  }
+
+  /**
+   * The store of a `file://` URL; its folder need not exist yet.
+   * @param baseDir what a relative URL (`file://state`, `file://./state`) is relative to
+   * @throws when the URL is none of a file, or the folder holds another layout
+   */
+  static async open(url: string, baseDir: string): Promise<FileStore> {
+    const match = /^file:\/\/([^?#]+)/.exec(url);
+    if (match === null) {
+      throw new Error(
+        `The backend "${url}" is not covered by the embedded engine, which keeps state in files (file://<folder>). ` +
+          "Use the official CLI for it: --engine pulumi.",
+      );
+    }
+    let path = decodeURIComponent(match[1]!);
+    if (/^\/[A-Za-z]:[\\/]/.test(path)) path = path.slice(1);
+    const folder = path === "~" || path.startsWith("~/") ? join(homedir(), path.slice(1)) : resolve(baseDir, path);
+    const store = new FileStore(join(folder, ".pulumi"));
+    await store.#checkLayout();
+    return store;
+  }
+
+  /** The text of a stack's state, decompressed; undefined: there is no such stack. */
+  async load(name: StackName): Promise<string | undefined> {
+    const file = await this.#newest(name);
+    if (file === undefined) return undefined;
+    const bytes = await readFile(file);
+    if (file.endsWith(".gz")) return (await promisify(gunzip)(bytes)).toString("utf8");
+    if (file.endsWith(".zst")) return (await promisify(zstdDecompress)(bytes)).toString("utf8");
+    return bytes.toString("utf8");
+  }
+
+  /** Writes a stack's state; the one before stays beside it as `.bak`. Call it one at a time, under the stack's lock. */
+  async save(name: StackName, text: string): Promise<void> {
+    await this.#writeMeta();
+    const file = `${this.#base(name)}.json`;
+    const before = await this.#newest(name);
+    if (before !== undefined) await keepBackup(before);
+    await writeBeside(file, text);
+    if (before !== undefined && before !== file) await unlink(before);
+  }
+
+  /** All stacks, or those of one project, sorted. */
+  async list(project?: string): Promise<StackName[]> {
+    const found: StackName[] = [];
+    for (const folder of project === undefined ? await names(this.#path("stacks")) : [project]) {
+      const stacks = (await names(this.#path("stacks", folder))).map((file) => STATE_FILE.exec(file)?.[1]);
+      for (const stack of new Set(stacks)) if (stack !== undefined) found.push({ project: folder, stack });
+    }
+    return found.sort((a, b) => `${a.project}/${a.stack}`.localeCompare(`${b.project}/${b.stack}`, "en"));
+  }
+
+  /**
+   * Takes a stack's lock, and sweeps up what a killed writer left.
+   * @param onCleared told of each lock that was removed because its process on this machine is dead
+   * @throws StackLocked
+   */
+  async lock(name: StackName, onCleared?: (holder: LockHolder) => void): Promise<Lock> {
+    const lock = await takeLock(
+      this.#path("locks", "organization", checked(name.project), checked(name.stack)),
+      name.stack,
+      onCleared,
+    );
+    const folder = this.#path("stacks", name.project);
+    for (const file of await names(folder)) {
+      if (TEMPORARY.test(file) && file.startsWith(`.${name.stack}.json.`))
+        await rm(join(folder, file), { force: true });
+    }
+    return lock;
+  }
+
+  /** Runs something under the stack's lock, and gives the lock back whatever comes of it. */
+  async withLock<T>(name: StackName, run: () => Promise<T>, onCleared?: (holder: LockHolder) => void): Promise<T> {
+    const lock = await this.lock(name, onCleared);
+    try {
+      return await run();
+    } finally {
+      await lock.release();
+    }
+  }
+
+  /** Adds an update, failed ones too, to the history, with a copy of the state as it is now, and a backup of that. */
+  async recordUpdate(name: StackName, update: UpdateRecord): Promise<void> {
+    const state = await this.load(name);
+    const nanoseconds = BigInt(Date.now()) * 1_000_000n + (process.hrtime.bigint() % 1_000_000n);
+    const { kind, startTime, message, environment, config, result, endTime, resourceChanges } = update;
+    const record = { kind, startTime, message, environment, config, version: 0, result, endTime, resourceChanges };
+    const prefix = this.#path("history", name.project, name.stack, `${name.stack}-${nanoseconds}`);
+    await writeBeside(`${prefix}.history.json`, JSON.stringify(record));
+    if (state === undefined) return;
+    await writeBeside(`${prefix}.checkpoint.json`, state);
+    await writeBeside(this.#path("backups", name.project, name.stack, `${name.stack}.${nanoseconds}.json`), state);
+  }
+
+  /** Past updates, the latest first. */
+  async history(name: StackName): Promise<UpdateRecord[]> {
+    const folder = this.#path("history", checked(name.project), checked(name.stack));
+    const files = (await names(folder)).filter((file) => file.endsWith(".history.json")).sort();
+    const texts = await Promise.all(files.reverse().map((file) => readFile(join(folder, file), "utf8")));
+    return texts.map((text) => JSON.parse(text) as UpdateRecord);
+  }
+
+  /** Forgets a stack: its state, `.bak` and history. Its backups stay. */
+  async remove(name: StackName): Promise<void> {
+    for (const suffix of [".json", ".json.gz", ".json.zst"]) {
+      const file = this.#base(name) + suffix;
+      await rm(file, { force: true });
+      await rm(`${file}.bak`, { force: true });
+    }
+    await rm(this.#path("history", name.project, name.stack), { recursive: true, force: true });
+  }
+
+  /** Where a stack's state lies, for messages. */
+  fileOf(name: StackName): string {
+    return `${this.#base(name)}.json`;
+  }
+
+  #path(...parts: string[]): string {
+    return join(this.root, ...parts);
+  }
+
+  #base({ project, stack }: StackName): string {
+    return this.#path("stacks", checked(project), checked(stack));
+  }
+
+  async #newest(name: StackName): Promise<string | undefined> {
+    let newest: { file: string; time: number } | undefined;
+    for (const suffix of [".json", ".json.gz", ".json.zst"]) {
+      const file = this.#base(name) + suffix;
+      const time = (await stat(file).catch(absent))?.mtimeMs;
+      if (time !== undefined && (newest === undefined || time >= newest.time)) newest = { file, time };
+    }
+    return newest?.file;
+  }
+
+  async #checkLayout(): Promise<void> {
+    const meta = await readFile(this.#path("meta.yaml"), "utf8").catch(absent);
+    const version = meta === undefined ? undefined : ((parseYaml(meta) ?? {}) as { version?: unknown }).version;
+    const isLegacy = meta === undefined && (await names(this.#path("stacks"))).some((file) => STATE_FILE.test(file));
+    if (isLegacy || version === 0) {
+      throw new Error(
+        `${this.root} has the layout without projects of old releases. Upgrade it once: pulumi state upgrade.`,
+      );
+    }
+    if (meta !== undefined && version !== LAYOUT_VERSION) {
+      throw new Error(
+        `${this.root} has the layout version ${String(version)}; the embedded engine knows ${LAYOUT_VERSION}. Use the official CLI: --engine pulumi.`,
+      );
+    }
+  }
+
+  async #writeMeta(): Promise<void> {
+    const file = this.#path("meta.yaml");
+    if ((await stat(file).catch(absent)) === undefined) await writeBeside(file, `version: ${LAYOUT_VERSION}\n`);
+  }
+}
+
+/** Keeps the file as `.bak` without copying it, where the file system can. */
+async function keepBackup(file: string): Promise<void> {
+  const temporary = `${file}.bak.${process.pid}.tmp`;
+  await rm(temporary, { force: true });
+  try {
+    await link(file, temporary);
+  } catch {
+    await copyFile(file, temporary);
+  }
+  await rename(temporary, `${file}.bak`);
+}
+
+/** Names come into paths: nothing in them may leave the folder. */
+function checked(name: string): string {
+  if (/^[A-Za-z0-9_.-]{1,100}$/.test(name) && !/^\.+$/.test(name)) return name;
+  throw new Error(`"${name}" is no name of a stack or project: use letters, digits, "-", "_" and ".", 100 at most.`);
+}
+
+async function names(folder: string): Promise<string[]> {
+  return readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
+    throw error;
+  });
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== "ENOENT" && error.code !== "ENOTDIR") throw error;
+}
