@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { SecretFilter } from "../../masking.ts";
 import type { CallContext } from "../../provider.ts";
 import type { PropertyMap } from "../../values.ts";
 import { CommandFailed } from "./errors.ts";
 import { Output } from "./output.ts";
-import { list, mask, reveal, secretTexts, text, textMap } from "./plain.ts";
+import { list, reveal, text, textMap } from "./plain.ts";
 
 /** Between asking a stopped command to end and making it. */
 const GRACE_MS = 5000;
@@ -33,8 +34,9 @@ export async function runLocal(
   const cause = await execute(command, inputs, previous, output, call.signal, programDir);
   output.end();
   if (cause !== undefined) {
-    const secrets = secretTexts(inputs);
-    throw new CommandFailed(cause.text, mask(command, secrets), mask(output.all(), secrets), cause.exitCode);
+    const filter = new SecretFilter();
+    filter.addSecrets(inputs);
+    throw new CommandFailed(cause.text, filter.apply(command), filter.apply(output.all()), cause.exitCode);
   }
   return { stdout: output.of("stdout"), stderr: output.of("stderr") };
 }
@@ -93,7 +95,7 @@ function ended(child: ChildProcess, program: string, cwd: string, signal: AbortS
       else signal.addEventListener("abort", finish, { once: true });
     });
     child.once("close", (code, by) => {
-      if (signal.aborted) done({ text: "stopped: the update was interrupted, or the resource's time was over" });
+      if (signal.aborted) done({ text: "stopped, as the update was interrupted or the resource's time is over" });
       else if (by !== null) done({ text: `signal: ${signalWords[by] ?? by}` });
       else if (code !== 0) done({ text: `exit status ${code}`, exitCode: code ?? undefined });
       else done(undefined);

@@ -1,10 +1,11 @@
 import type { Client } from "ssh2";
+import { SecretFilter } from "../../masking.ts";
 import type { CallContext } from "../../provider.ts";
 import type { PropertyMap } from "../../values.ts";
 import { CommandFailed, ConnectionLost } from "./errors.ts";
 import { previousOutput, type Streams } from "./local.ts";
 import { Output } from "./output.ts";
-import { mask, secretTexts, text, textMap } from "./plain.ts";
+import { text, textMap } from "./plain.ts";
 import type { Links } from "./ssh/link.ts";
 import { openSession, requestEnv, requestExec, type Session, sendSignal } from "./ssh/session.ts";
 import { address, readConnection } from "./ssh/settings.ts";
@@ -15,7 +16,7 @@ type Call = Pick<CallContext, "signal" | "log">;
 const LONGEST_VARIABLE = 100 * 1024;
 const LONGEST_COMMAND = 200 * 1024;
 /** Between closing the channel of a stopped command and letting it go. */
-const CLOSE_MS = 2000;
+const CLOSE_MS = 500;
 
 /**
  * Runs one command on the host of `inputs.connection`, and waits until its channel is closed.
@@ -30,7 +31,8 @@ export async function runRemote(
 ): Promise<Streams> {
   const connection = readConnection(inputs.connection);
   const where = address(connection);
-  const secrets = secretTexts(inputs);
+  const filter = new SecretFilter();
+  filter.addSecrets(inputs);
   if (Buffer.byteLength(command) > LONGEST_COMMAND) {
     throw new Error(
       `the command for ${where} is ${Buffer.byteLength(command)} bytes long, more than an SSH server takes (${LONGEST_COMMAND}): pass the data on stdin`,
@@ -46,7 +48,7 @@ export async function runRemote(
     await setEnvironment(channel, client, inputs, previous, where, call);
     const end = await running.exec(command, text(inputs, "stdin") ?? "");
     output.end();
-    const shown = () => [mask(command, secrets), mask(output.all(), secrets)] as const;
+    const shown = () => [filter.apply(command), filter.apply(output.all())] as const;
     if (end.kind === "lost") throw new ConnectionLost(where, end.reason, ...shown());
     if (end.kind === "failed") throw new CommandFailed(end.cause, ...shown(), end.exitCode);
     return { stdout: output.of("stdout"), stderr: output.of("stderr") };
@@ -143,6 +145,7 @@ class Running {
         setTimeout(finish, 50);
       };
       const onAbort = () => {
+        // OpenSSH passes signals on for other users than root only; a root's command lives on without its streams.
         sendSignal(channel, this.#client, "TERM");
         channel.close();
         setTimeout(finish, CLOSE_MS).unref();
@@ -173,7 +176,10 @@ class Running {
 
   #verdict(status: { code: number | null; signal?: string } | undefined, dropped: string | undefined): End {
     if (this.#signal.aborted) {
-      return { kind: "failed", cause: "stopped: the update was interrupted, or the resource's time was over" };
+      return {
+        kind: "failed",
+        cause: "stopped, as the update was interrupted or the resource's time is over (it may still run on the host)",
+      };
     }
     if (dropped !== undefined) return { kind: "lost", reason: dropped };
     if (this.#refused) return { kind: "failed", cause: "the SSH server refused to run commands for this user" };

@@ -1,0 +1,212 @@
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import ssh2 from "ssh2";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { DialFailed } from "../../../engine/src/providers/command/index.ts";
+import { type PropertyMap, Secret } from "../../../engine/src/values.ts";
+import { makeKey, noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
+import { connectionTo, failure, type Harness, startHarness } from "./harness.ts";
+
+const REMOTE = "command:remote:Command";
+
+describe.skipIf(noSshd)(`logging in${noSshd ? ` (${noSshd})` : ""}`, () => {
+  let server: Sshd;
+  let other: Sshd;
+  let harness: Harness;
+  beforeAll(async () => {
+    [server, other] = await Promise.all([startSshd(), startSshd({ hostKeyType: "rsa" })]);
+  });
+  afterAll(() => Promise.all([server.stop(), other.stop()]));
+  beforeEach(async () => {
+    harness = await startHarness(server.dir);
+  });
+  afterEach(() => harness.provider.close());
+
+  const run = async (connection: PropertyMap) =>
+    (await harness.create(REMOTE, { connection, create: "echo in" })).outputs.stdout;
+
+  it("names the user, the ways tried and the way out when the key is refused, and does not insist", async () => {
+    const began = server.log().length;
+    const key = makeKey(join(server.dir, "stranger"), "ed25519");
+    const error = await failure(run(connectionTo(server, { privateKey: new Secret(key), dialErrorLimit: 10 })));
+    expect(error).toMatchObject({ name: "DialFailed", kind: "credentials" });
+    expect(error.message).toContain(`${server.user}@127.0.0.1:${server.port} refused the login`);
+    expect(error.message).toMatch(/Tried: publickey \(ssh-ed25519 SHA256:\S+\)\. The server accepts: publickey\./);
+    expect(error.message).toContain("authorized_keys");
+    expect(error.message).not.toContain("PRIVATE KEY");
+    const attempts =
+      server
+        .log()
+        .slice(began)
+        .match(/Connection closed by authenticating user/g)?.length ?? 0;
+    expect(attempts).toBeLessThanOrEqual(2);
+  });
+
+  it("stops at a host key that is not the pinned one, names both, and never tries again", async () => {
+    const began = Date.now();
+    const error = await failure(run(connectionTo(server, { hostKey: other.hostKey, dialErrorLimit: 10 })));
+    expect(error).toMatchObject({ kind: "hostKey" });
+    expect(error.message.match(/SHA256:[\w+/]{43}/g)).toHaveLength(2);
+    expect(error.message).toContain("expected ssh-rsa SHA256:");
+    expect(error.message).toContain("the server shows ssh-ed25519 SHA256:");
+    expect(error.message).not.toContain("failed attempts");
+    expect(Date.now() - began).toBeLessThan(2000);
+  });
+
+  it("refuses a host key and a private key that are none, without dialling", async () => {
+    const before = server.log().length;
+    expect((await failure(run(connectionTo(server, { hostKey: "ssh-ed25519 nonsense" })))).message).toContain(
+      "hostKey",
+    );
+    const error = await failure(run(connectionTo(server, { privateKey: new Secret("my-secret-no-key") })));
+    expect(error.message).toContain("cannot read connection.privateKey");
+    expect(error.message).not.toContain("my-secret");
+    expect(server.log().length).toBe(before);
+  });
+
+  it("takes a pinned RSA key, and any key where none is pinned", async () => {
+    expect(await run(connectionTo(other))).toBe("in");
+    expect(await run(connectionTo(server, { hostKey: null }))).toBe("in");
+  });
+
+  it.each(["rsa", "ecdsa", "ed25519"] as const)("opens an encrypted %s key, and says when it can't", async (type) => {
+    const path = join(server.dir, `locked-${type}`);
+    const privateKey = new Secret(makeKey(path, type, "open sesame"));
+    const mine = await startSshd({ authorizedKeys: [readPublic(path)] });
+    try {
+      const closed = await failure(run(connectionTo(mine, { privateKey })));
+      expect(closed.message).toContain("it is encrypted; set connection.privateKeyPassword");
+      const wrong = await failure(
+        run(connectionTo(mine, { privateKey, privateKeyPassword: new Secret("open barley") })),
+      );
+      expect(wrong.message).toContain("does not open it");
+      expect(wrong.message).not.toContain("barley");
+      expect(await run(connectionTo(mine, { privateKey, privateKeyPassword: new Secret("open sesame") }))).toBe("in");
+    } finally {
+      await mine.stop();
+    }
+  });
+
+  it("logs in by an agent, and says when the agent is not there", async () => {
+    const socket = join(server.dir, "agent.sock");
+    const connection = connectionTo(server, { privateKey: null, agentSocketPath: socket });
+    expect((await failure(run(connection))).message).toContain("connection.agentSocketPath names");
+    const agent = spawn("ssh-agent", ["-D", "-a", socket], { stdio: "ignore" });
+    try {
+      await addKey(socket, join(server.dir, "client"));
+      expect(await run(connection)).toBe("in");
+    } finally {
+      agent.kill();
+    }
+  });
+
+  it("goes through a proxy, and names it when it refuses", async () => {
+    const { port } = await closedPort();
+    const proxy = { ...connectionTo(other) };
+    expect(await run(connectionTo(server, { proxy }))).toBe("in");
+    const error = await failure(run(connectionTo(server, { proxy, port })));
+    expect(error.message).toContain(`127.0.0.1:${other.port} does not forward to`);
+  });
+
+  it("tries a dead port as often as dialErrorLimit says, and tells of it", async () => {
+    const { port } = await closedPort();
+    const error = await failure(run(connectionTo(server, { port, dialErrorLimit: 2 })));
+    expect(error).toMatchObject({ kind: "network" });
+    expect(error.message).toMatch(/^after 3 failed attempts: cannot connect to \S+@127\.0\.0\.1:\d+: .*ECONNREFUSED/);
+    expect(harness.lines.map((line) => line.text)).toEqual(["Dial 1/2 failed: retrying", "Dial 2/2 failed: retrying"]);
+  });
+
+  it("finds a host that comes up while it is trying", async () => {
+    const { port } = await closedPort();
+    const waiting = run(connectionTo(server, { port, dialErrorLimit: 10, hostKey: null }));
+    await new Promise((done) => setTimeout(done, 400));
+    const late = await startSshd({ port, authorizedKeys: [readPublic(join(server.dir, "client"))] });
+    try {
+      expect(await waiting).toBe("in");
+    } finally {
+      await late.stop();
+    }
+  });
+
+  it("gives up on a host that accepts and says nothing", async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((done) => silent.listen(0, "127.0.0.1", done));
+    const { port } = silent.address() as AddressInfo;
+    const error = await failure(run(connectionTo(server, { port, perDialTimeout: 1 })));
+    silent.close();
+    expect(error.message).toContain("no SSH answer within 1 s");
+  });
+});
+
+describe("logging in by password", () => {
+  it.each(["password", "keyboard-interactive"] as const)("answers %s, and names it when it is wrong", async (way) => {
+    const { port, stop } = await startPasswordServer(way, "right-password");
+    const harness = await startHarness(".");
+    const connection = (password: string): PropertyMap => ({ host: "127.0.0.1", port, password: new Secret(password) });
+    const error = await failure(
+      harness.create(REMOTE, { connection: connection("wrong-password"), create: "echo in" }),
+    );
+    expect(error).toBeInstanceOf(DialFailed);
+    expect(error.message).toContain(`root@127.0.0.1:${port} refused the login. Tried: `);
+    expect(error.message).toContain(way);
+    expect(error.message).not.toContain("wrong-password");
+    const { outputs } = await harness.create(REMOTE, { connection: connection("right-password"), create: "echo in" });
+    await harness.provider.close();
+    await stop();
+    expect(outputs.stdout).toBe("ran echo in");
+  });
+});
+
+/** OpenSSH takes the machine's own passwords only; so this is ssh2's server. */
+async function startPasswordServer(way: "password" | "keyboard-interactive", right: string) {
+  const { private: hostKey } = ssh2.utils.generateKeyPairSync("ed25519");
+  const server = new ssh2.Server({ hostKeys: [hostKey] }, (client) => {
+    client.on("error", () => {});
+    client.on("authentication", (context) => {
+      if (context.method !== way) context.reject([way]);
+      else if (context.method === "password" && context.password === right) context.accept();
+      else if (context.method === "keyboard-interactive") {
+        context.prompt([{ prompt: "Password: ", echo: false }], (answers) =>
+          answers[0] === right ? context.accept() : context.reject([way]),
+        );
+      } else context.reject([way]);
+    });
+    client.on("session", (accept) => {
+      accept().on("exec", (acceptExec, _reject, { command }) => {
+        const channel = acceptExec();
+        channel.write(`ran ${command}\n`);
+        channel.exit(0);
+        channel.end();
+      });
+    });
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: () => new Promise<void>((done) => server.close(() => done())),
+  };
+}
+
+async function closedPort(): Promise<{ port: number }> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return { port };
+}
+
+async function addKey(socket: string, key: string): Promise<void> {
+  for (let tries = 0; tries < 50; tries++) {
+    const code = await new Promise((done) =>
+      spawn("ssh-add", [key], { stdio: "ignore", env: { ...process.env, SSH_AUTH_SOCK: socket } }).once("exit", done),
+    );
+    if (code === 0) return;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  throw new Error("ssh-add could not reach the agent");
+}
+
+const readPublic = (path: string) => readFileSync(`${path}.pub`, "utf8").trim();
