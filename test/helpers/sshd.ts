@@ -79,7 +79,7 @@ async function launch(sshd: string, dir: string, port: number, extra: string[]):
     "PermitUserRC no",
     "MaxStartups 100",
     "LogLevel VERBOSE",
-    "Subsystem sftp internal-sftp",
+    ...(extra.some((line) => line.startsWith("Subsystem")) ? [] : ["Subsystem sftp internal-sftp"]),
     "",
   ];
   writeFileSync(join(dir, "config"), config.join("\n"), { mode: 0o600 });
