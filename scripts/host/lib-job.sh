@@ -38,7 +38,7 @@ job_apply() {
       attach
     else
       tell_wait "$RUN/lock" "$_began" "$_wait"
-      nap 0.5
+      nap 0.1
     fi
   done
 }
@@ -97,7 +97,8 @@ attach() {
       nap
       [ -f "$RUN/exit" ] || _ended=2
     fi
-    [ "$(cat "$RUN/started" 2>/dev/null)" = "$_id" ] || return 0
+    [ -f "$RUN/started" ] || die "the job was ended and removed by somebody else (remove); run again if it is still wanted"
+    [ "$(cat "$RUN/started")" = "$_id" ] || return 0
     show_log
     case $_ended in
       1)
