@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { checkVersion } from "../../healthchecks/checks/settings.ts";
 import type { DrawnInfo } from "../../healthchecks/answers.ts";
+import { checkVersion } from "../../healthchecks/checks/settings.ts";
 import type { Session } from "../../healthchecks/session.ts";
 
 const session = (version: string) => ({ input: { version, stand_in: false } }) as Session;
