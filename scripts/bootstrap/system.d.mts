@@ -1,0 +1,1 @@
+export function ensureSystemPackages(options?: { required?: boolean }): void;

@@ -1,0 +1,81 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { BootstrapError, say } from "./errors.mjs";
+
+/** What a host on this machine needs of the system, and the Debian package that has it. */
+const wanted = [
+  { package: "openssh-server", missing: () => !onPath("sshd", ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"]) },
+  { package: "git", missing: () => !onPath("git") },
+  { package: "python3-venv", missing: () => !succeeds("python3", ["-c", "import venv, ensurepip"]) },
+];
+
+/**
+ * Makes sure of OpenSSH's server, git and Python's venv: with apt, as root, said in a line; else one clear error.
+ * @param {{ required?: boolean }} [options] not required: what can't be installed is named, nothing more
+ * @throws {BootstrapError} naming what is missing and how to install it
+ */
+export function ensureSystemPackages({ required = true } = {}) {
+  const missing = wanted.filter((item) => item.missing()).map((item) => item.package);
+  if (missing.length === 0) return;
+  const how = `apt-get install -y ${missing.join(" ")}`;
+  if (process.platform === "linux" && process.getuid?.() === 0 && onPath("apt-get")) {
+    say(`Installing system packages that a host on this machine needs: ${missing.join(", ")} (apt).`);
+    const failure = install(missing);
+    if (!failure) return;
+    if (required)
+      throw new BootstrapError(`${how} failed:\n${failure}\nInstall them by hand and run the same command again.`);
+    say(`${how} failed; tests that need them are skipped.`);
+    return;
+  }
+  const message = `A host on this machine needs ${missing.join(", ")}, which ${missing.length === 1 ? "is" : "are"} missing`;
+  if (required) {
+    throw new BootstrapError(
+      process.platform === "linux"
+        ? `${message}. Install as root (Debian, Ubuntu: ${how}) and run the same command again.`
+        : `${message}. The rehearsal needs Linux or WSL; stacks of kind ssh run from here.`,
+    );
+  }
+  say(`${message}; tests that need them are skipped.`);
+}
+
+/** Gives the last lines of what went wrong, or undefined. */
+function install(packages) {
+  // Installing a server must not open a port of the machine.
+  const policy = "/usr/sbin/policy-rc.d";
+  const ownPolicy = !existsSync(policy);
+  if (ownPolicy) writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    const options = ["-o", "DPkg::Lock::Timeout=180"];
+    const install = () => apt([...options, "install", "-y", "-q", "--no-install-recommends", ...packages]);
+    let failure = install();
+    if (failure) failure = apt([...options, "update", "-q"]) ?? install();
+    if (!failure && packages.includes("openssh-server") && existsSync("/run/systemd/system")) {
+      spawnSync("systemctl", ["disable", "--now", "ssh.service", "ssh.socket"], { stdio: "ignore", timeout: 30_000 });
+    }
+    return failure;
+  } finally {
+    if (ownPolicy) rmSync(policy, { force: true });
+  }
+}
+
+function apt(args) {
+  const result = spawnSync("apt-get", args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    encoding: "utf8",
+    timeout: 600_000,
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+  });
+  if (result.status === 0) return undefined;
+  return result.error?.message ?? `${result.stdout}${result.stderr}`.trim().split("\n").slice(-8).join("\n");
+}
+
+function onPath(name, more = []) {
+  return [...(process.env.PATH ?? "").split(delimiter), ...more].some(
+    (folder) => folder !== "" && existsSync(join(folder, name)),
+  );
+}
+
+function succeeds(command, args) {
+  return spawnSync(command, args, { stdio: "ignore", timeout: 20_000 }).status === 0;
+}

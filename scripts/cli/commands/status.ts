@@ -1,0 +1,61 @@
+import { plural } from "../display/text.ts";
+import { listResources, readOutputs } from "../engines/state.ts";
+import { machineStatus } from "../machine.ts";
+import { reportOf } from "../report.ts";
+import { openStack } from "../stack.ts";
+import type { Context } from "./command.ts";
+
+/** `atelier status`: what there is, without a change and without the host's login. */
+export async function status({ options, terminal }: Context): Promise<number> {
+  const stack = openStack(options.stack);
+  const engine = options.engine ?? stack.settings.engine;
+  const resources = (await listResources(stack.name)).filter(({ type }) => !type.startsWith("pulumi:"));
+  const url = resources.length > 0 ? (await readOutputs(stack.name)).webuiUrl?.value : undefined;
+  const webui = typeof url === "string" ? await ping(url) : undefined;
+  const machine = await machineStatus(stack);
+  const report = reportOf(stack.name);
+  if (options.json) {
+    const proof = report && {
+      provedAt: report.provedAt,
+      images: report.images.length,
+      ok: report.checks.every(({ ok }) => ok),
+    };
+    terminal.answer(JSON.stringify({ stack: stack.name, engine, resources: resources.length, webui, machine, proof }));
+    return 0;
+  }
+  const runs = (running: boolean) => (running ? "runs" : "does not run");
+  const rows: [string, string | undefined][] = [
+    ["Stack", stack.name],
+    ["Engine", engine],
+    ["State", resources.length === 0 ? "nothing was made yet" : plural(resources.length, "resource")],
+    ["Host", machine?.host === undefined ? undefined : `on this machine, ${runs(machine.host)}`],
+    [
+      "Upstreams",
+      machine?.upstreams === undefined ? undefined : `stand-ins on this machine, ${runs(machine.upstreams)}`,
+    ],
+    [
+      "WebUI",
+      webui && `${webui.url} ${webui.answers ? `answers (HTTP ${webui.status})` : `does not answer: ${webui.why}`}`,
+    ],
+    [
+      "Proved",
+      report &&
+        `${report.provedAt}, ${plural(report.images.length, "picture")}, ${plural(report.checks.length, "check")}`,
+    ],
+  ];
+  for (const [name, value] of rows) if (value !== undefined) terminal.answer(`${name.padEnd(10)} ${value}`);
+  return 0;
+}
+
+/** Any answer will do: a refused password is one. */
+async function ping(url: string): Promise<{ url: string; answers: boolean; status?: number; why?: string }> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(3000), redirect: "manual" });
+    await response.body?.cancel();
+    return { url, answers: true, status: response.status };
+  } catch (error) {
+    const cause =
+      error instanceof Error && error.cause instanceof Error ? error.cause.message : (error as Error).message;
+    return { url, answers: false, why: cause };
+  }
+}

@@ -1,0 +1,65 @@
+import { confirm } from "../ask.ts";
+import { changesAnything } from "../display/plan.ts";
+import type { RecordDisplay } from "../display/record.ts";
+import type { Runner } from "../engines/engine.ts";
+import { openRunner } from "../engines/open.ts";
+import { UserError } from "../errors.ts";
+import { failureLines, lostConnection, showPlan, throwSettingsMistakes } from "../failure.ts";
+import { startMachine } from "../machine.ts";
+import { proveAndReport } from "../report.ts";
+import { runShown } from "../run.ts";
+import { openStack } from "../stack.ts";
+import type { Context } from "./command.ts";
+import { ensureTrusted } from "./trust.ts";
+
+/** How often an update is run again after the line to the host dropped. */
+const reconnects = 3;
+
+/** `atelier up`: plan, question, update, live check, report. */
+export async function up(context: Context): Promise<number> {
+  const { options, terminal } = context;
+  const stack = openStack(options.stack);
+  const runner = openRunner(stack, options, terminal);
+  if (stack.asks && !options.yes && !terminal.asks) {
+    throw new UserError(
+      `\`up\` asks before it changes stack \`${stack.name}\`. There is no terminal to ask on: add --yes.`,
+      2,
+    );
+  }
+  await startMachine(stack);
+  await ensureTrusted(stack, options.yes, terminal);
+
+  const plan = await runShown(runner, "preview", context);
+  if (plan.result !== "succeeded") return giveUp("preview", plan, runner, context);
+  showPlan(plan.record, context);
+  if (changesAnything(plan.record.steps) && stack.asks && !options.yes) {
+    const agreed = await confirm("Make it so?", terminal, "The plan changes something.");
+    if (!agreed) throw new UserError("Nothing was changed.");
+  }
+
+  let update = await runShown(runner, "up", context);
+  for (let again = 1; again <= reconnects && update.result === "failed" && lostConnection(update.record); again++) {
+    terminal.line(`The line to the host dropped; its work goes on there. Attaching again (${again} of ${reconnects}).`);
+    update = await runShown(runner, "up", context);
+  }
+  if (update.result !== "succeeded") return giveUp("update", update, runner, context);
+  return proveAndReport(stack, runner.name, update.record, context);
+}
+
+function giveUp(
+  what: string,
+  { result, record }: { result: "succeeded" | "failed" | "interrupted"; record: RecordDisplay },
+  runner: Runner,
+  context: Context,
+): number {
+  const { options, terminal } = context;
+  throwSettingsMistakes(record);
+  const lines =
+    result === "failed"
+      ? failureLines(what, record, context)
+      : ["Interrupted. The state is saved and its lock released."];
+  for (const line of lines) terminal.line(line);
+  if (options.json)
+    terminal.answer(JSON.stringify({ stack: options.stack, engine: runner.name, result, ...record.record }));
+  return result === "failed" ? 1 : 130;
+}

@@ -1,0 +1,49 @@
+import type { EngineEvent } from "@atelier/engine/events";
+import type { Terminal } from "../terminal.ts";
+import type { Display } from "./display.ts";
+import { operations } from "./operations.ts";
+import { problemLines } from "./problems.ts";
+import { Steps } from "./steps.ts";
+import { seconds } from "./text.ts";
+
+/** Seconds between two progress lines of one step. */
+const every = 10;
+
+/** Without a terminal: a line when a step ends, and now and then what a long one says. */
+export class PlainDisplay implements Display {
+  readonly #steps = new Steps();
+  readonly #terminal: Terminal;
+  readonly #options: { verbose?: boolean; quiet?: boolean };
+  /** By urn: when its last line was shown. */
+  readonly #shown = new Map<string, number>();
+
+  constructor(terminal: Terminal, options: { verbose?: boolean; quiet?: boolean } = {}) {
+    this.#terminal = terminal;
+    this.#options = options;
+  }
+
+  event(event: EngineEvent): void {
+    const { started, ended, said, line, problem } = this.#steps.take(event);
+    if (problem?.severity === "warning")
+      for (const text of problemLines(problem, this.#terminal)) this.#terminal.line(text);
+    if (this.#options.quiet) return;
+    if (started) this.#shown.set(started.urn, started.startedAt);
+    if (line && (this.#options.verbose || this.#isDue(said?.urn, event.timestamp)))
+      this.#terminal.line(`  ${said ? `${said.name}: ` : ""}${line}`);
+    if (ended && (ended.op !== "same" || this.#options.verbose)) {
+      const { sign, done } = operations[ended.op];
+      const failed = ended.status === "failed";
+      this.#terminal.line(
+        `${failed ? "x" : sign} ${ended.name} ${failed ? "failed" : done} (${seconds(ended.seconds)})`,
+      );
+    }
+  }
+
+  end(): void {}
+
+  #isDue(urn: string | undefined, now: number): boolean {
+    if (urn === undefined || now - (this.#shown.get(urn) ?? now) < every) return false;
+    this.#shown.set(urn, now);
+    return true;
+  }
+}

@@ -1,0 +1,32 @@
+import { mkdirSync } from "node:fs";
+import { readPassphrase } from "../passphrase.ts";
+import { backendUrl, home, root, stateDir } from "../paths.ts";
+import type { Operation, Runner, RunOptions, RunResult } from "./engine.ts";
+
+/** The engine of this project, in this process. */
+export class EmbeddedRunner implements Runner {
+  readonly name = "embedded";
+  readonly #stack: string;
+
+  constructor(stack: string) {
+    this.#stack = stack;
+  }
+
+  async run(operation: Operation, options: RunOptions): Promise<RunResult> {
+    const engine = await import("@atelier/engine");
+    return engine[operation]({ ...stateOptions(this.#stack), ...options });
+  }
+}
+
+/** What the engine needs to find and read a stack's state. */
+export function stateOptions(stack: string) {
+  mkdirSync(stateDir, { recursive: true });
+  return {
+    projectDir: root,
+    stack,
+    backend: backendUrl,
+    passphrase: async () => readPassphrase(),
+    cacheDir: process.env.NODE_COMPILE_CACHE,
+    env: { ...process.env, ATELIER_HOME: home },
+  };
+}

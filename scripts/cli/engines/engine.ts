@@ -1,0 +1,23 @@
+import type { EngineEvent } from "@atelier/engine/events";
+
+export type Operation = "preview" | "up" | "refresh" | "destroy";
+
+export interface RunOptions {
+  /** Of `destroy`: says what would be done, and does nothing. */
+  preview?: boolean;
+  onEvent: (event: EngineEvent) => void;
+  /** Aborted at Ctrl-C: running steps end, the state is saved. */
+  signal: AbortSignal;
+  /** Aborted at the second: what runs is cut off. */
+  killSignal: AbortSignal;
+}
+
+export interface RunResult {
+  result: "succeeded" | "failed" | "interrupted";
+}
+
+/** One of the two engines, opened for one stack. Both keep the same state (`state.ts`). */
+export interface Runner {
+  readonly name: "embedded" | "pulumi";
+  run(operation: Operation, options: RunOptions): Promise<RunResult>;
+}

@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+import ssh2 from "ssh2";
+import { UserError } from "./errors.ts";
+
+export interface HostKey {
+  /** `ssh-ed25519`, … */
+  type: string;
+  /** As in known_hosts: type and key. */
+  line: string;
+  /** `SHA256:…`, as ssh-keygen -l shows it. */
+  fingerprint: string;
+}
+
+/**
+ * Asks an SSH server for its host key, without logging in.
+ * @throws UserError saying what came back
+ */
+export function fetchHostKey(address: string, port: number, timeoutMs = 15_000): Promise<HostKey> {
+  return new Promise((resolve, reject) => {
+    const client = new ssh2.Client();
+    let key: HostKey | undefined;
+    const fail = (what: string) =>
+      reject(
+        new UserError(
+          `${address}:${port} did not show an SSH host key: ${what}. Is the box running, and are host.address and host.port those that its platform shows?`,
+        ),
+      );
+    const late = setTimeout(() => {
+      client.end();
+      fail(`nothing came back in ${timeoutMs / 1000} s`);
+    }, timeoutMs);
+    client.on("error", (error) => {
+      clearTimeout(late);
+      if (key) resolve(key);
+      else fail(error.message);
+    });
+    client.on("close", () => {
+      clearTimeout(late);
+      if (key) resolve(key);
+      else fail("the connection was closed");
+    });
+    client.connect({
+      host: address,
+      port,
+      username: "atelier",
+      readyTimeout: timeoutMs,
+      // The login is never tried: the key is all that is wanted.
+      hostVerifier: (blob: Buffer) => {
+        key = describeKey(blob);
+        return false;
+      },
+    });
+  });
+}
+
+/** A public key as SSH sends it: its first string is its type. */
+export function describeKey(blob: Buffer): HostKey {
+  const type = blob.subarray(4, 4 + blob.readUInt32BE(0)).toString("latin1");
+  return {
+    type,
+    line: `${type} ${blob.toString("base64")}`,
+    fingerprint: `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`,
+  };
+}
+
+/** A line as in known_hosts, without the host's name. @throws UserError for anything else */
+export function parseKey(line: string): HostKey {
+  const blob = Buffer.from(line.trim().split(/\s+/)[1] ?? "", "base64");
+  if (blob.length < 8)
+    throw new UserError(`\`${line.trim().slice(0, 60)}\` is not an SSH public key (\`ssh-ed25519 AAAA…\`).`, 2);
+  return describeKey(blob);
+}

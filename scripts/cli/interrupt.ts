@@ -1,0 +1,52 @@
+/**
+ * Ctrl-C: once, the running steps end and the state is saved; twice, everything ends at once.
+ * One press can arrive twice (from the terminal, and forwarded by npm or by the bootstrap), so what comes
+ * within a moment counts as one.
+ */
+export class Interrupt {
+  readonly #stop = new AbortController();
+  readonly #kill = new AbortController();
+  readonly #say: (text: string) => void;
+  readonly #handler = () => this.press();
+  #last = Number.NEGATIVE_INFINITY;
+
+  constructor(say: (text: string) => void) {
+    this.#say = say;
+    for (const signal of signals) process.on(signal, this.#handler);
+  }
+
+  /** Aborted at the first press. */
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** Aborted at the second: what runs is cut off. */
+  get killSignal(): AbortSignal {
+    return this.#kill.signal;
+  }
+
+  get pressed(): boolean {
+    return this.signal.aborted;
+  }
+
+  /** @param now milliseconds */
+  press(now = performance.now()): void {
+    const again = now - this.#last > 400;
+    this.#last = now;
+    if (!this.pressed) {
+      this.#say("Interrupted: the running steps end and the state is saved. Once more ends everything at once.");
+      this.#stop.abort();
+    } else if (again && !this.killSignal.aborted) {
+      this.#say("Ended at once. The next `up` goes on from what was saved.");
+      this.#kill.abort();
+      // Saving takes a moment; whatever does not come to its end is left.
+      setTimeout(() => process.exit(130), 3000).unref();
+    }
+  }
+
+  close(): void {
+    for (const signal of signals) process.off(signal, this.#handler);
+  }
+}
+
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

@@ -1,0 +1,41 @@
+import { join } from "node:path";
+import { ensureSystemPackages } from "../bootstrap/system.mjs";
+import { messageOf, UserError } from "./errors.ts";
+import { home, stackHome } from "./paths.ts";
+import type { Stack } from "./stack.ts";
+
+/** What a stack has on this machine itself: its host, its stand-in upstreams. */
+const wants = ({ settings }: Stack) => ({
+  host: settings.host.kind === "local",
+  upstreams: settings.upstreams.profile === "rehearsal",
+});
+
+const wantsAnything = (stack: Stack): boolean => Object.values(wants(stack)).some(Boolean);
+
+/** Starts what the stack needs on this machine; what runs is left alone. */
+export async function startMachine(stack: Stack): Promise<void> {
+  if (!wantsAnything(stack)) return;
+  ensureSystemPackages();
+  const { startRehearsal } = await import("../../rehearsal/index.ts");
+  try {
+    await startRehearsal({ stackDir: stackHome(stack.name), cacheDir: join(home, "cache"), ...wants(stack) });
+  } catch (error) {
+    throw new UserError(`What stack \`${stack.name}\` needs on this machine did not start. ${messageOf(error)}`);
+  }
+}
+
+/** Ends it, and removes its folders; the cache stays. */
+export async function stopMachine(stack: Stack): Promise<void> {
+  if (!wantsAnything(stack)) return;
+  const { stopRehearsal } = await import("../../rehearsal/index.ts");
+  await stopRehearsal({ stackDir: stackHome(stack.name), remove: true });
+}
+
+/** What of it runs; undefined where the stack has nothing on this machine. */
+export async function machineStatus(stack: Stack): Promise<{ host?: boolean; upstreams?: boolean } | undefined> {
+  if (!wantsAnything(stack)) return undefined;
+  const { rehearsalStatus } = await import("../../rehearsal/index.ts");
+  const { host, upstreams } = rehearsalStatus({ stackDir: stackHome(stack.name) });
+  const wanted = wants(stack);
+  return { ...(wanted.host && { host: host.running }), ...(wanted.upstreams && { upstreams: upstreams.running }) };
+}

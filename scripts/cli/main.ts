@@ -1,0 +1,73 @@
+import type { CommandFunction } from "./commands/command.ts";
+import { Interrupted, messageOf, UsageError, UserError } from "./errors.ts";
+import { Interrupt } from "./interrupt.ts";
+import { type Command, type Options, parseOptions, usage } from "./options.ts";
+import { openTerminal } from "./terminal.ts";
+
+// Loaded when asked for: `--help` waits for no engine.
+const commands: Record<Command, () => Promise<CommandFunction>> = {
+  up: async () => (await import("./commands/up.ts")).up,
+  preview: async () => (await import("./commands/preview.ts")).preview,
+  refresh: async () => (await import("./commands/refresh.ts")).refresh,
+  down: async () => (await import("./commands/down.ts")).down,
+  status: async () => (await import("./commands/status.ts")).status,
+  outputs: async () => (await import("./commands/outputs.ts")).outputs,
+  env: async () => (await import("./commands/env.ts")).env,
+  trust: async () => (await import("./commands/trust.ts")).trust,
+};
+
+/**
+ * The command line.
+ * @param args without node and the script
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted
+ */
+export async function main(args: string[]): Promise<number> {
+  const startedAt = Date.now();
+  let options: Options;
+  try {
+    options = parseOptions(args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`${error.message}\n\n${usage()}`);
+    return error.exitCode;
+  }
+  if (options.help) {
+    const { command } = options;
+    process.stdout.write(usage(args.includes(command) ? command : undefined));
+    return 0;
+  }
+  const forPrograms = options.json || ["env", "outputs"].includes(options.command);
+  const terminal = openTerminal({ json: forPrograms });
+  const interrupt = new Interrupt((text) => terminal.line(text));
+  try {
+    const run = await commands[options.command]();
+    return await run({ options, terminal, interrupt, startedAt });
+  } catch (error) {
+    return report(error, options);
+  } finally {
+    interrupt.close();
+  }
+}
+
+/** Says what went wrong: a user's mistake without a stack trace, ours with one where it is asked for. */
+function report(error: unknown, { verbose, json, command, stack }: Options): number {
+  const code =
+    error instanceof Interrupted ? 130 : error instanceof UserError || isBootstrapError(error) ? error.exitCode : 1;
+  const own = !(error instanceof Interrupted || error instanceof UserError || isBootstrapError(error));
+  const text = own && verbose && error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+  process.stderr.write(`${own ? "Atelier itself failed: " : ""}${text}\n`);
+  if (own && !verbose)
+    process.stderr.write(
+      `That should not happen. With --verbose it says where; the state is as the last finished step left it.\n`,
+    );
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ stack, command, result: code === 130 ? "interrupted" : "failed", error: messageOf(error) })}\n`,
+    );
+  return code;
+}
+
+/** The bootstrap is plain JavaScript, with an error class of its own. */
+function isBootstrapError(error: unknown): error is Error & { exitCode: number } {
+  return error instanceof Error && error.name === "BootstrapError";
+}

@@ -1,0 +1,126 @@
+import { join, relative } from "node:path";
+import { type Report, readReport, writeReport } from "../../healthchecks/report.ts";
+import { type Proof, parseProof } from "../../healthchecks/result.ts";
+import { type Context, hint } from "./commands/command.ts";
+import { operations } from "./display/operations.ts";
+import { countPlan } from "./display/plan.ts";
+import type { RecordDisplay } from "./display/record.ts";
+import { plural, seconds } from "./display/text.ts";
+import { type Outputs, readOutputs } from "./engines/state.ts";
+import { messageOf, UserError } from "./errors.ts";
+import { reportDir } from "./paths.ts";
+import { checkLive } from "./proof.ts";
+import type { Stack } from "./stack.ts";
+
+/** Ends a successful update: the live check, the report, and where everything is. Gives the exit code. */
+export async function proveAndReport(
+  stack: Stack,
+  engine: "embedded" | "pulumi",
+  record: RecordDisplay,
+  context: Context,
+): Promise<number> {
+  const { options, terminal, interrupt, startedAt } = context;
+  const outputs = await readOutputs(stack.name);
+  const input = text(outputs, "liveCheck");
+  const said = (line: string) => {
+    if (options.verbose) terminal.line(`  live check: ${line}`);
+  };
+  const live = await checkLive(liveInput(input, stack.name), said, interrupt.signal);
+  if (interrupt.pressed) return 130;
+  const report = writeReport({
+    reportDir: reportDir(stack.name),
+    update: {
+      stack: stack.name,
+      engine,
+      startedAt: new Date(startedAt).toISOString(),
+      seconds: Math.round(Date.now() - startedAt) / 1000,
+      steps: record.steps.steps.map((step) => ({
+        name: step.name,
+        seconds: Math.round(step.seconds * 1000) / 1000,
+        status: operations[step.op].done,
+      })),
+    },
+    proof: lastProof(outputs),
+    live,
+  });
+  if (options.json) {
+    const { changes } = record.record;
+    terminal.answer(
+      JSON.stringify({
+        result: live.ok ? "succeeded" : "failed",
+        changes,
+        report: join(reportDir(stack.name), "report.json"),
+        ...report,
+      }),
+    );
+  }
+  if (!live.ok) {
+    for (const check of live.checks)
+      if (!check.ok) terminal.line(`${terminal.colours.red("failed")}: ${check.name}: ${check.detail}`);
+    terminal.line(`Everything is in place, but the live check failed. Once mended: ${hint("up", stack.name)}`);
+    return 1;
+  }
+  for (const line of closingLines(report, record, context)) terminal.line(line);
+  return 0;
+}
+
+/** The program does not know where this machine keeps its reports. */
+function liveInput(input: string, stack: string): string {
+  return JSON.stringify({ ...(JSON.parse(input) as object), reportDir: reportDir(stack) });
+}
+
+function lastProof(outputs: Outputs): Proof {
+  const proof = text(outputs, "proof");
+  try {
+    return parseProof(proof);
+  } catch (error) {
+    throw new UserError(`The stack's output \`proof\` is not a proof: ${messageOf(error)}`);
+  }
+}
+
+function text(outputs: Outputs, name: string): string {
+  const value = outputs[name]?.value;
+  if (typeof value === "string") return value;
+  throw new UserError(`The stack has no output \`${name}\`. Its program (stacks/index.ts) must give one.`);
+}
+
+function closingLines(report: Report, record: RecordDisplay, { options, terminal, startedAt }: Context): string[] {
+  const counts = countPlan(record.steps.steps);
+  const folder = relative(process.cwd(), reportDir(options.stack)) || ".";
+  const done = [
+    counts.create && `${counts.create} created`,
+    counts.update && `${counts.update} updated`,
+    counts.replace && `${counts.replace} replaced`,
+    counts.delete && `${counts.delete} deleted`,
+  ].filter((word) => word !== 0);
+  const what =
+    done.length === 0 ? `No changes: ${plural(counts.unchanged, "resource")} as they should be` : done.join(", ");
+  const picture = report.images[0];
+  const rows: [string, string][] = [
+    ["WebUI", terminal.colours.cyan(report.webui.url)],
+    ["Login", hint("outputs", options.stack).concat(" --show-secrets")],
+    ...(picture
+      ? [
+          ["Pictures", `${report.images.map(({ path }) => join(folder, path)).join("\n             ")}`] as [
+            string,
+            string,
+          ],
+        ]
+      : []),
+    ["Report", join(folder, "report.json")],
+    ["Proved", `${report.provedAt}; live check passed now`],
+  ];
+  return [
+    `${terminal.colours.green("✓")} ${what}, in ${seconds((Date.now() - startedAt) / 1000)}.`,
+    ...rows.map(([name, value]) => `  ${name.padEnd(10)} ${value}`),
+  ];
+}
+
+/** The last report, where there is a readable one. */
+export function reportOf(stack: string): Report | undefined {
+  try {
+    return readReport(reportDir(stack));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,35 @@
+import type { Context } from "./commands/command.ts";
+import { both, type Display } from "./display/display.ts";
+import { PlainDisplay } from "./display/plain.ts";
+import { RecordDisplay } from "./display/record.ts";
+import { TtyDisplay } from "./display/tty.ts";
+import type { Operation, Runner, RunResult } from "./engines/engine.ts";
+
+const idle = { preview: "planning", up: "working", refresh: "reading", destroy: "removing" } as const;
+
+/** Runs an operation of an engine, shows it, and gives what happened. */
+export async function runShown(
+  runner: Runner,
+  operation: Operation,
+  { options, terminal, interrupt }: Pick<Context, "options" | "terminal" | "interrupt">,
+  { preview = false }: { preview?: boolean } = {},
+): Promise<{ result: RunResult["result"]; record: RecordDisplay }> {
+  const record = new RecordDisplay();
+  // A plan is shown when it is whole.
+  const quiet = operation === "preview" || preview;
+  const shown: Display = terminal.live
+    ? new TtyDisplay(terminal, { verbose: options.verbose, idle: idle[operation], quiet })
+    : new PlainDisplay(terminal, { verbose: options.verbose, quiet });
+  const display = both(record, shown);
+  try {
+    const { result } = await runner.run(operation, {
+      onEvent: (event) => display.event(event),
+      signal: interrupt.signal,
+      killSignal: interrupt.killSignal,
+      preview,
+    });
+    return { result: interrupt.pressed && result !== "succeeded" ? "interrupted" : result, record };
+  } finally {
+    display.end();
+  }
+}

@@ -1,0 +1,76 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { parseSettings, type Settings, SettingsError } from "../../stacks/schema.ts";
+import { UserError } from "./errors.ts";
+import { readIfThere } from "./files.ts";
+import { project, root } from "./paths.ts";
+
+/** A stack as its settings file tells it, before any engine runs. */
+export interface Stack {
+  name: string;
+  settingsFile: string;
+  settings: Settings;
+  /** The rehearsal asks nothing: it touches nothing but its own folder. */
+  asks: boolean;
+}
+
+/**
+ * Reads and checks `stacks/Pulumi.<stack>.yaml`.
+ * @throws UserError (exit code 2) with every mistake at once
+ */
+export function openStack(name: string): Stack {
+  const settingsFile = join(root, "stacks", `Pulumi.${name}.yaml`);
+  const text = readIfThere(settingsFile);
+  if (text === undefined) {
+    throw new UserError(
+      `There is no stack \`${name}\`: ${settingsFile} does not exist. Stacks here: ${stackNames().join(", ")}. ` +
+        "A new one is a copy of stacks/Pulumi.gpu.yaml under another name.",
+      2,
+    );
+  }
+  const settings = validate(name, readConfig(text, settingsFile));
+  return { name, settingsFile, settings, asks: settings.upstreams.profile !== "rehearsal" };
+}
+
+/** The stacks that have a settings file. */
+export function stackNames(): string[] {
+  return readdirSync(join(root, "stacks"))
+    .map((file) => /^Pulumi\.([\w-]+)\.yaml$/.exec(file)?.[1])
+    .filter((name) => name !== undefined)
+    .sort();
+}
+
+/** Values by key, without `atelier:`; a secret is a placeholder that any of our checks accepts. */
+function readConfig(text: string, file: string): Record<string, unknown> {
+  let config: unknown;
+  try {
+    config = (parse(text) as { config?: unknown } | null)?.config ?? {};
+  } catch (error) {
+    throw new UserError(`${file} is not YAML: ${(error as Error).message}`, 2);
+  }
+  const raw: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(config as Record<string, unknown>)) {
+    if (key.startsWith(`${project}:`)) raw[key.slice(project.length + 1)] = withoutSecrets(value);
+  }
+  return raw;
+}
+
+// Only the engine decrypts; the program then checks the real value.
+const placeholder = "PRIVATE KEY, encrypted";
+
+function withoutSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (typeof value !== "object" || value === null) return value;
+  if (typeof (value as { secure?: unknown }).secure === "string") return placeholder;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner)]));
+}
+
+function validate(name: string, raw: Record<string, unknown>): Settings {
+  try {
+    return parseSettings(raw, name);
+  } catch (error) {
+    if (error instanceof SettingsError) throw new UserError(error.message, 2);
+    throw error;
+  }
+}

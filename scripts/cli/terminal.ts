@@ -1,0 +1,50 @@
+import pc from "picocolors";
+
+export interface Terminal {
+  /** Whether lines may be overwritten. */
+  readonly live: boolean;
+  /** Whether a question can be asked. */
+  readonly asks: boolean;
+  readonly colours: ReturnType<typeof pc.createColors>;
+  readonly columns: number;
+  readonly rows: number;
+  /** For people. With `--json` on standard error. */
+  line(text?: string): void;
+  raw(text: string): void;
+  /** The answer of a command: always standard output. */
+  answer(text: string): void;
+}
+
+/** The terminal that is there; with `json`, standard output is kept for the one document. */
+export function openTerminal({
+  json = false,
+  env = process.env,
+}: {
+  json?: boolean;
+  env?: NodeJS.ProcessEnv;
+} = {}): Terminal {
+  const stream = json ? process.stderr : process.stdout;
+  // A reader that has gone away (`atelier up | head`) must not become a stack trace, nor stop an update midway.
+  for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
+  const capable = stream.isTTY === true && env.TERM !== "dumb";
+  return {
+    live: capable && !env.CI,
+    asks: process.stdin.isTTY === true && stream.isTTY === true,
+    colours: pc.createColors(wantsColours(capable, env)),
+    get columns() {
+      return stream.columns || Number(env.COLUMNS) || 100;
+    },
+    get rows() {
+      return stream.rows || 24;
+    },
+    line: (text = "") => void stream.write(`${text}\n`),
+    raw: (text) => void stream.write(text),
+    answer: (text) => void process.stdout.write(text.endsWith("\n") ? text : `${text}\n`),
+  };
+}
+
+function wantsColours(capable: boolean, env: NodeJS.ProcessEnv): boolean {
+  if (env.NO_COLOR) return false;
+  if (env.FORCE_COLOR !== undefined) return env.FORCE_COLOR !== "0";
+  return capable;
+}
