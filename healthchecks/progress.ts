@@ -9,7 +9,7 @@ export function followProgress(session: Session, name: string): { stop: () => vo
     let last = "";
     while (!over.signal.aborted) {
       await pause(1000, undefined, { signal: over.signal });
-      const answer = await session.ask("/sdapi/v1/progress");
+      const answer = await session.ask("/sdapi/v1/progress?skip_current_image=true");
       const { state } = read(progress, answer, "GET /sdapi/v1/progress");
       // Before the first step and while a model loads, the WebUI says 0 of 0.
       const now = state.job && state.sampling_steps > 0 ? `${name} ${state.sampling_step}/${state.sampling_steps}` : "";

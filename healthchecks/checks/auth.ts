@@ -160,7 +160,8 @@ function parse(text: string): unknown {
 
 function list(items: string[]): string {
   const more = items.length > 6 ? ` and ${items.length - 6} more` : "";
-  return items.slice(0, 6).join("; ") + more;
+  // Calls run side by side: sorted, so that the same fault gives the same sentence.
+  return items.sort().slice(0, 6).join("; ") + more;
 }
 
 /** Runs over all items, four at a time: enough against a slow line, no load for the WebUI. */

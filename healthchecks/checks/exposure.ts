@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { CheckFailed } from "../failure.ts";
+import type { Answer } from "../client.ts";
+import { CallFailed, CheckFailed } from "../failure.ts";
 import { secretForms } from "../secrets.ts";
 import type { Session } from "../session.ts";
 
@@ -37,14 +38,17 @@ export interface Exposure {
 export async function checkExposure(session: Session): Promise<Exposure> {
   const secrets = secretForms(session.input.user, session.input.password);
   const open: string[] = [];
+  const slow: string[] = [];
   const leaks: string[] = [];
   let commit: string | undefined;
-  for (const path of paths) {
-    const { status, text } = await session.stranger(path);
-    if (status !== 200) continue;
+  const answers = await Promise.all(paths.map((path) => fetchOpen(session, path)));
+  for (const [index, answer] of answers.entries()) {
+    const path = paths[index]!;
+    if (answer === "late") slow.push(path);
+    if (answer === "late" || answer.status !== 200) continue;
     open.push(path);
-    if (secrets.some((secret) => text.includes(secret))) leaks.push(path);
-    if (path === "/internal/sysinfo") commit = commitOf(text);
+    if (secrets.some((secret) => answer.text.includes(secret))) leaks.push(path);
+    if (path === "/internal/sysinfo") commit = commitOf(answer.text);
   }
   if (leaks.length) {
     throw new CheckFailed(
@@ -55,7 +59,18 @@ export async function checkExposure(session: Session): Promise<Exposure> {
   const detail = open.length
     ? `Warning: open without a password, with no secret in it: ${open.join(", ")}. A gate before the WebUI would close it.`
     : "Nothing answers without a password.";
-  return { detail, commit };
+  return { detail: slow.length ? `${detail} Not searched, for no answer came: ${slow.join(", ")}.` : detail, commit };
+}
+
+async function fetchOpen(session: Session, path: string): Promise<Answer | "late"> {
+  // sysinfo asks the system about itself by a dozen programs, which takes a busy machine long.
+  const timeout = Math.max(session.input.deadlines.request, path.startsWith("/internal/sysinfo") ? 60 : 0) * 1000;
+  try {
+    return await session.stranger(path, { timeout });
+  } catch (error) {
+    if (error instanceof CallFailed && error.problem === "late" && !session.signal.aborted) return "late";
+    throw error;
+  }
 }
 
 function commitOf(text: string): string | undefined {

@@ -1,0 +1,122 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { live } from "../../healthchecks/live.ts";
+import { inputFor, type Outcome, prove } from "./prove.ts";
+import { Standin, standinModel, standinPython } from "./standin.ts";
+
+const found = standinPython();
+const reason = "missing" in found ? ` (skipped: ${found.missing})` : "";
+
+// The rehearsal's own WebUI, told to lie as the real one does; see rehearsal/webui/modules/lies.py.
+describe.skipIf(reason)(`the stand-in WebUI${reason}`, () => {
+  let standin: Standin;
+  const input = (more: Record<string, unknown> = {}) =>
+    inputFor(standin.url, {
+      model: standinModel.file,
+      modelSha256: standinModel.sha256,
+      version: "v1.10.1-rehearsal",
+      stand_in: true,
+      width: 128,
+      height: 128,
+      deadlines: { ready: 20, crashed: 3, request: 5, picture: 10, total: 60 },
+      ...more,
+    });
+
+  beforeAll(async () => {
+    standin = new Standin("python" in found ? found.python : "");
+    await standin.start();
+  });
+  afterEach(() => standin.tell());
+  afterAll(() => standin.remove());
+
+  const lies: [string, string, RegExp, string[]][] = [
+    ["black-picture", "txt2img", /picture is black/, ["inpaint"]],
+    ["flat-picture", "txt2img", /one flat colour \(about 127, 127, 127\)/, []],
+    ["wrong-size", "txt2img", /is 64x128, asked for was 128x128/, []],
+    ["different-seed-picture", "same-seed", /same seed gave two pictures/, []],
+    ["no-text-chunk", "txt2img", /no text chunk/, ["img2img", "inpaint"]],
+    ["unmasked-changed", "inpaint", /changed what the mask protects/, []],
+    [
+      "open-api",
+      "auth-api",
+      /Anyone can use this WebUI: GET \/sdapi\/v1\/cmd-flags answered 200 without a password;.* and 18 more/,
+      [],
+    ],
+    ["open-config", "auth-ui", /\/config answered 200 without a password/, []],
+    ["stale-hash", "options", /sd_checkpoint_hash is stale: it says 0000000000/, []],
+  ];
+  test.each(lies)("%s is caught", async (lie, check, sentence, others) => {
+    standin.tell(lie);
+    const { failed } = await prove(input());
+    expect(failed[check]).toMatch(sentence);
+    for (const other of others) expect(failed).toHaveProperty(other);
+    expect(Object.values(failed).join()).not.toContain("Not run");
+  });
+
+  test("told nothing, it is proved", async () => {
+    const { proof, failed } = await prove(input());
+    expect(failed).toEqual({});
+    expect(proof.images.map(({ kind }) => kind)).toEqual(["txt2img", "img2img", "inpaint", "upscale"]);
+    expect(proof.checks.find(({ name }) => name === "version")?.detail).toBe(
+      "REHEARSAL: a stand-in WebUI answers, v1.10.1-rehearsal.",
+    );
+  });
+
+  test("the live check passes, and is quick", async () => {
+    const started = performance.now();
+    const { failed } = await prove(input(), live);
+    expect(failed).toEqual({});
+    expect(performance.now() - started).toBeLessThan(3000);
+  });
+
+  test("an unknown sampler, taken with 200, is caught", async () => {
+    const { failed } = await prove(input({ sampler: "no such sampler" }));
+    expect(failed.sampler).toMatch(/with the sampler DPM\+\+ 2M, not with no such sampler/);
+  });
+
+  describe("at its start", () => {
+    async function proveFromStart(lie: string, env: Record<string, string>, more = {}): Promise<Outcome> {
+      await standin.stop();
+      standin.tell(lie);
+      await standin.launch(env);
+      return prove(input(more));
+    }
+
+    test("unknown-checkpoint-200 is caught: another file draws than the one set", async () => {
+      const { failed } = await proveFromStart("unknown-checkpoint-200", {});
+      expect(failed.options).toMatch(/is set to v1-5-pruned-emaonly\.ckpt, not to v1-5-pruned-emaonly\.safetensors/);
+      expect(failed.model).toMatch(
+        /drawn by v1-5-pruned-emaonly \[[0-9a-f]{10}\], not by v1-5-pruned-emaonly\.safetensors/,
+      );
+    });
+
+    test("startup-race: the proof itself is too slow to lose it", async () => {
+      const { failed } = await proveFromStart("startup-race", { ATELIER_STANDIN_ROUTES_SECONDS: "0.5" });
+      expect(failed).toEqual({});
+    });
+
+    test("startup-race, lost to someone who polls fast, is told as a crashed start", async () => {
+      const env = { ATELIER_STANDIN_ROUTES_SECONDS: "0.5", ATELIER_STANDIN_LINGER_SECONDS: "30" };
+      const proving = proveFromStart("startup-race", env);
+      for (let i = 0; i < 100; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        await fetch(`${standin.url}/internal/ping`).catch(() => {});
+      }
+      const { failed } = await proving;
+      expect(failed.ready).toMatch(/start has crashed: its port answers, but \/sdapi has been 404 for 3 s/);
+      expect(standin.log()).toContain("Cannot add middleware after an application has started");
+    });
+
+    test("model-never-loads is caught", async () => {
+      const deadlines = { ready: 6, crashed: 3, request: 5, picture: 5, total: 60 };
+      const { failed } = await proveFromStart("model-never-loads", {}, { deadlines });
+      expect(failed.ready).toMatch(/the API answers, but the model does not load/);
+    });
+
+    test("hang is caught within the deadlines", async () => {
+      const deadlines = { ready: 5, crashed: 3, request: 1, picture: 2, total: 20 };
+      const { failed } = await proveFromStart("hang", {}, { deadlines });
+      expect(failed.ready).toMatch(/had no API after 5 s; last: .*(had no answer after|no connection)/);
+      expect(failed.txt2img).toMatch(/^Not run/);
+    });
+  });
+});

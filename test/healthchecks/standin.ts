@@ -1,0 +1,136 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { freePort, waitForPort } from "../../rehearsal/lib/ports.ts";
+import { ckpt, safetensors } from "../../rehearsal/upstreams/checkpoints.ts";
+import { tokenizerFiles } from "../../rehearsal/upstreams/tokenizer.ts";
+import { modelFile, password, user } from "./fake-webui.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+// Kept between runs, ignored by git.
+const venv = join(root, ".atelier", "test", "standin-venv");
+const requirements = ["pillow==12.3.0", "packaging"];
+
+/** A Python that can run the stand-in WebUI, or the reason why this machine has none. */
+export function standinPython(): { python: string } | { missing: string } {
+  const python = join(venv, "bin", "python");
+  const done = join(venv, ".done");
+  const wanted = requirements.join("\n");
+  if (existsSync(done) && readFileSync(done, "utf8") === wanted) return { python };
+  try {
+    execFileSync("python3", ["-c", "import sys, venv; sys.exit(sys.version_info < (3, 10))"], { stdio: "pipe" });
+    mkdirSync(dirname(venv), { recursive: true });
+    execFileSync("python3", ["-m", "venv", "--clear", venv], { stdio: "pipe", timeout: 60_000 });
+    execFileSync(python, ["-m", "pip", "install", "--quiet", ...requirements], { stdio: "pipe", timeout: 120_000 });
+    writeFileSync(done, wanted);
+    return { python };
+  } catch (error) {
+    const told =
+      error instanceof Error && "stderr" in error ? String(error.stderr).trim().split("\n").at(-1) : String(error);
+    return { missing: `no Python 3.10 with venv and pillow (${told || "python3 is older or has no venv"})` };
+  }
+}
+
+const model = safetensors("proof");
+export const standinModel = { file: modelFile, sha256: createHash("sha256").update(model).digest("hex") };
+
+/** The stand-in WebUI of the rehearsal, as a service starts it, in a folder of its own. */
+export class Standin {
+  readonly folder = mkdtempSync(join(tmpdir(), "atelier-standin-"));
+  readonly #python: string;
+  #child: ChildProcess | undefined;
+  #port = 0;
+
+  constructor(python: string) {
+    this.#python = python;
+    const webui = join(this.folder, "webui");
+    cpSync(join(root, "rehearsal", "webui"), webui, { recursive: true });
+    for (const name of ["generative-models", "BLIP", "k-diffusion"]) this.#repository(name, name);
+    this.#repository("stablediffusion", "stable-diffusion-stability-ai");
+    const models = join(this.folder, "data", "models", "Stable-diffusion");
+    mkdirSync(models, { recursive: true });
+    writeFileSync(join(models, modelFile), model);
+    writeFileSync(join(models, modelFile.replace("safetensors", "ckpt")), ckpt("proof"));
+    writeFileSync(join(this.folder, "credentials"), `${user}:${password}`, { mode: 0o600 });
+    const hub = join(this.folder, "hf", "hub", "models--openai--clip-vit-large-patch14");
+    mkdirSync(join(hub, "refs"), { recursive: true });
+    mkdirSync(join(hub, "snapshots", "rev"), { recursive: true });
+    writeFileSync(join(hub, "refs", "main"), "rev");
+    for (const [name, text] of Object.entries(tokenizerFiles()))
+      writeFileSync(join(hub, "snapshots", "rev", name), text);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Sets the lies; most of them take effect at once, those of the start with the next one. */
+  tell(...lies: string[]): void {
+    writeFileSync(join(this.folder, "data", "lies"), lies.join(","));
+  }
+
+  /** Starts the process, without waiting for anything. */
+  async launch(env: Record<string, string> = {}): Promise<void> {
+    this.#port = await freePort();
+    // As the config step leaves it; a run may have written its own choice over it.
+    writeFileSync(join(this.folder, "data", "config.json"), JSON.stringify({ sd_model_checkpoint: modelFile }));
+    const log = openSync(join(this.folder, "log"), "a");
+    const starter = join(root, "scripts", "host", "webui_start.py");
+    const flags = [
+      "--api",
+      "--server-name",
+      "127.0.0.1",
+      "--port",
+      String(this.#port),
+      "--data-dir",
+      join(this.folder, "data"),
+    ];
+    this.#child = spawn(this.#python, [starter, ...flags], {
+      stdio: ["ignore", log, log],
+      env: {
+        PATH: process.env.PATH,
+        HOME: this.folder,
+        HF_HOME: join(this.folder, "hf"),
+        HF_HUB_OFFLINE: "1",
+        PYTHONPATH: join(root, "rehearsal", "repositories", "CLIP"),
+        PYTHONDONTWRITEBYTECODE: "1",
+        ATELIER_CREDENTIALS: join(this.folder, "credentials"),
+        ATELIER_WEBUI: join(this.folder, "webui"),
+        ...env,
+      },
+    });
+  }
+
+  /** Starts, and waits for the port. @throws with the log's end */
+  async start(env: Record<string, string> = {}): Promise<void> {
+    await this.launch(env);
+    if (!(await waitForPort(this.#port, 20_000)))
+      throw new Error(`the stand-in did not start:\n${this.log().slice(-2000)}`);
+  }
+
+  log(): string {
+    return readFileSync(join(this.folder, "log"), "utf8");
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!child || child.exitCode !== null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #repository(from: string, to: string): void {
+    cpSync(join(root, "rehearsal", "repositories", from), join(this.folder, "webui", "repositories", to), {
+      recursive: true,
+    });
+  }
+}
