@@ -51,10 +51,10 @@ step_apply() {
   rm -f "$WORKSPACE/$VENV_RECORD"
   input lock >"$RUN/lock.txt"
   printf '\n' >>"$RUN/lock.txt"
-  printf 'setuptools<81\n' >"$RUN/build-constraints.txt"
+  build_constraints
   choose_link_mode
   say "installing $(grep -c '^[A-Za-z0-9]' "$RUN/lock.txt") packages of $(input lock_name)"
-  with_index uv - "$UV" pip sync -q --python "$WORKSPACE/venv/bin/python" --require-hashes --link-mode "$_link" "$RUN/lock.txt" ||
+  with_index uv - "$UV" pip sync -q --python "$WORKSPACE/venv/bin/python" --require-hashes --build-constraints "$RUN/build-constraints.txt" --link-mode "$_link" "$RUN/lock.txt" ||
     die "uv could not install $(input lock_name) from $(input pypi 'its default index'): see above. A hash that differs means that the index serves another file: set upstreams.pypi to another"
   build_all
   check_versions || die "the packages in venv are not those of $(input lock_name), or do not load on this host: see above"
@@ -62,6 +62,12 @@ step_apply() {
   fact lock "$(input lock_name)"
   fact_json packages "$(count)"
   fact_json installed true
+}
+
+# build_constraints: source archives are built with the lock's own setuptools and wheel, held to their hashes; without them, with one that old packages bear.
+build_constraints() {
+  awk '/^(setuptools|wheel)==/ { on = 1 } on { print } on && !/\\$/ { on = 0 }' "$RUN/lock.txt" >"$RUN/build-constraints.txt"
+  [ -s "$RUN/build-constraints.txt" ] || printf 'setuptools<81\n' >"$RUN/build-constraints.txt"
 }
 
 # choose_link_mode: hard links cost neither time nor room; across file systems there are none.
