@@ -1,8 +1,12 @@
 import { run } from "./deploy/run.ts";
 import type { EngineOptions, UpdateResult } from "./options.ts";
 
+export { type Adoption, type AdoptOptions, adoptInputs } from "./deploy/adopt.ts";
 export type { DiagnosticEvent, EngineEvent, OpType } from "./events.ts";
 export type { EngineOptions, UpdateResult } from "./options.ts";
+export type { Provider, ProviderFactory } from "./provider.ts";
+export type { ResourceState } from "./resource.ts";
+export { dropResources, listResources, type StateOptions, stackOutputs } from "./stateCommands.ts";
 
 /** Says what `up` would do, and does nothing. */
 export function preview(options: EngineOptions): Promise<UpdateResult> {

@@ -1,4 +1,5 @@
 import type { Server as GrpcServer, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import { hashAssets } from "../assets.ts";
 import type { ResourceState } from "../resource.ts";
 import { STACK_TYPE } from "../urn.ts";
 import type { PropertyMap } from "../values.ts";
@@ -104,6 +105,7 @@ export class Monitor {
 
   async #register(request: RegisterRequest): Promise<InstanceType<typeof resourcePb.RegisterResourceResponse>> {
     const goal = registrationGoal(request, this.#host.sources, this.#host.preview);
+    goal.inputs = await hashAssets(goal.inputs, this.#host.sources.programDir);
     const parent = goal.parent === undefined ? undefined : this.#goals.get(goal.parent);
     if (parent !== undefined) inherit(goal, parent);
     if (goal.custom && !isProviderType(goal.type) && goal.provider === "") {

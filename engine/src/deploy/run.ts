@@ -1,17 +1,16 @@
 import type { EngineEvent } from "../events.ts";
 import { SecretFilter } from "../masking.ts";
 import type { EngineOptions, UpdateResult } from "../options.ts";
-import type { Project } from "../project.ts";
 import { builtinProviders } from "../providers/builtin.ts";
 import { DYNAMIC_PACKAGE } from "../providers/dynamic/index.ts";
 import { ProviderRegistry } from "../providers/registry.ts";
 import type { Snapshot } from "../resource.ts";
-import { createUrn, STACK_TYPE } from "../urn.ts";
 import { Deployment } from "./deployment.ts";
 import { EventSink } from "./eventSink.ts";
+import { DEFAULT_PARALLEL, definedOnly, launchProgram } from "./launch.ts";
 import { Monitor } from "./monitor.ts";
 import { outputsOf } from "./outputs.ts";
-import { locateProgram, type ProgramLocation, type RunningProgram, startProgram } from "./program.ts";
+import { locateProgram, type ProgramLocation, type RunningProgram } from "./program.ts";
 import { providerType } from "./references.ts";
 import { refreshAll } from "./refresh.ts";
 import { SnapshotManager } from "./snapshotManager.ts";
@@ -20,7 +19,6 @@ import { Stopped } from "./stopped.ts";
 
 export type Kind = "preview" | "up" | "refresh" | "destroy";
 
-const DEFAULT_PARALLEL = 16;
 /** How long a program may take to end once nothing more is served to it. */
 const PROGRAM_END_MS = 10_000;
 
@@ -112,25 +110,17 @@ async function runProgram(
   env: Record<string, string> | undefined,
 ): Promise<void> {
   const monitor = new Monitor(deployment);
-  const { project, config } = stack;
-  const urn = createUrn(stack.name, project.name, undefined, STACK_TYPE, `${project.name}-${stack.name}`);
   let program: RunningProgram | undefined;
   try {
-    program = startProgram({
+    const address = await monitor.listen();
+    program = launchProgram({
+      stack,
       location,
-      rootDir: project.dir,
-      project: project.name,
-      stack: stack.name,
-      preview: deployment.preview,
-      parallel: options.parallel ?? DEFAULT_PARALLEL,
-      monitorAddress: await monitor.listen(),
-      config: Object.fromEntries(Object.entries(config).map(([key, { value }]) => [key, value])),
-      secretKeys: Object.keys(config).filter((key) => config[key]?.secret),
       env,
-      cacheDir: stack.cacheDir,
-      nodeArgs: options.nodeArgs ?? nodeArgsOf(project),
-      onStdout: (message) => deployment.events.diagnostic({ urn, severity: "info", message }),
-      onStderr: (message) => deployment.events.diagnostic({ urn, severity: "info#err", message }),
+      options,
+      preview: deployment.preview,
+      address,
+      events: deployment.events,
     });
     startProvidersOf(deployment);
     const early = await Promise.race([deployment.registered().catch(stopped), program.finished]);
@@ -148,7 +138,8 @@ async function runProgram(
   }
 }
 
-const ENDED_EARLY = "The program ended before it had registered all of its resources (does it call process.exit?). Nothing was deleted.";
+const ENDED_EARLY =
+  "The program ended before it had registered all of its resources (does it call process.exit?). Nothing was deleted.";
 
 function stopped(error: unknown): undefined {
   if (!(error instanceof Stopped)) throw error;
@@ -183,22 +174,18 @@ function warnOfPending(base: Snapshot, deployment: Deployment): void {
   for (const { type, resource } of base.pendingOperations) {
     const after =
       type === "creating" ? " Something may have been made that the state does not know; a refresh clears this." : "";
-    deployment.tell("warning", `An earlier run was cut off while it was ${type} ${resource.urn}.${after}`, resource.urn);
+    deployment.tell(
+      "warning",
+      `An earlier run was cut off while it was ${type} ${resource.urn}.${after}`,
+      resource.urn,
+    );
   }
 }
 
 function shownConfig(config: StackConfig): Record<string, string> {
-  return Object.fromEntries(Object.entries(config).map(([key, { value, secret }]) => [key, secret ? "[secret]" : value]));
-}
-
-function nodeArgsOf(project: Project): string[] {
-  const args = project.runtime.options.nodeargs;
-  return typeof args === "string" ? args.split(" ").filter((arg) => arg !== "") : [];
-}
-
-function definedOnly(env: EngineOptions["env"]): Record<string, string> | undefined {
-  if (env === undefined) return undefined;
-  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+  return Object.fromEntries(
+    Object.entries(config).map(([key, { value, secret }]) => [key, secret ? "[secret]" : value]),
+  );
 }
 
 /** The promise's value, or undefined when it takes longer. */

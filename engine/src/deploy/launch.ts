@@ -1,0 +1,51 @@
+import type { EngineOptions } from "../options.ts";
+import type { Project } from "../project.ts";
+import { createUrn, STACK_TYPE } from "../urn.ts";
+import type { EventSink } from "./eventSink.ts";
+import { type ProgramLocation, type RunningProgram, startProgram } from "./program.ts";
+import type { Stack } from "./stack.ts";
+
+export const DEFAULT_PARALLEL = 16;
+
+export interface Launch {
+  stack: Stack;
+  location: ProgramLocation;
+  env: Record<string, string> | undefined;
+  options: Pick<EngineOptions, "parallel" | "nodeArgs">;
+  preview: boolean;
+  /** Of the monitor. */
+  address: string;
+  events: EventSink;
+}
+
+/** Starts a stack's program with its settings; what it prints is shown under the stack. */
+export function launchProgram({ stack, location, env, options, preview, address, events }: Launch): RunningProgram {
+  const { project, config } = stack;
+  const urn = createUrn(stack.name, project.name, undefined, STACK_TYPE, `${project.name}-${stack.name}`);
+  return startProgram({
+    location,
+    rootDir: project.dir,
+    project: project.name,
+    stack: stack.name,
+    preview,
+    parallel: options.parallel ?? DEFAULT_PARALLEL,
+    monitorAddress: address,
+    config: Object.fromEntries(Object.entries(config).map(([key, { value }]) => [key, value])),
+    secretKeys: Object.keys(config).filter((key) => config[key]?.secret),
+    env,
+    cacheDir: stack.cacheDir,
+    nodeArgs: options.nodeArgs ?? nodeArgsOf(project),
+    onStdout: (message) => events.diagnostic({ urn, severity: "info", message }),
+    onStderr: (message) => events.diagnostic({ urn, severity: "info#err", message }),
+  });
+}
+
+function nodeArgsOf(project: Project): string[] {
+  const args = project.runtime.options.nodeargs;
+  return typeof args === "string" ? args.split(" ").filter((arg) => arg !== "") : [];
+}
+
+export function definedOnly(env: EngineOptions["env"]): Record<string, string> | undefined {
+  if (env === undefined) return undefined;
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
