@@ -48,6 +48,9 @@ job_start() {
   if [ -f "$RUN/pid" ] && [ ! -f "$RUN/exit" ]; then
     say "an earlier job (pid $(cat "$RUN/pid"), started $(cat "$RUN/started" 2>/dev/null)) died without a word; starting anew"
   fi
+  # The last job's result stays for a follower who has not seen it yet.
+  _last=$(job_id)
+  for _file in "$RUN"/ended.*; do [ "$_file" = "$RUN/ended.$_last" ] || rm -f "$_file"; done
   rm -f "$RUN/exit" "$RUN/pid" "$RUN/facts"
   [ ! -f "$RUN/log" ] || mv "$RUN/log" "$RUN/log.1"
   : >"$RUN/log"
@@ -69,6 +72,9 @@ job_start() {
   done
 }
 
+# job_id: of the job that runs, or ran last.
+job_id() { sed 's/.* //' "$RUN/started" 2>/dev/null || :; }
+
 # job_body LAUNCHER: the detached side.
 job_body() {
   trap '' HUP
@@ -80,6 +86,9 @@ job_body() {
   mv "$RUN/pid.new" "$RUN/pid"
   IN_JOB=1
   masked apply_now >"$RUN/facts"
+  cp "$RUN/facts" "$RUN/ended.$(job_id).new"
+  printf '%s\n' "$CODE" >>"$RUN/ended.$(job_id).new"
+  mv "$RUN/ended.$(job_id).new" "$RUN/ended.$(job_id)"
   printf '%s\n' "$CODE" >"$RUN/exit.new"
   mv "$RUN/exit.new" "$RUN/exit"
   drop_lock "$RUN/lock"
@@ -87,7 +96,7 @@ job_body() {
 
 # attach: follows the log to its end and exits with the job's code; returns when another job has taken its place.
 attach() {
-  _id=$(cat "$RUN/started")
+  _id=$(job_id)
   _shown=0
   _t1=$(now_cs)
   while :; do
@@ -98,7 +107,13 @@ attach() {
       [ -f "$RUN/exit" ] || _ended=2
     fi
     [ -f "$RUN/started" ] || die "the job was ended and removed by somebody else (remove); run again if it is still wanted"
-    [ "$(cat "$RUN/started")" = "$_id" ] || return 0
+    if [ "$(job_id)" != "$_id" ]; then
+      [ -f "$RUN/ended.$_id" ] || return 0
+      _code=$(tail -n 1 "$RUN/ended.$_id")
+      say "the job ended with $_code, another runs by now; the end of its log: $(tail -n 3 "$RUN/log.1" 2>/dev/null | grep -v '^@')"
+      sed '$d' "$RUN/ended.$_id"
+      exit "$_code"
+    fi
     show_log
     case $_ended in
       1)
