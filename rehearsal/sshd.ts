@@ -34,9 +34,10 @@ const isExecutable = (path: string) => {
   }
 };
 
-export function requireSshd(): { sshd: string; keygen: string } {
-  const sshd = findProgram("sshd");
-  const keygen = findProgram("ssh-keygen");
+/** @throws an error that names the package, where the server is missing */
+export function requireSshd(find = findProgram): { sshd: string; keygen: string } {
+  const sshd = find("sshd");
+  const keygen = find("ssh-keygen");
   if (sshd && keygen) return { sshd, keygen };
   throw new Error(
     `No ${sshd ? "ssh-keygen" : "sshd"} on this machine (looked on PATH and in /usr/sbin): the rehearsal's host is a real OpenSSH server. ` +
