@@ -1,7 +1,5 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { posix, resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { posix } from "node:path";
+import { hashArchive, hashAsset } from "../../assets.ts";
 import { Archive, Asset, type PropertyMap } from "../../values.ts";
 import { globFiles } from "./glob.ts";
 import { workingDir } from "./local.ts";
@@ -13,8 +11,10 @@ export async function collectAssets(inputs: PropertyMap, programDir: string): Pr
   const assetPaths = list(inputs, "assetPaths");
   if (assetPaths) outputs.assets = await assetsOf(assetPaths, inputs, programDir);
   const archivePaths = list(inputs, "archivePaths");
-  // No hash: an output's is never compared, and who uses the archive as an input reads and hashes it then.
-  if (archivePaths) outputs.archive = new Archive({ assets: await assetsOf(archivePaths, inputs, programDir) });
+  if (archivePaths) {
+    const assets = await assetsOf(archivePaths, inputs, programDir);
+    outputs.archive = await hashArchive(new Archive({ assets }), programDir);
+  }
   return outputs;
 }
 
@@ -24,13 +24,7 @@ async function assetsOf(patterns: string[], inputs: PropertyMap, programDir: str
   const shown = text(inputs, "dir") ?? dir;
   const found: Record<string, Asset> = {};
   for (const path of await globFiles(dir, patterns)) {
-    found[path] = new Asset({ path: posix.join(shown, path) }, await sha256(resolve(dir, path)));
+    found[path] = await hashAsset(new Asset({ path: posix.join(shown, path) }), programDir);
   }
   return found;
-}
-
-async function sha256(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash);
-  return hash.digest("hex");
 }
