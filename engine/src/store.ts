@@ -126,7 +126,7 @@ export class FileStore {
     const { kind, startTime, message, environment, config, result, endTime, resourceChanges } = update;
     const record = { kind, startTime, message, environment, config, version: 0, result, endTime, resourceChanges };
     const prefix = this.#path("history", name.project, name.stack, `${name.stack}-${nanoseconds}`);
-    await writeBeside(`${prefix}.history.json`, JSON.stringify(record));
+    await writeBeside(`${prefix}.history.json`, JSON.stringify(record, plainIntegers));
     if (state === undefined) return;
     await writeBeside(`${prefix}.checkpoint.json`, state);
     await writeBeside(this.#path("backups", name.project, name.stack, `${name.stack}.${nanoseconds}.json`), state);
@@ -222,4 +222,9 @@ async function names(folder: string): Promise<string[]> {
 
 function absent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== "ENOENT" && error.code !== "ENOTDIR") throw error;
+}
+
+/** Settings hold integers of any size; JSON's writer knows only doubles. */
+function plainIntegers(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? Number(value) : value;
 }
