@@ -23,7 +23,7 @@ describe("auth", () => {
     const webui = await fake();
     webui.anyPassword = true;
     const { failed } = await prove(inputFor(webui.url));
-    expect(failed["auth-api"]).toMatch(/GET \/sdapi\/v1\/options answered 200 to a wrong password/);
+    expect(failed["auth-api"]).toMatch(/GET \/sdapi\/v1\/cmd-flags answered 200 to a wrong password/);
   });
 
   test("a login page that takes anything, or nothing", async () => {

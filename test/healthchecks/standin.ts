@@ -71,13 +71,26 @@ export class Standin {
     writeFileSync(join(this.folder, "data", "lies"), lies.join(","));
   }
 
-  /** Starts the process, without waiting for anything. */
-  async launch(env: Record<string, string> = {}): Promise<void> {
+  /**
+   * Starts the process, without waiting for anything.
+   * @param by `starter`, as our service does; or `launch`, by the WebUI's own launch.py, as people do by hand
+   */
+  async launch(env: Record<string, string> = {}, by: "starter" | "launch" = "starter"): Promise<void> {
     this.#port = await freePort();
     // As the config step leaves it; a run may have written its own choice over it.
     writeFileSync(join(this.folder, "data", "config.json"), JSON.stringify({ sd_model_checkpoint: modelFile }));
     const log = openSync(join(this.folder, "log"), "a");
-    const starter = join(root, "scripts", "host", "webui_start.py");
+    const credentials = join(this.folder, "credentials");
+    const program =
+      by === "starter"
+        ? [join(root, "scripts", "host", "webui_start.py")]
+        : [
+            join(this.folder, "webui", "launch.py"),
+            "--api-auth",
+            `${user}:${password}`,
+            "--gradio-auth-path",
+            credentials,
+          ];
     const flags = [
       "--api",
       "--server-name",
@@ -87,7 +100,7 @@ export class Standin {
       "--data-dir",
       join(this.folder, "data"),
     ];
-    this.#child = spawn(this.#python, [starter, ...flags], {
+    this.#child = spawn(this.#python, [...program, ...flags], {
       stdio: ["ignore", log, log],
       env: {
         PATH: process.env.PATH,
@@ -96,7 +109,7 @@ export class Standin {
         HF_HUB_OFFLINE: "1",
         PYTHONPATH: join(root, "rehearsal", "repositories", "CLIP"),
         PYTHONDONTWRITEBYTECODE: "1",
-        ATELIER_CREDENTIALS: join(this.folder, "credentials"),
+        ATELIER_CREDENTIALS: credentials,
         ATELIER_WEBUI: join(this.folder, "webui"),
         ...env,
       },
