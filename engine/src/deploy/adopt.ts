@@ -119,7 +119,9 @@ export function adopt(
   wanted: Map<ResourceState, PropertyMap>,
   { types, properties }: Adoption,
 ): { snapshot: Snapshot; urns: string[] } {
-  const patterns = types.map((type) => new RegExp(`^${type.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*")}$`));
+  const patterns = types.map(
+    (type) => new RegExp(`^${type.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*")}$`),
+  );
   const urns: string[] = [];
   const resources = snapshot.resources.map((old) => {
     const news = wanted.get(old);

@@ -54,7 +54,8 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
   verdict: "running" | "failed" | "interrupted" = "running";
   readonly #options: DeploymentOptions;
   readonly #planner: Planner;
-  readonly #news = new Map<string, ResourceState>();
+  /** The step by which each resource of this run came to be. */
+  readonly #news = new Map<string, Step & { new: ResourceState }>();
   readonly #deleted = new Set<string>();
   readonly #defaults = new Map<string, Promise<string>>();
   readonly #stopped: Promise<never>;
@@ -83,7 +84,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
       async (step) => {
         this.events.begin(step);
         await runner.apply(step);
-        if (step.new !== undefined && step.op !== "replace") this.#settle(step.new);
+        if (step.new !== undefined && step.op !== "replace") this.#settle(step);
         this.events.done(step);
       },
       (error, step) => {
@@ -147,10 +148,11 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
       this.#stackOutputs = { urn, outputs };
       return;
     }
-    const state = this.#news.get(urn);
-    if (state === undefined)
+    const step = this.#news.get(urn);
+    if (step === undefined)
       throw new Refusal(`Outputs were registered for ${urn}, which is not registered itself.`, urn);
-    this.#replaceOutputs(state, outputs);
+    this.#replaceOutputs(step.new, outputs);
+    this.events.outputs(step);
   }
 
   async invoke(token: string, args: PropertyMap, provider: string, version: string) {
@@ -192,10 +194,11 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
   finishOutputs(): void {
     if (this.#stackOutputs === undefined) return;
     const { urn, outputs } = this.#stackOutputs;
-    const state = this.#news.get(urn);
-    if (state === undefined) return;
+    const step = this.#news.get(urn);
+    if (step === undefined) return;
     const complete = this.verdict === "running";
-    this.#replaceOutputs(state, complete ? outputs : { ...this.olds.get(urn)?.outputs, ...outputs });
+    this.#replaceOutputs(step.new, complete ? outputs : { ...this.olds.get(urn)?.outputs, ...outputs });
+    this.events.outputs(step);
   }
 
   /** Deletes what the program did not register, layer by layer. True when all of it is gone. */
@@ -329,8 +332,9 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
     return !blocked;
   }
 
-  #settle(state: ResourceState): void {
-    this.#news.set(state.urn, state);
+  #settle(step: Step): void {
+    const state = step.new as ResourceState;
+    this.#news.set(state.urn, { ...step, new: state });
     for (const map of [state.inputs, state.outputs]) this.events.filter.addSecrets(map);
   }
 
@@ -343,7 +347,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
 
   #getResource(args: PropertyMap): PropertyMap {
     const urn = args.urn instanceof Secret ? args.urn.element : args.urn;
-    const state = typeof urn === "string" ? this.#news.get(urn) : undefined;
+    const state = typeof urn === "string" ? this.#news.get(urn)?.new : undefined;
     if (state === undefined) throw new Refusal(`The program asks for ${String(urn)}, which it has not registered yet.`);
     return { urn: state.urn, id: state.id, provider: state.provider ?? "", state: state.outputs };
   }

@@ -1,7 +1,9 @@
 import type { DiagnosticEvent, EngineEvent, OpType, StepEventState } from "../events.ts";
 import { maskForEvent, type SecretFilter } from "../masking.ts";
 import type { ResourceState } from "../resource.ts";
+import { parseUrn } from "../urn.ts";
 import type { PropertyMap } from "../values.ts";
+import { isProviderType } from "./references.ts";
 import { isLogical, type Step } from "./step.ts";
 
 type Body = Omit<EngineEvent, "sequence" | "timestamp">;
@@ -34,11 +36,18 @@ export class EventSink {
   }
 
   begin(step: Step): void {
+    if (isInternal(step)) return;
     this.emit({ resourcePreEvent: { metadata: this.#metadata(step), planning: this.#planning } });
   }
 
+  /** Counts a step that was done, and shows it; a component is shown when it has told its outputs. */
   done(step: Step): void {
-    this.changes[step.op] = (this.changes[step.op] ?? 0) + 1;
+    if (isInternal(step)) return;
+    if (isLogical(step.op)) this.changes[step.op] = (this.changes[step.op] ?? 0) + 1;
+    if (step.new === undefined || step.new.custom) this.outputs(step);
+  }
+
+  outputs(step: Step): void {
     this.emit({ resOutputsEvent: { metadata: this.#metadata(step), planning: this.#planning } });
   }
 
@@ -79,6 +88,11 @@ export class EventSink {
   #masked(map: PropertyMap): Record<string, unknown> {
     return this.filter.applyDeep(maskForEvent(map));
   }
+}
+
+/** Default providers are the engine's own affair. */
+function isInternal({ type, urn }: Step): boolean {
+  return isProviderType(type) && parseUrn(urn).name.startsWith("default");
 }
 
 function detailed(diffs: string[], keys: string[]): Record<string, { diffKind: string; inputDiff: boolean }> {
