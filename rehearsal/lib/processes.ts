@@ -26,15 +26,23 @@ export function processesWith(variable: string): number[] {
  * `still` is asked before each signal, so that a number that passed to another process is left alone.
  */
 export async function endProcesses(pids: number[], still: (pid: number) => boolean, graceMs = 2000): Promise<void> {
-  for (const pid of pids) if (still(pid)) signal(pid, "SIGTERM");
+  const left = (pid: number) => still(pid) || isEnding(pid);
+  const asked = pids.filter(still);
+  for (const pid of asked) signal(pid, "SIGTERM");
   const deadline = Date.now() + graceMs;
-  while (pids.some(still) && Date.now() < deadline) await sleep(10);
-  for (const pid of pids) if (still(pid)) signal(pid, "SIGKILL");
+  while (asked.some(left) && Date.now() < deadline) await sleep(10);
+  for (const pid of asked) if (still(pid)) signal(pid, "SIGKILL");
   const end = Date.now() + 2000;
-  while (pids.some(still)) {
-    if (Date.now() > end) throw new Error(`Processes ${pids.filter(still).join(", ")} survive SIGKILL.`);
+  while (asked.some(left)) {
+    if (Date.now() > end) throw new Error(`Processes ${asked.filter(left).join(", ")} survive SIGKILL.`);
     await sleep(10);
   }
+}
+
+/** A dying process loses its command line and environment first, and its ports only after. */
+function isEnding(pid: number): boolean {
+  const [, state] = /\) (\S)/.exec(readProc(pid, "stat")) ?? [];
+  return state !== undefined && !"ZX".includes(state) && commandLine(pid) === "";
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {
