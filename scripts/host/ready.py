@@ -24,7 +24,7 @@ FATAL = [
     (r"Can't load tokenizer for", "the tokenizer is not in data/hf, and the hub is not asked: apply the step models again"),
     (r"Cannot find empty port in range", "the port is taken: see who listens on it, or set another webui.port"),
     (r"Torch is not able to use GPU", "torch does not see the GPU: does nvidia-smi work on the host? (host.gpu none for a CPU)"),
-    (r"Found no NVIDIA driver", "torch finds no NVIDIA driver (host.gpu none for a CPU)"),
+    (r"Found no NVIDIA driver(?!.*memory monitor disabled)", "torch finds no NVIDIA driver (host.gpu none for a CPU)"),
     (r"no kernel image is available", "torch was not built for this GPU's architecture: choose another box"),
     (r"CUDA out of memory|OutOfMemoryError", "the GPU's memory is full: is something else on it? (--medvram in webui.flags)"),
     (r"too many values to unpack", "the WebUI could not read its credentials"),
