@@ -75,13 +75,11 @@ export interface EncodeOptions {
 /** The file of the backend for a snapshot: compact JSON, field by field as Pulumi writes it. */
 export function encodeCheckpoint(snapshot: Snapshot, { stack, project, secrets }: EncodeOptions): string {
   const unknown = (snapshot.unknownFields.checkpoint ?? {}) as Json;
-  const members = [
-    `"stack":${encodeSorted(`organization/${project}/${stack}`)}`,
-    ...membersOf("config" in unknown ? { config: unknown.config } : {}),
-    `"latest":${encodeLatest(snapshot, secrets)}`,
-    ...membersOf(omit(unknown, new Set(["config"]))),
-  ];
-  return `{"version":${VERSION},"checkpoint":{${members.join(",")}}}`;
+  let json = `{"version":${VERSION},"checkpoint":{"stack":${encodeSorted(`organization/${project}/${stack}`)}`;
+  if ("config" in unknown) json += `,"config":${encodePlain(unknown.config)}`;
+  json += `,"latest":${encodeLatest(snapshot, secrets)}`;
+  for (const member of membersOf(omit(unknown, new Set(["config"])))) json += `,${member}`;
+  return `${json}}}`;
 }
 
 /** The form of `pulumi stack export`, compact; secrets stay encrypted. */
@@ -91,23 +89,21 @@ export function encodeDeployment(snapshot: Snapshot, secrets: PassphraseSecrets 
 
 function encodeLatest(snapshot: Snapshot, secrets: PassphraseSecrets | undefined): string {
   const { time, magic, version } = snapshot.manifest;
-  const members = [
-    `"manifest":${encodePlain({ time, magic, version, ...(snapshot.unknownFields.manifest as Json | undefined) })}`,
-  ];
-  if (secrets)
-    members.push(`"secrets_providers":${encodePlain({ type: "passphrase", state: { salt: secrets.salt } })}`);
+  // Concatenated, not joined: the resources may be megabytes, and a join would copy them once more.
+  let json = `{"manifest":${encodePlain({ time, magic, version, ...(snapshot.unknownFields.manifest as Json | undefined) })}`;
+  if (secrets) json += `,"secrets_providers":${encodePlain({ type: "passphrase", state: { salt: secrets.salt } })}`;
   if (snapshot.resources.length > 0) {
-    members.push(`"resources":[${snapshot.resources.map((state) => encodeResource(state, secrets)).join(",")}]`);
+    json += `,"resources":[${snapshot.resources.map((state) => encodeResource(state, secrets)).join(",")}]`;
   }
   if (snapshot.pendingOperations.length > 0) {
     const operations = snapshot.pendingOperations.map(
       ({ resource, type }) => `{"resource":${encodeResource(resource, secrets)},"type":${encodeSorted(type)}}`,
     );
-    members.push(`"pending_operations":[${operations.join(",")}]`);
+    json += `,"pending_operations":[${operations.join(",")}]`;
   }
-  members.push(`"metadata":${encodePlain(snapshot.metadata)}`);
-  members.push(...membersOf((snapshot.unknownFields.latest ?? {}) as Json));
-  return `{${members.join(",")}}`;
+  json += `,"metadata":${encodePlain(snapshot.metadata)}`;
+  for (const member of membersOf((snapshot.unknownFields.latest ?? {}) as Json)) json += `,${member}`;
+  return `${json}}`;
 }
 
 function membersOf(fields: Json): string[] {

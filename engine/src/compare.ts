@@ -96,7 +96,9 @@ function collect(
     }
   } else if (isMap(before) && isMap(after)) {
     for (const key of keysOf(before, after)) {
-      const [was, is] = [own(before, key), own(after, key)];
+      const [was, is] = [own(before, key), own(after, key)].map((value) =>
+        options.ignoreSecretness ? strip(value) : value,
+      ) as [PropertyValue, PropertyValue];
       const at = [...path, key];
       if (was === null && is !== null) found.push({ path: formatPath(at), kind: "add" });
       else if (was !== null && is === null) found.push({ path: formatPath(at), kind: "delete" });

@@ -1,0 +1,107 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { maskForEvent, SecretFilter } from "../../../engine/src/masking.ts";
+import { Asset, ResourceReference, Secret, Unknown } from "../../../engine/src/values.ts";
+import { decodeGolden } from "./golden.ts";
+
+describe("properties for events", () => {
+  it("hold the word for each secret and each unknown, and the rest as it is", () => {
+    expect(
+      maskForEvent({
+        plain: [1, null, "x"],
+        secret: new Secret({ deep: "hidden" }),
+        inside: { list: [new Secret("hidden"), Unknown.value] },
+        asset: new Asset({ path: "a" }, "h"),
+        resource: new ResourceReference("urn", "id"),
+      }),
+    ).toEqual({
+      plain: [1, null, "x"],
+      secret: "[secret]",
+      inside: { list: ["[secret]", "[unknown]"] },
+      asset: { "4dabf18193072939515e22adb298388d": "c44067f5952c0a294b673a41bacd8c17", hash: "h", path: "a" },
+      resource: "id",
+    });
+  });
+
+  it("of a real state hold none of its passwords and keys", async () => {
+    const { snapshot } = await decodeGolden("01-up");
+    const shown = JSON.stringify(
+      snapshot.resources.map((state) => [maskForEvent(state.inputs), maskForEvent(state.outputs)]),
+    );
+    expect(shown).toContain("echo local $WHO");
+    expect(shown).not.toMatch(/PRIVATE KEY|p@ss/);
+  });
+});
+
+describe("the filter of secrets", () => {
+  it("knows a secret as it is, as JSON, as JSON in JSON, as Go writes it and in a URL", () => {
+    const filter = new SecretFilter();
+    filter.addText('p"<ö s\\w');
+    const json = JSON.stringify('p"<ö s\\w');
+    for (const text of [
+      'p"<ö s\\w',
+      json,
+      JSON.stringify(json),
+      json.replace("<", "\\u003c"),
+      "p%22%3C%C3%B6%20s%5Cw",
+    ]) {
+      const shown = filter.apply(`before ${text} after`);
+      expect(shown).toMatch(/^before .*\[secret\].* after$/);
+      expect(shown).not.toContain("ö s");
+    }
+  });
+
+  it("knows each line of a key, and leaves what is too short", () => {
+    const filter = new SecretFilter();
+    filter.addSecrets({ key: new Secret("-----BEGIN X-----\nAbCd1234\nzz\n-----END X-----\n"), plain: "visible" });
+    expect(filter.apply("error at AbCd1234 zz visible")).toBe("error at [secret] zz visible");
+    expect(filter.apply("-----BEGIN X-----\r\nAbCd1234")).toBe("[secret]\r\n[secret]");
+  });
+
+  it("replaces the longer of two secrets that share a beginning", () => {
+    const filter = new SecretFilter();
+    filter.addText("pass");
+    filter.addText("password-2");
+    expect(filter.apply("password-2 pass")).toBe("[secret] [secret]");
+  });
+
+  it("leaves the address in a secret connection readable, and its password not", () => {
+    const filter = new SecretFilter();
+    filter.addSecrets({
+      connection: new Secret({
+        host: "10.0.0.7",
+        port: 2222,
+        user: "root",
+        password: "swordfish",
+        x: { host: new Secret("hidden-host") },
+      }),
+    });
+    expect(filter.apply("root@10.0.0.7:2222 refused swordfish of hidden-host")).toBe(
+      "root@10.0.0.7:2222 refused [secret] of [secret]",
+    );
+  });
+
+  it("goes into objects, keys included", () => {
+    const filter = new SecretFilter();
+    filter.addText("swordfish");
+    expect(filter.applyDeep({ a: ["x swordfish"], swordfish: 1, n: null })).toEqual({
+      a: ["x [secret]"],
+      "[secret]": 1,
+      n: null,
+    });
+  });
+
+  it("leaves no secret in any text around it", () => {
+    const secret = fc
+      .string({ minLength: 3, maxLength: 30 })
+      .filter((s) => s.trim().length >= 3 && !"[secret]".includes(s.trim()));
+    fc.assert(
+      fc.property(secret, fc.string(), fc.string(), (hidden, before, after) => {
+        const filter = new SecretFilter();
+        filter.addText(hidden);
+        expect(filter.apply(`${before}\n${hidden}\n${after}`).split("\n")).not.toContain(hidden);
+        expect(filter.apply(`|${hidden}|`)).toContain("[secret]");
+      }),
+    );
+  });
+});
