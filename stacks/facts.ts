@@ -106,8 +106,10 @@ const provider: pulumi.dynamic.ResourceProvider = {
     return { id: "host-facts", outs: { tokens: Object.fromEntries(steps.map((step) => [step, ""])), workspaceId: "" } };
   },
   async diff(_id, olds: FactsOutputs, news: FactsInputs) {
-    const unknownSteps = news.steps.some((step) => !(step in olds.tokens));
-    return { changes: unknownSteps || Object.keys((await drift(news)).drifted).length > 0 };
+    const { drifted } = await drift(news);
+    // The engines show what a provider prints: a plan can't say which steps will run, but this can say why.
+    for (const [step, why] of Object.entries(drifted)) console.log(`host-facts: ${step} is not in place: ${why}`);
+    return { changes: news.steps.some((step) => !(step in olds.tokens)) || Object.keys(drifted).length > 0 };
   },
   async update(_id, olds: FactsOutputs, news: FactsInputs) {
     const { drifted, workspaceId } = await drift(news);
@@ -130,6 +132,14 @@ export class HostFacts extends pulumi.dynamic.Resource {
   declare readonly workspaceId: pulumi.Output<string>;
 
   constructor(name: string, args: { host: Host; steps: string[] }, opts: pulumi.CustomResourceOptions = {}) {
-    super(provider, name, { ...args, host: pulumi.secret(args.host), tokens: undefined, workspaceId: undefined }, opts);
+    const { password, privateKey, privateKeyPassword } = args.host;
+    const secret = (value: string | undefined) => (value === undefined ? undefined : pulumi.secret(value));
+    const host = {
+      ...args.host,
+      password: secret(password),
+      privateKey: secret(privateKey),
+      privateKeyPassword: secret(privateKeyPassword),
+    };
+    super(provider, name, { host, steps: args.steps, tokens: undefined, workspaceId: undefined }, opts);
   }
 }
