@@ -30,9 +30,7 @@ export async function ensurePackages(root) {
 export function staleness(root) {
   const locked = readPackages(join(root, "package-lock.json"));
   if (!locked) {
-    throw new BootstrapError(
-      `${join(root, "package-lock.json")} can't be read. Is this a complete clone of Atelier?`,
-    );
+    throw new BootstrapError(`${join(root, "package-lock.json")} can't be read. Is this a complete clone of Atelier?`);
   }
   const installed = readPackages(join(root, "node_modules", ".package-lock.json"));
   if (!installed) return "missing";

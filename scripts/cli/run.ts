@@ -23,7 +23,8 @@ export async function runShown(
   const display = both(record, shown);
   try {
     const { result } = await runner.run(operation, {
-      onEvent: (event) => display.event(event),
+      // The engines count in whole seconds.
+      onEvent: (event) => display.event({ ...event, timestamp: Date.now() / 1000 }),
       signal: interrupt.signal,
       killSignal: interrupt.killSignal,
       preview,

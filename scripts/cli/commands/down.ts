@@ -18,13 +18,16 @@ import { ensureTrusted } from "./trust.ts";
 
 /** `atelier down`: removes what `up` made. */
 export async function down(context: Context): Promise<number> {
-  const { options, terminal, startedAt } = context;
+  const { options, terminal, interrupt, startedAt } = context;
   const stack = openStack(options.stack);
   const runner = openRunner(stack, options, terminal);
   const local = stack.settings.host.kind === "local";
   const before = await listResources(stack.name);
   if (stack.asks && !options.yes && !terminal.asks)
-    throw new UserError(`\`down\` asks before it removes stack \`${stack.name}\`. There is no terminal to ask on: add --yes.`, 2);
+    throw new UserError(
+      `\`down\` asks before it removes stack \`${stack.name}\`. There is no terminal to ask on: add --yes.`,
+      2,
+    );
 
   let removed = 0;
   if (before.length > 0) {
@@ -36,15 +39,15 @@ export async function down(context: Context): Promise<number> {
     if (plan.result !== "succeeded") return giveUp(plan, runner, stack, context);
     for (const line of planLines(plan.record.steps, terminal)) terminal.line(line);
     terminal.line(whatStays(stack, options.purge, options.hostGone));
-    if (stack.asks && !options.yes && !(await confirm("Remove it?", terminal, "`down` removes things."))) throw new UserError("Nothing was changed.");
+    if (stack.asks && !options.yes && !(await confirm("Remove it?", terminal, "`down` removes things.")))
+      throw new UserError("Nothing was changed.");
 
     if (options.hostGone) {
       const forgotten = await forgetHost(stack.name);
       terminal.line(`Forgot ${plural(forgotten, "resource")} of the host, without dialling it.`);
     } else {
-      const adopted = await adoptConnection(stack.name);
-      if (adopted > 0) terminal.line(`The way to the host has changed: taken into the state of ${plural(adopted, "resource")}.`);
-      if (options.purge) await orderPurge(stack.name);
+      if (!local) await adoptConnection(stack.name, interrupt.signal);
+      if (options.purge) await orderPurge(stack, interrupt.signal);
     }
     const destroyed = await runShown(runner, "destroy", context);
     if (destroyed.result !== "succeeded") return giveUp(destroyed, runner, stack, context);
@@ -52,9 +55,14 @@ export async function down(context: Context): Promise<number> {
   }
   await stopMachine(stack);
   clean(stack, options.purge && local);
-  if (options.json) terminal.answer(JSON.stringify({ stack: stack.name, engine: runner.name, result: "succeeded", removed }));
+  if (options.json)
+    terminal.answer(JSON.stringify({ stack: stack.name, engine: runner.name, result: "succeeded", removed }));
   const took = seconds((Date.now() - startedAt) / 1000);
-  terminal.line(removed === 0 ? "There was nothing to remove." : `${terminal.colours.green("✓")} Removed ${plural(removed, "resource")}, in ${took}.`);
+  terminal.line(
+    removed === 0
+      ? "There was nothing to remove."
+      : `${terminal.colours.green("✓")} Removed ${plural(removed, "resource")}, in ${took}.`,
+  );
   if (!local) terminal.line("The rental goes on and is billed until you end it in the platform's console.");
   return 0;
 }
@@ -62,14 +70,18 @@ export async function down(context: Context): Promise<number> {
 function whatStays(stack: Stack, purge: boolean, hostGone: boolean): string {
   if (hostGone) return "The host is not dialled: what is on it, if it still exists, stays there.";
   if (purge) return "The cache of downloads goes too.";
-  return stack.settings.host.kind === "local" ? `The cache stays: ${join(home, "cache")}` : "The cache of downloads on the host stays; --purge removes it too.";
+  return stack.settings.host.kind === "local"
+    ? `The cache stays: ${join(home, "cache")}`
+    : "The cache of downloads on the host stays; --purge removes it too.";
 }
 
 /** The proof was of something that is gone; a pinned host key outlives the stack, as the box does. */
 function clean(stack: Stack, cache: boolean): void {
-  for (const path of [reportDir(stack.name), join(stackHome(stack.name), "pulumi")]) rmSync(path, { recursive: true, force: true });
+  for (const path of [reportDir(stack.name), join(stackHome(stack.name), "pulumi")])
+    rmSync(path, { recursive: true, force: true });
   if (stack.settings.host.kind === "local") rmSync(stackHome(stack.name), { recursive: true, force: true });
-  if (cache) for (const name of ["host", "upstreams"]) rmSync(join(home, "cache", name), { recursive: true, force: true });
+  if (cache)
+    for (const name of ["host", "upstreams"]) rmSync(join(home, "cache", name), { recursive: true, force: true });
 }
 
 function giveUp(
@@ -83,8 +95,11 @@ function giveUp(
   if (result === "failed") {
     for (const line of failureLines("removal", record, context)) terminal.line(line);
     if (stack.settings.host.kind === "ssh")
-      terminal.line(`If the box is gone for good: ${hint("down", stack.name)} --host-gone forgets its resources without dialling it.`);
+      terminal.line(
+        `If the box is gone for good: ${hint("down", stack.name)} --host-gone forgets its resources without dialling it.`,
+      );
   } else terminal.line("Interrupted. What is removed is removed; the state is saved and its lock released.");
-  if (options.json) terminal.answer(JSON.stringify({ stack: stack.name, engine: runner.name, result, ...record.record }));
+  if (options.json)
+    terminal.answer(JSON.stringify({ stack: stack.name, engine: runner.name, result, ...record.record }));
   return result === "failed" ? 1 : 130;
 }

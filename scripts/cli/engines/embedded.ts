@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { UserError } from "../errors.ts";
 import { readPassphrase } from "../passphrase.ts";
 import { backendUrl, home, root, stateDir } from "../paths.ts";
 import type { Operation, Runner, RunOptions, RunResult } from "./engine.ts";
@@ -14,8 +15,19 @@ export class EmbeddedRunner implements Runner {
 
   async run(operation: Operation, options: RunOptions): Promise<RunResult> {
     const engine = await import("@atelier/engine");
-    return engine[operation]({ ...stateOptions(this.#stack), ...options });
+    try {
+      return await engine[operation]({ ...stateOptions(this.#stack), ...options });
+    } catch (error) {
+      throw asUserError(error);
+    }
   }
+}
+
+/** The engine says mistakes of settings, state and locks as plain errors; only JavaScript's own kinds are bugs. */
+export function asUserError(error: unknown): unknown {
+  const bugs = [TypeError, RangeError, ReferenceError, SyntaxError];
+  if (!(error instanceof Error) || bugs.some((kind) => error instanceof kind)) return error;
+  return new UserError(error.message);
 }
 
 /** What the engine needs to find and read a stack's state. */

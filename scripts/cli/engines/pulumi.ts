@@ -43,6 +43,8 @@ export class PulumiRunner implements Runner {
     if (operation !== "preview") args.push(...(preview ? ["--preview-only"] : ["--yes", "--skip-preview"]));
     let failures = 0;
     const log = new EventLog(events, (event) => {
+      // The CLI's word about a plugin on PATH, which is where it is meant to be.
+      if (/^using pulumi-\S+ from \$PATH/.test(event.diagnosticEvent?.message ?? "")) return;
       if (event.diagnosticEvent?.severity === "error" || event.resOpFailedEvent) failures += 1;
       onEvent(event);
     });

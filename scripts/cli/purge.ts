@@ -1,0 +1,35 @@
+import { commandProvider } from "@atelier/engine/providers/command/index";
+import { isOnHost, listResources } from "./engines/state.ts";
+import { messageOf, UserError } from "./errors.ts";
+import type { Stack } from "./stack.ts";
+
+/**
+ * Leaves the order on the host that the removal of the workspace takes the cache with it
+ * (scripts/host/00-workspace.sh). Dials what the state says.
+ */
+export async function orderPurge(stack: Stack, signal: AbortSignal): Promise<void> {
+  const { host } = stack.settings;
+  if (host.kind !== "ssh") return;
+  const resource = (await listResources(stack.name)).find((state) => isOnHost(state) && state.inputs.connection);
+  if (!resource) return;
+  const provider = await commandProvider({ version: "", config: {}, programDir: process.cwd() });
+  const run = `mkdir -p '${host.workspace}/run' && : > '${host.workspace}/run/purge'`;
+  try {
+    await provider.create({
+      urn: "purge",
+      type: "command:remote:Command",
+      name: "purge",
+      signal,
+      log: () => {},
+      inputs: { connection: resource.inputs.connection ?? null, create: run },
+      preview: false,
+      timeout: 0,
+    });
+  } catch (error) {
+    throw new UserError(
+      `The order to purge could not be left on the host, and nothing was removed. ${messageOf(error)}`,
+    );
+  } finally {
+    await provider.close();
+  }
+}

@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+import { UsageError } from "../../scripts/cli/errors.ts";
+import { parseOptions, usage } from "../../scripts/cli/options.ts";
+
+describe("wrong usage", () => {
+  const wrong: [string[], RegExp][] = [
+    [[], /command is missing/],
+    [["install"], /`install` is not a command/],
+    [["constructor"], /`constructor` is not a command/],
+    [["up", "now"], /`now` is more than `up` takes/],
+    [["up", "--force"], /--force/],
+    [["up", "--stack"], /--stack/],
+    [["up", "--json=yes"], /--json/],
+    [["up", "--purge"], /--purge belongs to `down`, not to `up`/],
+    [["down", "--show-secrets"], /--show-secrets belongs to `outputs`/],
+    [["up", "--replace"], /--replace belongs to `trust`/],
+    [["up", "--engine", "terraform"], /--engine is embedded or pulumi, not `terraform`/],
+    [["up", "--stack", "../../etc"], /--stack is a name/],
+    [["up", "--stack", ""], /--stack is a name/],
+  ];
+  test.each(wrong)("%j", (args, says) => {
+    expect(() => parseOptions(args)).toThrow(UsageError);
+    expect(() => parseOptions(args)).toThrow(says);
+  });
+});
+
+describe("options", () => {
+  test("defaults", () => {
+    expect(parseOptions(["up"])).toEqual({
+      command: "up",
+      stack: "rehearsal",
+      engine: undefined,
+      json: false,
+      yes: false,
+      verbose: false,
+      purge: false,
+      hostGone: false,
+      showSecrets: false,
+      replace: false,
+      help: false,
+    });
+  });
+
+  test("flags before and after the command, with and without `=`", () => {
+    const options = parseOptions(["--stack", "my_box-2", "down", "--engine=pulumi", "--purge", "--host-gone", "--yes"]);
+    expect(options).toMatchObject({
+      command: "down",
+      stack: "my_box-2",
+      engine: "pulumi",
+      purge: true,
+      hostGone: true,
+      yes: true,
+    });
+  });
+});
+
+test("the usage of a command has its own flags alone", () => {
+  expect(usage("down")).toContain("--host-gone");
+  expect(usage("up")).not.toContain("--host-gone");
+  expect(usage()).toContain("trust");
+});
