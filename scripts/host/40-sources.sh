@@ -63,12 +63,14 @@ apply_one() {
   if [ -d "$2" ]; then move_aside "$1" "$2"; fi
   mv "$_new" "$2"
   if [ -n "$ASIDE" ] && [ -d "$ASIDE/repositories" ] && [ ! -e "$2/repositories" ]; then mv "$ASIDE/repositories" "$2/repositories"; fi
+  [ $CHANGED = 1 ] || rm -rf "$ASIDE"
   FETCHED=$((FETCHED + 1))
 }
 
 # settle NAME FOLDER COMMIT: 0 when the checkout is whole at its commit (or could be brought there without the network).
 settle() {
   ASIDE=''
+  CHANGED=1
   [ -e "$2" ] || return 1
   if [ ! -d "$2/.git" ]; then
     say "$1: $2 is a plain folder, not a git checkout (an unzipped archive?)"
@@ -77,6 +79,8 @@ settle() {
   rm -f "$2/.git/index.lock" "$2/.git/shallow.lock"
   if [ "$(git_in "$2" rev-parse HEAD 2>/dev/null)" != "$3" ]; then
     say "$1: is at $(git_in "$2" rev-parse HEAD 2>/dev/null || echo 'no commit'), wanted $3"
+    # Another version of ours, as it came: nothing to keep.
+    if [ -f "$2/.git/index" ] && [ -z "$(cd "$2" && git_in "$2" status --porcelain --untracked-files=no 2>&1)" ]; then CHANGED=0; fi
     return 1
   fi
   _changed=$(cd "$2" && git_in "$2" status --porcelain --untracked-files=no 2>&1)
@@ -95,7 +99,7 @@ move_aside() {
   ASIDE=$WORKSPACE/src/.aside/$1-$(date -u +%Y%m%dT%H%M%SZ)
   mkdir -p "$WORKSPACE/src/.aside"
   mv "$2" "$ASIDE"
-  say "$1: the old folder was moved to $ASIDE"
+  [ $CHANGED = 0 ] || say "$1: the old folder was moved to $ASIDE"
 }
 
 # fetch_commit NAME FOLDER COMMIT PATHS: from the first upstream and path that has it.

@@ -1,0 +1,168 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer as createHttp } from "node:http";
+import { type AddressInfo, createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Inputs, Workspace } from "./lib/workspace.ts";
+
+let workspace: Workspace;
+const servers: Server[] = [];
+beforeEach(() => {
+  workspace = new Workspace();
+});
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+  workspace.destroy();
+});
+
+async function listen(server: Server): Promise<number> {
+  servers.push(server);
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  return (server.address() as AddressInfo).port;
+}
+
+const wants: Inputs = {
+  gpu: "required",
+  min_driver: 530,
+  max_sm: 90,
+  min_vram_mb: 6000,
+  disk_mb: 100,
+  port: 1,
+  listen: "127.0.0.1",
+  python: "3.10",
+  owner: "atelier/a",
+};
+
+/** A host whose nvidia-smi answers with these lines: index, name, driver, MB, compute capability. */
+function gpus(...lines: string[]): string {
+  return workspace.commands({ "nvidia-smi": `#!/bin/sh\ncat <<'END'\n${lines.join("\n")}\nEND\n` });
+}
+const apply = (inputs: Inputs, path: string[] = []) =>
+  workspace.run("10-preflight.sh", "apply", { ...wants, ...inputs }, { path });
+
+describe("preflight, of the GPU", () => {
+  it("refuses a host without nvidia-smi, and says what to do", async () => {
+    const { code, stderr } = await apply({});
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/no GPU: there is no nvidia-smi.*host\.gpu to none/);
+  });
+
+  it("refuses one whose nvidia-smi finds no device", async () => {
+    const path = workspace.commands({ "nvidia-smi": "#!/bin/sh\necho 'No devices were found'\nexit 6\n" });
+    const { code, stderr } = await apply({}, [path]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("nvidia-smi found no usable GPU (exit code 6: No devices were found)");
+  });
+
+  it("refuses a driver too old for CUDA 12.1", async () => {
+    const { code, stderr } = await apply({}, [gpus("0, NVIDIA A10, 525.105.17, 23028, 8.6")]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("the GPU driver is 525.105.17; CUDA 12.1 wants 530 or later");
+  });
+
+  it("refuses too little memory", async () => {
+    const { code, stderr } = await apply({}, [gpus("0, NVIDIA T1000, 535.54, 4096, 7.5")]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("GPU 0 (NVIDIA T1000) has 4096 MB of memory; wanted: 6000 MB");
+  });
+
+  it("refuses an architecture that torch for CUDA 12.1 does not know", async () => {
+    const { code, stderr } = await apply({}, [gpus("0, NVIDIA GeForce RTX 5090, 570.86, 32607, 12.0")]);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/RTX 5090\) has compute capability 12\.0 \(sm_120\).*sm_90.*choose an older GPU/);
+  });
+
+  it("takes the first of two that fits, and names it", async () => {
+    const path = gpus("0, NVIDIA T1000, 535.54, 4096, 7.5", "1, NVIDIA GeForce RTX 4090, 535.54, 24564, 8.9");
+    const { code, stderr, facts } = await apply({}, [path]);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("2 GPUs; using GPU 1 (NVIDIA GeForce RTX 4090, 24564 MB)");
+    expect(facts).toMatchObject({ gpus: 2, gpu_index: 1, vram_mb: 24564, compute_capability: "8.9", driver: "535.54" });
+    expect(workspace.file("run/gpu")).toBe("1\n");
+  });
+
+  it("asks for none where the settings say none", async () => {
+    const { code, facts } = await apply({ gpu: "none" });
+    expect([code, facts.gpu]).toEqual([0, "none"]);
+  });
+});
+
+describe("preflight", () => {
+  it("says every refusal at once", async () => {
+    const { code, stdout, stderr } = await apply({ disk_mb: 1e9, upstreams: [["git", "http://127.0.0.1:1/git/"]] }, [
+      gpus("0, NVIDIA T1000, 470.1, 4096, 7.5"),
+    ]);
+    expect([code, stdout]).toEqual([3, ""]);
+    for (const reason of ["driver is 470.1", "4096 MB of memory", "MB free", "no upstream of kind git"]) {
+      expect(stderr).toContain(reason);
+    }
+  });
+
+  it("names who listens on the port", async () => {
+    const port = await listen(createServer());
+    const { code, stderr } = await apply({ gpu: "none", port });
+    expect(code).toBe(3);
+    expect(stderr).toContain(`port ${port} is taken by process ${process.pid} `);
+  });
+
+  it("refuses a workspace of another stack, and takes its own again", async () => {
+    expect((await apply({ gpu: "none" })).code).toBe(0);
+    const other = await apply({ gpu: "none", owner: "atelier/b" });
+    expect(other.code).toBe(3);
+    expect(other.stderr).toContain("belongs to the stack atelier/a, not to atelier/b");
+    expect((await apply({ gpu: "none" })).code).toBe(0);
+    expect((await workspace.run("10-preflight.sh", "check", wants)).code).toBe(10);
+    expect((await workspace.run("10-preflight.sh", "check", { ...wants, gpu: "none" })).code).toBe(0);
+  });
+
+  it("tells which upstream of a kind answers first; a dead one beside a living one is no refusal", async () => {
+    const slow = await listen(createHttp((_, answer) => setTimeout(() => answer.writeHead(404).end(), 600)));
+    const quick = await listen(createHttp((_, answer) => answer.end("here")));
+    const upstreams = [
+      ["git", "http://127.0.0.1:1/"],
+      ["git", `http://127.0.0.1:${slow}/git/`],
+      ["git", `http://127.0.0.1:${quick}/git/`],
+      ["huggingface", `http://127.0.0.1:${slow}/hf/`],
+    ];
+    const { code, stderr, facts } = await apply({ gpu: "none", upstreams });
+    expect(code, stderr).toBe(0);
+    expect(facts.upstreams).toMatchObject({
+      git: { best: `http://127.0.0.1:${quick}/git/` },
+      huggingface: { best: `http://127.0.0.1:${slow}/hf/` },
+    });
+    expect(stderr).toContain("does not answer, another of kind git does: http://127.0.0.1:1/");
+  });
+
+  it("waits at most 5 s for one that accepts and says nothing", async () => {
+    const stuck = await listen(createServer(() => undefined));
+    const began = Date.now();
+    const { code, stderr } = await apply({ gpu: "none", upstreams: [["pypi", `http://127.0.0.1:${stuck}/simple`]] });
+    expect(code).toBe(3);
+    expect(stderr).toContain("no upstream of kind pypi answers");
+    expect(Date.now() - began).toBeLessThan(9000);
+  });
+
+  it("knows the rental by names of variables and folders, and the host by its words", async () => {
+    const { facts } = await apply({ gpu: "none" });
+    expect(facts).toMatchObject({ arch: "x86_64", platform: "plain" });
+    expect(facts.pythons).toMatch(/3\.\d+/);
+  });
+
+  it("asks by Python where there is no curl", async () => {
+    const port = await listen(createHttp((_, answer) => answer.end("here")));
+    const bare = join(workspace.top, "bare");
+    mkdirSync(bare);
+    const tools =
+      "sh sed awk cat cut tr head tail grep mkdir mv rm rmdir date dirname basename df du sort uname getconf id wc sleep sha256sum python3 ls find stat cp";
+    for (const tool of tools.split(" "))
+      writeFileSync(join(bare, tool), `#!/bin/sh\nPATH=${process.env.PATH} exec ${tool} "$@"\n`, { mode: 0o755 });
+    const { code, stderr, facts } = await workspace.run(
+      "10-preflight.sh",
+      "apply",
+      { ...wants, gpu: "none", upstreams: [["git", `http://127.0.0.1:${port}/`]] },
+      { onlyPath: bare, shell: ["/bin/dash"] },
+    );
+    expect(code, stderr).toBe(0);
+    expect(facts.upstreams).toMatchObject({ git: { best: `http://127.0.0.1:${port}/` } });
+  });
+});
