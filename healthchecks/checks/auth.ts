@@ -24,6 +24,9 @@ const posts: Record<string, unknown> = {
   "refresh-checkpoints": {},
 };
 
+/** Routes that the built-in Lora extension adds without a password. The exposure check looks at them. */
+export const alwaysOpen = ["/sdapi/v1/loras"];
+
 const refuses = (status: number) => status === 401 || status === 403;
 
 /** A password that is surely not the right one. */
@@ -124,7 +127,7 @@ async function apiRoutes(session: Session): Promise<Route[]> {
   const answer = await session.ask("/openapi.json");
   const listed = openapi.safeParse(answer.status === 200 ? parse(answer.text) : undefined);
   for (const [path, methods] of Object.entries(listed.data?.paths ?? {})) {
-    if (path.startsWith(api) && "get" in methods && !path.includes("{")) gets.add(path);
+    if (path.startsWith(api) && "get" in methods && !path.includes("{") && !alwaysOpen.includes(path)) gets.add(path);
   }
   return [
     ...[...gets].map((path): Route => ({ method: "GET", path })),

@@ -66,7 +66,7 @@ describe("exposure", () => {
     const { ok, detail } = proof.checks.find(({ name }) => name === "exposure")!;
     expect(ok).toBe(true);
     expect(detail).toBe(
-      "Warning: open without a password, with no secret in it: /openapi.json, /internal/ping, /internal/sysinfo. A gate before the WebUI would close it.",
+      "Warning: open without a password, with no secret in it: /openapi.json, /internal/ping, /internal/sysinfo, /sdapi/v1/loras. A gate before the WebUI would close it.",
     );
   });
 
