@@ -8,8 +8,12 @@ in memory: its launcher prints its arguments, and /internal/sysinfo shows argume
 Nothing is installed here: the launcher's own preparation is left out.
 """
 
+import base64
+import binascii
 import importlib.util
+import json
 import os
+import secrets
 import socket
 import stat
 import sys
@@ -30,6 +34,7 @@ def main():
     refuse_taken_port(sys.argv[1:])
     refuse_missing_gpu(sys.argv[1:])
     allow_late_middleware()
+    guard_api(credentials[1])
     start(credentials)
 
 
@@ -119,6 +124,46 @@ def allow_late_middleware():
         self.middleware_stack = self.build_middleware_stack()
 
     Starlette.add_middleware = add_middleware
+
+
+def guard_api(login):
+    """The WebUI asks for the password route by route, and its extensions forget to: /sdapi/v1/loras answers anyone. Here all of /sdapi asks."""
+    try:
+        from fastapi import FastAPI
+    except ImportError:
+        return
+    build = FastAPI.build_middleware_stack
+
+    def build_middleware_stack(self):
+        inner = build(self)
+
+        async def guarded(scope, receive, send):
+            # OPTIONS is a browser's question whether it may ask; it carries no password.
+            if scope["type"] == "http" and scope["path"].startswith("/sdapi/") and scope["method"] != "OPTIONS":
+                why = refusal(dict(scope["headers"]).get(b"authorization", b""), login)
+                if why:
+                    # As the WebUI's own routes answer.
+                    body = json.dumps({"error": "HTTPException", "detail": why, "body": "", "errors": ""}).encode()
+                    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-type", b"application/json")]})
+                    await send({"type": "http.response.body", "body": body})
+                    return
+            await inner(scope, receive, send)
+
+        return guarded
+
+    FastAPI.build_middleware_stack = build_middleware_stack
+
+
+def refusal(authorization, login):
+    """Why this Authorization header does not open /sdapi; None when it does."""
+    scheme, _, given = authorization.partition(b" ")
+    if scheme.lower() != b"basic":
+        return "Not authenticated"
+    try:
+        given = base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError):
+        return "Invalid authentication credentials"
+    return None if secrets.compare_digest(given, login.encode()) else "Incorrect username or password"
 
 
 def start(credentials):

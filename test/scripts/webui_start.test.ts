@@ -200,3 +200,44 @@ test("a request between the open port and the added API does not end the WebUI",
   expect(code).toBe(0);
   expect(stdout).toBe("['late', 'early']\n");
 });
+
+/** A FastAPI whose every path answers 200, as a route does that an extension added. */
+const fastapi = `
+class FastAPI:
+    def build_middleware_stack(self):
+        async def app(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        return app
+`;
+
+test.each([
+  ["/sdapi/v1/loras", "", 401, "Not authenticated"],
+  ["/sdapi/v1/loras", "Bearer x", 401, "Not authenticated"],
+  ["/sdapi/v1/loras", "Basic ?", 401, "Invalid authentication credentials"],
+  ["/sdapi/v1/loras", `Basic ${btoa("atelier:wrong")}`, 401, "Incorrect username or password"],
+  ["/sdapi/v1/loras", `Basic ${btoa("other:s3cret_word")}`, 401, "Incorrect username or password"],
+  ["/sdapi/v1/loras", `Basic ${btoa(login)}`, 200, ""],
+  ["/sdapi/v1/loras", `basic ${btoa(login)}`, 200, ""],
+  ["/internal/ping", "", 200, ""],
+])(
+  "a route that an extension forgot to guard asks for the password: %s with `%s` is %i %s",
+  async (path, authorization, status, detail) => {
+    writeFileSync(join(workspace, "src", "webui", "fastapi.py"), fastapi);
+    launchUtils(
+      [
+        "import asyncio, json",
+        "from fastapi import FastAPI",
+        "sent = []",
+        "async def send(message): sent.append(message)",
+        `headers = [(b'authorization', ${JSON.stringify(authorization)}.encode())]`,
+        `scope = {'type': 'http', 'method': 'GET', 'path': '${path}', 'headers': headers}`,
+        "asyncio.run(FastAPI().build_middleware_stack()(scope, None, send))",
+        "print(sent[0]['status'], json.loads(sent[1]['body'])['detail'] if len(sent) > 1 else '')",
+      ].join("\n"),
+    );
+    const { code, stdout, stderr } = await run(["--port", "0"]);
+    expect(stderr).toBe("");
+    expect(code).toBe(0);
+    expect(stdout.trim()).toBe(`${status} ${detail}`.trim());
+  },
+);
