@@ -1,0 +1,92 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Sshd } from "../../test/helpers/sshd.ts";
+import type { Work } from "../lib/measure.ts";
+import { COMMANDS, type Project, STACK } from "./project.ts";
+
+/** One way to get the commands run. */
+export interface Contender {
+  name: string;
+  /** Done once for a project, not measured. */
+  prepare(project: Project): void;
+  /** `up`, the first time and again. */
+  up(project: Project, hosts: Sshd[]): Work[];
+  /** False: it has no state, and nothing to leave out the second time. */
+  hasState: boolean;
+}
+
+const embedded: Contender = {
+  name: "embedded",
+  prepare: () => {},
+  up: (project) => [
+    {
+      program: process.execPath,
+      args: [
+        fileURLToPath(new URL("./embedded.ts", import.meta.url)),
+        project.dir,
+        STACK,
+        project.backend,
+        project.passphraseFile,
+      ],
+      cwd: project.dir,
+      env: process.env,
+    },
+  ],
+  hasState: true,
+};
+
+const official: Contender = {
+  name: "official",
+  prepare: (project) => {
+    execFileSync("pulumi", ["stack", "init", STACK, "--non-interactive"], {
+      cwd: project.dir,
+      env: officialEnv(project),
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+  },
+  up: (project) => [
+    {
+      program: "pulumi",
+      args: ["up", "--yes", "--skip-preview", "--non-interactive", "--stack", STACK],
+      cwd: project.dir,
+      env: officialEnv(project),
+    },
+  ],
+  hasState: true,
+};
+
+function officialEnv(project: Project): NodeJS.ProcessEnv {
+  const home = join(project.dir, "home");
+  mkdirSync(home, { recursive: true });
+  return {
+    ...process.env,
+    PULUMI_HOME: home,
+    PULUMI_BACKEND_URL: project.backend,
+    PULUMI_CONFIG_PASSPHRASE_FILE: project.passphraseFile,
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+  };
+}
+
+/** A login for each command: on each host one after the other, the hosts side by side. */
+const plain: Contender = {
+  name: "ssh",
+  prepare: () => {},
+  up: (project, hosts) =>
+    hosts.map((host, index) => {
+      const options = `-p ${host.port} -i ${host.dir}/client -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -F none`;
+      const loop = `step=0; while [ $step -lt ${COMMANDS} ]; do ssh ${options} ${host.user}@127.0.0.1 "echo step $step of host ${index}" || exit 1; step=$((step + 1)); done`;
+      return { program: "/bin/sh", args: ["-c", loop], cwd: project.dir, env: process.env };
+    }),
+  hasState: false,
+};
+
+/** Those that can run here, and why the others can't. */
+export function contenders(): { able: Contender[]; missing: string[] } {
+  const onPath = (name: string) =>
+    (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, name)));
+  if (!onPath("ssh")) return { able: [embedded], missing: ["ssh: not on PATH (package openssh-client)"] };
+  if (onPath("pulumi")) return { able: [embedded, official, plain], missing: [] };
+  return { able: [embedded, plain], missing: ["official: no `pulumi` on PATH"] };
+}

@@ -1,0 +1,87 @@
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+
+/** What one run of a program took. */
+export interface Measured {
+  seconds: number;
+  /** The most that it and its children had in memory at one time, in MB (resident; what they share counts for each). */
+  peakMb: number;
+}
+
+export interface Work {
+  program: string;
+  args: string[];
+  cwd: string;
+  env: NodeJS.ProcessEnv;
+}
+
+const SAMPLE_MS = 50;
+const DEADLINE_MS = 300_000;
+
+/**
+ * Runs the programs side by side and measures from the start of the first to the end of the last.
+ * @throws when one of them fails; the message holds what it said
+ */
+export async function measure(works: Work[]): Promise<Measured> {
+  const began = process.hrtime.bigint();
+  const pids = new Set<number>();
+  let peak = 0;
+  const sampler = setInterval(() => {
+    peak = Math.max(peak, memoryBelow(pids));
+  }, SAMPLE_MS);
+  try {
+    await Promise.all(works.map((work) => finish(work, pids)));
+  } finally {
+    clearInterval(sampler);
+  }
+  return { seconds: Number(process.hrtime.bigint() - began) / 1e9, peakMb: peak / 1024 };
+}
+
+function finish(work: Work, pids: Set<number>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(work.program, work.args, { cwd: work.cwd, env: work.env, stdio: ["ignore", "pipe", "pipe"] });
+    if (child.pid !== undefined) pids.add(child.pid);
+    const said: Buffer[] = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => said.push(data));
+    const timer = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
+    child.once("error", reject);
+    child.once("close", (code) => {
+      clearTimeout(timer);
+      if (code === 0) return resolve();
+      reject(new Error(`${work.program} ${work.args[0] ?? ""} ended with ${code}:\n${Buffer.concat(said).toString()}`));
+    });
+  });
+}
+
+/** Resident memory of the processes and all below them, in kB. */
+function memoryBelow(roots: Set<number>): number {
+  const parents = new Map<number, number>();
+  const memory = new Map<number, number>();
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      const status = readFileSync(`/proc/${entry}/status`, "utf8");
+      parents.set(Number(entry), Number(/^PPid:\s+(\d+)/m.exec(status)?.[1] ?? 0));
+      memory.set(Number(entry), Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0));
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  let sum = 0;
+  for (const [pid, size] of memory) {
+    for (let at: number | undefined = pid; at !== undefined && at > 1; at = parents.get(at)) {
+      if (!roots.has(at)) continue;
+      sum += size;
+      break;
+    }
+  }
+  return sum;
+}
+
+export function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? Number.NaN)
+    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+}

@@ -1,0 +1,13 @@
+/** `npm run bench -- <what> [options]`: measurements, none of which the tests wait for. */
+const benches: Record<string, () => Promise<{ bench: (args: string[]) => Promise<void> }>> = {
+  engine: () => import("./engine.ts"),
+};
+
+const [name = "", ...args] = process.argv.slice(2);
+const load = Object.hasOwn(benches, name) ? benches[name] : undefined;
+if (load === undefined) {
+  process.stderr.write(`Usage: npm run bench -- <${Object.keys(benches).join("|")}> [--runs N]\n`);
+  process.exitCode = 2;
+} else {
+  await (await load()).bench(args);
+}
