@@ -13,7 +13,7 @@ export async function runShown(
   operation: Operation,
   { options, terminal, interrupt }: Pick<Context, "options" | "terminal" | "interrupt">,
   { preview = false }: { preview?: boolean } = {},
-): Promise<{ result: RunResult["result"]; record: RecordDisplay }> {
+): Promise<RunResult & { record: RecordDisplay }> {
   const record = new RecordDisplay();
   // A plan is shown when it is whole.
   const quiet = operation === "preview" || preview;
@@ -22,14 +22,14 @@ export async function runShown(
     : new PlainDisplay(terminal, { verbose: options.verbose, quiet });
   const display = both(record, shown);
   try {
-    const { result } = await runner.run(operation, {
+    const { result, outputs } = await runner.run(operation, {
       // The engines count in whole seconds.
       onEvent: (event) => display.event({ ...event, timestamp: Date.now() / 1000 }),
       signal: interrupt.signal,
       killSignal: interrupt.killSignal,
       preview,
     });
-    return { result: interrupt.pressed && result !== "succeeded" ? "interrupted" : result, record };
+    return { result: interrupt.pressed && result !== "succeeded" ? "interrupted" : result, outputs, record };
   } finally {
     display.end();
   }

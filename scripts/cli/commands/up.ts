@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from "node:util";
 import { confirm } from "../ask.ts";
 import { changesAnything } from "../display/plan.ts";
-import type { RecordDisplay } from "../display/record.ts";
 import type { Runner } from "../engines/engine.ts";
 import { openRunner } from "../engines/open.ts";
+import { readOutputs } from "../engines/state.ts";
 import { UserError } from "../errors.ts";
 import { failureLines, lostConnection, showPlan, throwSettingsMistakes } from "../failure.ts";
 import { startMachine } from "../machine.ts";
@@ -37,6 +38,10 @@ export async function up(context: Context): Promise<number> {
     if (!agreed) throw new UserError("Nothing was changed.");
   }
 
+  // A plan without changes needs no second run of the program and no second look at the host.
+  if (!changesAnything(plan.record.steps) && isDeepStrictEqual(plan.outputs, await readOutputs(stack.name)))
+    return proveAndReport(stack, runner.name, plan.record, context);
+
   let update = await runShown(runner, "up", context);
   for (let again = 1; again <= reconnects && update.result === "failed" && lostConnection(update.record); again++) {
     terminal.line(`The line to the host dropped; its work goes on there. Attaching again (${again} of ${reconnects}).`);
@@ -48,7 +53,7 @@ export async function up(context: Context): Promise<number> {
 
 function giveUp(
   what: string,
-  { result, record }: { result: "succeeded" | "failed" | "interrupted"; record: RecordDisplay },
+  { result, record }: Awaited<ReturnType<typeof runShown>>,
   runner: Runner,
   context: Context,
 ): number {

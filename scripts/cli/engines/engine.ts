@@ -14,6 +14,8 @@ export interface RunOptions {
 
 export interface RunResult {
   result: "succeeded" | "failed" | "interrupted";
+  /** The stack's outputs, in clear, where the engine tells them: of a preview, as they would be (unknown: undefined). */
+  outputs?: Record<string, { value: unknown; secret: boolean }>;
 }
 
 /** One of the two engines, opened for one stack. Both keep the same state (`state.ts`). */

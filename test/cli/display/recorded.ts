@@ -24,15 +24,16 @@ export function fakeTerminal({ columns = 80, rows = 24 } = {}): Terminal & { tex
   };
 }
 
+const esc = "\u001b";
+const upAndErase = new RegExp(`(${esc}\\[\\d+A${esc}\\[0J|\n)`);
+
 /** What a terminal shows in the end: cursor up and erase below are all that the displays use. */
 export function screenOf(text: string): string[] {
   const lines = [""];
-  for (const part of text.replaceAll(/\x1b\[\?25[lh]/g, "").split(/(\x1b\[\d+A\x1b\[0J|\n)/)) {
-    const up = /\x1b\[(\d+)A/.exec(part);
-    if (up) {
-      lines.length = Math.max(0, lines.length - 1 - Number(up[1]));
-      lines.push("");
-    } else if (part === "\n") lines.push("");
+  for (const part of text.replaceAll(`${esc}[?25l`, "").replaceAll(`${esc}[?25h`, "").split(upAndErase)) {
+    const up = part.startsWith(esc) ? Number.parseInt(part.slice(2), 10) : 0;
+    if (up > 0) lines.splice(lines.length - 1 - up, up + 1, "");
+    else if (part === "\n") lines.push("");
     else lines[lines.length - 1] += part;
   }
   return lines.slice(0, -1);
