@@ -24,9 +24,6 @@ const posts: Record<string, unknown> = {
   "refresh-checkpoints": {},
 };
 
-/** Routes that the built-in Lora extension adds without a password. The exposure check looks at them. */
-export const alwaysOpen = ["/sdapi/v1/loras"];
-
 const refuses = (status: number) => status === 401 || status === 403;
 
 /** A password that is surely not the right one. */
@@ -58,7 +55,8 @@ export async function checkApiAuth(session: Session): Promise<string> {
   if (open.length) {
     throw new CheckFailed(
       `Anyone can use this WebUI: ${list(open)}`,
-      "Start it with --api-auth (the config step's credentials) and restart the service",
+      // Even --api-auth leaves some open: the built-in Lora extension adds its calls without asking for a password.
+      "Restart the service, whose starter closes all of /sdapi; a WebUI started otherwise needs --api-auth and a gate",
     );
   }
   if (locked.length)
@@ -127,7 +125,7 @@ async function apiRoutes(session: Session): Promise<Route[]> {
   const answer = await session.ask("/openapi.json");
   const listed = openapi.safeParse(answer.status === 200 ? parse(answer.text) : undefined);
   for (const [path, methods] of Object.entries(listed.data?.paths ?? {})) {
-    if (path.startsWith(api) && "get" in methods && !path.includes("{") && !alwaysOpen.includes(path)) gets.add(path);
+    if (path.startsWith(api) && "get" in methods && !path.includes("{")) gets.add(path);
   }
   return [
     ...[...gets].map((path): Route => ({ method: "GET", path })),

@@ -3,7 +3,6 @@ import type { Answer } from "../client.ts";
 import { CallFailed, CheckFailed } from "../failure.ts";
 import { secretForms } from "../secrets.ts";
 import type { Session } from "../session.ts";
-import { alwaysOpen } from "./auth.ts";
 
 // What A1111 answers to strangers even with both of its passwords set, and the files that held secrets elsewhere.
 const paths = [
@@ -18,7 +17,6 @@ const paths = [
   "/internal/profile-startup",
   "/internal/quicksettings-hint",
   "/sd_extra_networks/cover-images",
-  ...alwaysOpen,
   "/file=config.json",
   "/file=webui-user.sh",
   "/file=credentials",
