@@ -78,6 +78,8 @@ async function launch(sshd: string, dir: string, port: number, extra: string[]):
     "PrintMotd no",
     "PermitUserRC no",
     "MaxStartups 100",
+    // The user's own start-up files are none of the tests', and may take longer than what is tested.
+    `SetEnv HOME=${dir}`,
     "LogLevel VERBOSE",
     ...(extra.some((line) => line.startsWith("Subsystem")) ? [] : ["Subsystem sftp internal-sftp"]),
     "",
