@@ -1,0 +1,135 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Engine, noPulumi, Project } from "./project.ts";
+
+/** Steps that an `up` applied again, by its plain lines. */
+function appliedBy(output: string): string[] {
+  return [...output.matchAll(/^[~+] (\S+) (?:updated|created)/gm)].map((match) => match[1] ?? "").sort();
+}
+
+const engines: { engine: Engine; skip: string | undefined }[] = [
+  { engine: "embedded", skip: undefined },
+  { engine: "pulumi", skip: noPulumi },
+];
+
+describe.each(engines)("a host that is not what the state believes, engine $engine", ({ engine, skip }) => {
+  describe.skipIf(skip)(skip ?? "runs", { timeout: 240_000 }, () => {
+    let project: Project;
+    beforeAll(async () => {
+      project = new Project(engine);
+      await project.settings();
+      const up = await project.atelier(["up"]);
+      expect(up.exitCode, up.all).toBe(0);
+    }, 240_000);
+    afterAll(() => project?.remove(), 240_000);
+
+    const mended = async () => {
+      const up = await project.atelier(["up"]);
+      expect(up.exitCode, up.all).toBe(0);
+      expect(project.report().checks.every(({ ok }) => ok)).toBe(true);
+      return appliedBy(up.all);
+    };
+
+    it("changes nothing when nothing drifted, and says so", async () => {
+      const up = await project.atelier(["up"]);
+      expect(up.exitCode, up.all).toBe(0);
+      expect(appliedBy(up.all)).toEqual([]);
+      expect(up.all).toMatch(/nothing changed|no changes/i);
+    });
+
+    it("mends a stopped service", async () => {
+      process.kill(Number(readFileSync(join(project.workspace, "run", "supervisord.pid"), "utf8")), "SIGTERM");
+      await expect
+        .poll(() => existsSync(join(project.workspace, "run", "supervisord.pid")), { timeout: 20_000 })
+        .toBe(false);
+      const applied = await mended();
+      expect(applied).toContain("service");
+      expect(applied).toContain("smoke");
+      expect(applied).not.toContain("wheels");
+      expect(applied).not.toContain("models");
+    });
+
+    it("mends a model that was removed, and fetches nothing for it", async () => {
+      rmSync(join(project.workspace, "data", "models", "Stable-diffusion"), { recursive: true });
+      const applied = await mended();
+      expect(applied).toContain("models");
+      expect(applied).not.toContain("wheels");
+    });
+
+    it("mends sources that somebody edited", async () => {
+      writeFileSync(join(project.workspace, "src", "webui", "launch.py"), "raise SystemExit('edited')\n");
+      expect(await mended()).toContain("sources");
+      expect(
+        execFileSync("git", ["status", "--porcelain"], { cwd: join(project.workspace, "src", "webui") }).toString(),
+      ).toBe("");
+    });
+
+    it("mends an emptied workspace", async () => {
+      for (const name of readdirSync(project.workspace)) {
+        if (name !== "run") rmSync(join(project.workspace, name), { recursive: true });
+      }
+      const applied = await mended();
+      expect(applied).toEqual(
+        expect.arrayContaining(["scripts", "sources", "wheels", "models", "config", "service", "smoke"]),
+      );
+    });
+
+    it("applies a step whose script changed, and leaves the host whole", async () => {
+      for (const script of readdirSync(join(project.dir, "scripts", "host")).filter((file) => /^[1-9]\d-/.test(file))) {
+        project.edit(join("scripts", "host", script), (text) => text.replace("\n", "\n# changed\n"));
+      }
+      const applied = await mended();
+      expect(applied).toEqual(
+        expect.arrayContaining([
+          "preflight",
+          "packages",
+          "python",
+          "sources",
+          "wheels",
+          "models",
+          "config",
+          "service",
+          "ready",
+        ]),
+      );
+      expect(
+        existsSync(join(project.workspace, "data", "models", "Stable-diffusion", "v1-5-pruned-emaonly.safetensors")),
+      ).toBe(true);
+    });
+
+    it("takes a changed setting over in place", async () => {
+      await project.settings({ webui: { options: { samples_format: "jpg" } } });
+      const applied = await mended();
+      expect(applied).toContain("config");
+      expect(applied).not.toContain("models");
+      expect(JSON.parse(readFileSync(join(project.workspace, "data", "config.json"), "utf8"))).toMatchObject({
+        samples_format: "jpg",
+      });
+    });
+
+    it("provisions a new host behind the old address", async () => {
+      // A new box: nothing of the old one's disk, its service gone with it.
+      process.kill(Number(readFileSync(join(project.workspace, "run", "supervisord.pid"), "utf8")), "SIGTERM");
+      await expect
+        .poll(() => existsSync(join(project.workspace, "run", "supervisord.pid")), { timeout: 20_000 })
+        .toBe(false);
+      rmSync(project.workspace, { recursive: true });
+      const applied = await mended();
+      expect(applied).toEqual(
+        expect.arrayContaining([
+          "scripts",
+          "workspace",
+          "sources",
+          "wheels",
+          "models",
+          "config",
+          "service",
+          "ready",
+          "smoke",
+        ]),
+      );
+    });
+  });
+});
