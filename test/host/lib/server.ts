@@ -1,0 +1,60 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** A file server that can be told to lie. Counts what it was asked. */
+export class FileServer {
+  readonly asked: { url: string; range?: string; authorization?: string }[] = [];
+  base = "";
+  private server: Server;
+
+  constructor(answer: (request: IncomingMessage, response: ServerResponse, server: FileServer) => void) {
+    this.server = createServer((request, response) => {
+      const { range, authorization } = request.headers;
+      this.asked.push({ url: request.url ?? "", range, authorization });
+      answer(request, response, this);
+    });
+  }
+
+  async start(host = "127.0.0.1"): Promise<string> {
+    await new Promise<void>((done) => this.server.listen(0, host, done));
+    this.base = `http://${host}:${(this.server.address() as AddressInfo).port}/`;
+    return this.base;
+  }
+
+  stop(): void {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+}
+
+/** Answers with the content, and with ranges of it, as an honest server does. */
+export function honest(content: Buffer, headers: Record<string, string> = {}) {
+  return (request: IncomingMessage, response: ServerResponse) => {
+    const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? Number.NaN);
+    const common = { "content-type": "application/octet-stream", etag: '"1"', "accept-ranges": "bytes", ...headers };
+    if (Number.isNaN(from)) {
+      response.writeHead(200, { ...common, "content-length": content.length });
+      return response.end(content);
+    }
+    if (from >= content.length) return response.writeHead(416).end();
+    response.writeHead(206, {
+      ...common,
+      "content-length": content.length - from,
+      "content-range": `bytes ${from}-${content.length - 1}/${content.length}`,
+    });
+    return response.end(content.subarray(from));
+  };
+}
+
+/** A small valid safetensors file with `size` bytes of tensor data. */
+export function safetensors(size: number, seed = 1): Buffer {
+  const header = Buffer.from(JSON.stringify({ t: { dtype: "U8", shape: [size], data_offsets: [0, size] } }));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  const data = Buffer.alloc(size);
+  for (let at = 0, x = seed; at < size; at += 1) {
+    x = (x * 1103515245 + 12345) & 0x7fffffff;
+    data[at] = x >> 16;
+  }
+  return Buffer.concat([length, header, data]);
+}

@@ -1,0 +1,312 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { FileServer, honest, safetensors } from "./lib/server.ts";
+import { type Inputs, until, Workspace } from "./lib/workspace.ts";
+
+let workspace: Workspace;
+const servers: FileServer[] = [];
+const content = safetensors(400_000);
+const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+
+beforeEach(() => {
+  workspace = new Workspace();
+});
+afterEach(() => {
+  for (const server of servers.splice(0)) server.stop();
+  workspace.destroy();
+});
+
+async function serve(answer: ConstructorParameters<typeof FileServer>[0], host?: string): Promise<FileServer> {
+  const server = new FileServer(answer);
+  servers.push(server);
+  await server.start(host);
+  return server;
+}
+
+const model = (
+  urls: string[],
+  bytes: string | number = content.length,
+  sha = sha256(content),
+  name = "a.safetensors",
+) => [name, "checkpoint", "Stable-diffusion", name, bytes, sha, urls.join(" ")];
+const apply = (models: (string | number)[][], more: Inputs = {}, stall = "2") =>
+  workspace.run("60-models.sh", "apply", { models, ...more }, { env: { ATELIER_FETCH_STALL_S: stall } });
+const check = (models: (string | number)[][]) => workspace.run("60-models.sh", "check", { models });
+const linked = (name = "a.safetensors") => join(workspace.path, "data/models/Stable-diffusion", name);
+const partials = () => readdirSync(join(workspace.cache, "fetch")).filter((name) => name.endsWith(".part"));
+
+describe("a model is refused", () => {
+  const refused = async (
+    answer: ConstructorParameters<typeof FileServer>[0],
+    why: RegExp,
+    bytes?: number | string,
+    sha?: string,
+  ) => {
+    const server = await serve(answer);
+    const { code, stderr } = await apply([model([`${server.base}a`], bytes, sha)]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(why);
+    expect(stderr).toContain(`a.safetensors: could not be had. Tried:\n  - ${server.base}a: `);
+    expect(existsSync(linked())).toBe(false);
+    expect(readdirSync(join(workspace.cache, "sha256"))).toEqual([]);
+  };
+
+  it("when its sha256 is another", () =>
+    refused(honest(safetensors(400_000, 2)), /its sha256 is [0-9a-f]{64}; wanted: [0-9a-f]{64}/));
+  it("when its length is another", () => refused(honest(safetensors(399_999)), /its file has \d+ bytes; wanted: \d+/));
+  it("when a web page comes instead", () =>
+    refused(
+      (_, response) =>
+        response.writeHead(200, { "content-type": "text/html" }).end("<!DOCTYPE html><title>log in</title>"),
+      /a web page instead of the file/,
+    ));
+  it("when a web page comes under another type", () =>
+    refused(
+      honest(Buffer.from("<!DOCTYPE html><title>log in</title>")),
+      /a web page came instead of the file/,
+      "-",
+      "-",
+    ));
+  it("when a git-lfs pointer comes instead", () =>
+    refused(
+      honest(Buffer.from("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")),
+      /a git-lfs pointer/,
+      "-",
+      "-",
+    ));
+  it("when its safetensors header does not fit its length", () =>
+    refused(honest(content.subarray(0, 300_000)), /it has 300000 bytes; its safetensors header wants/, "-", "-"));
+  it("when the server wants a token", () =>
+    refused((_, response) => response.writeHead(403).end(), /HTTP 403: it wants a token, or its licence accepted at/));
+  it("when the server sends more than it announced", () =>
+    refused((_, response) => {
+      response.socket?.end(
+        `HTTP/1.1 200 OK\r\ncontent-type: x/y\r\ntransfer-encoding: chunked\r\n\r\n${(500_000).toString(16)}\r\n${"x".repeat(500_000)}\r\n0\r\n\r\n`,
+      );
+    }, /more than the \d+ bytes/));
+});
+
+describe("a model comes", () => {
+  it("through a server that cuts the line again and again: by ranges, each byte once", async () => {
+    const server = await serve((request, response) => {
+      const from = Number(/bytes=(\d+)/.exec(request.headers.range ?? "")?.[1] ?? 0);
+      const piece = content.subarray(from, from + 150_000);
+      response.writeHead(from ? 206 : 200, {
+        "content-length": content.length - from,
+        ...(from ? { "content-range": `bytes ${from}-${content.length - 1}/${content.length}` } : {}),
+      });
+      response.write(piece, () => response.destroy());
+    });
+    const { code, stderr } = await apply([model([`${server.base}a`])]);
+    expect(code, stderr).toBe(0);
+    expect(readFileSync(linked())).toEqual(content);
+    expect(server.asked.slice(1).every(({ range }) => range?.startsWith("bytes="))).toBe(true);
+    expect(partials()).toEqual([]);
+  });
+
+  it("from the second source where the first stalls, going on where it stopped", async () => {
+    const stalls = await serve((_, response) => {
+      response.writeHead(200, { "content-length": content.length });
+      response.write(content.subarray(0, 200_000));
+    });
+    const good = await serve(honest(content));
+    const { code, stderr } = await apply([model([`${stalls.base}a`, `${good.base}a`])], {}, "0.5");
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("said nothing for 0.5 s");
+    expect(good.asked.map(({ range }) => range)).toEqual(["bytes=200000-"]);
+    expect(readFileSync(linked())).toEqual(content);
+  });
+
+  it("from a server that ignores ranges, from the beginning; and not by a range that was not asked for", async () => {
+    let cut = true;
+    const ignores = await serve((_, response) => {
+      response.writeHead(200, { "content-length": content.length });
+      if (cut) {
+        cut = false;
+        response.write(content.subarray(0, 100_000), () => response.destroy());
+      } else response.end(content);
+    });
+    expect((await apply([model([`${ignores.base}a`])])).code).toBe(0);
+    expect(readFileSync(linked())).toEqual(content);
+
+    const other = safetensors(400_000, 7);
+    let first = true;
+    const shifts = await serve((_, response) => {
+      if (first) {
+        first = false;
+        response.writeHead(200, { "content-length": other.length });
+        response.write(other.subarray(0, 100_000), () => response.destroy());
+        return;
+      }
+      response.writeHead(206, { "content-range": `bytes 5-${other.length - 1}/${other.length}` });
+      response.end(other.subarray(5));
+    });
+    const { code, stderr } = await apply([model([`${shifts.base}b`], other.length, sha256(other), "b.safetensors")]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("asked for bytes from 100000, it answers with 'bytes 5-");
+  });
+
+  it("after its first source lied: the broken bytes get no name, and the next source is asked", async () => {
+    const liar = await serve(honest(safetensors(400_000, 9)));
+    const good = await serve(honest(content));
+    const { code, stderr, facts } = await apply([model([`${liar.base}a`, `${good.base}a`])]);
+    expect(code, stderr).toBe(0);
+    expect(facts).toMatchObject({ models: 1, fetched_bytes: content.length });
+    expect(readFileSync(linked())).toEqual(content);
+  });
+
+  it("once: it is linked from the store, and comes back from there after the workspace was emptied", async () => {
+    const server = await serve(honest(content));
+    const models = [model([`${server.base}a`])];
+    expect((await apply(models)).code).toBe(0);
+    expect(statSync(linked()).ino).toBe(statSync(join(workspace.cache, "sha256", sha256(content))).ino);
+    expect((await check(models)).code).toBe(0);
+    rmSync(workspace.path, { recursive: true });
+    workspace.layScripts();
+    expect((await check(models)).code).toBe(10);
+    const { code, facts } = await apply(models);
+    expect([code, facts.fetched_bytes, server.asked.length]).toEqual([0, 0, 1]);
+    rmSync(linked());
+    expect(await check(models)).toMatchObject({
+      code: 10,
+      stderr: expect.stringContaining("a.safetensors is not there"),
+    });
+  });
+
+  it("anew when the store's file was damaged", async () => {
+    const server = await serve(honest(content));
+    const models = [model([`${server.base}a`])];
+    await apply(models);
+    writeFileSync(join(workspace.cache, "sha256", sha256(content)), Buffer.alloc(content.length));
+    const { code, stderr } = await apply(models);
+    expect(code, stderr).toBe(0);
+    expect(readFileSync(linked())).toEqual(content);
+    expect(server.asked.length).toBe(2);
+  });
+
+  it("without a sha256 in the catalog: what came first is recorded, said, and held to", async () => {
+    let now = content;
+    const server = await serve((request, response) => honest(now)(request, response));
+    const models = [model([`${server.base}a`], "-", "-")];
+    const first = await apply(models);
+    expect(first.code, first.stderr).toBe(0);
+    expect(first.stderr).toContain(
+      `a.safetensors has no sha256 in its catalog; recorded from this first download: ${sha256(content)}`,
+    );
+    rmSync(join(workspace.cache, "sha256"), { recursive: true });
+    now = safetensors(400_000, 5);
+    const { code, stderr } = await apply(models);
+    expect(code).toBe(1);
+    expect(stderr).toContain(`its sha256 is ${sha256(now)}; wanted: ${sha256(content)}`);
+  });
+
+  it("with its token to its own host only, and not on to where that redirects", async () => {
+    const cdn = await serve(honest(content));
+    const elsewhere = cdn.base.replace("127.0.0.1", "localhost");
+    const hub = await serve((_, response) => response.writeHead(302, { location: `${elsewhere}cdn` }).end());
+    const { code, stderr } = await apply([model([`${hub.base}a`])], {
+      token_hosts: "127.0.0.1",
+      hf_token_secret: "hf_SecretToken",
+    });
+    expect(code, stderr).toBe(0);
+    expect(hub.asked[0]?.authorization).toBe("Bearer hf_SecretToken");
+    expect(cdn.asked[0]?.authorization).toBe(undefined);
+    const other = await serve(honest(content));
+    rmSync(join(workspace.cache, "sha256"), { recursive: true });
+    await apply([model([`${other.base}a`])], { token_hosts: "huggingface.co", hf_token_secret: "hf_SecretToken" });
+    expect(other.asked[0]?.authorization).toBe(undefined);
+  });
+
+  it("and a file of the user's under its name is moved beside, not overwritten", async () => {
+    const server = await serve(honest(content));
+    mkdirSync(join(linked(), ".."), { recursive: true });
+    writeFileSync(linked(), "mine");
+    const { code, stderr } = await apply([model([`${server.base}a`])]);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("another file lay at data/models/Stable-diffusion/a.safetensors; it was moved beside");
+    expect(readdirSync(join(linked(), "..")).filter((name) => name.includes(".aside-"))).toHaveLength(1);
+  });
+
+  it("and goes when the catalog drops it; the store keeps it", async () => {
+    const server = await serve(honest(content));
+    await apply([model([`${server.base}a`])]);
+    const { code, stderr } = await apply([]);
+    expect(code, stderr).toBe(0);
+    expect(existsSync(linked())).toBe(false);
+    expect(existsSync(join(workspace.cache, "sha256", sha256(content)))).toBe(true);
+  });
+
+  it("with progress that a person can read", async () => {
+    const server = await serve((_, response) => {
+      response.writeHead(200, { "content-length": content.length });
+      let at = 0;
+      const timer = setInterval(() => {
+        response.write(content.subarray(at, at + 50_000));
+        at += 50_000;
+        if (at >= content.length) {
+          clearInterval(timer);
+          response.end();
+        }
+      }, 300);
+    });
+    const { code, stderr } = await apply([model([`${server.base}a`])]);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/^models \d+ % \d+(\.\d)? MB\/s, \d+ s left$/m);
+    expect(workspace.file("run/models/log")).toMatch(/^@\{"step": "models", "bytes": \d+, "total": \d+/m);
+  });
+});
+
+describe("the tokenizer", () => {
+  it("lies as transformers looks for it offline: the files under their revision, and main naming it", async () => {
+    const vocab = Buffer.from('{"a": 1}');
+    const server = await serve(honest(vocab));
+    const { code, stderr } = await apply([], {
+      tokenizer_repository: "openai/clip-vit-large-patch14",
+      tokenizer_revision: "32bd64288804d66eefd0ccbe215aa642df71cc41",
+      tokenizer: [["vocab.json", sha256(vocab), `${server.base}openai/vocab.json`]],
+    });
+    expect(code, stderr).toBe(0);
+    const hub = "data/hf/hub/models--openai--clip-vit-large-patch14";
+    expect(workspace.file(hub, "refs/main")).toBe("32bd64288804d66eefd0ccbe215aa642df71cc41");
+    expect(workspace.file(hub, "snapshots/32bd64288804d66eefd0ccbe215aa642df71cc41/vocab.json")).toBe('{"a": 1}');
+  });
+});
+
+const hasAria = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, "aria2c")));
+describe.skipIf(!hasAria)("by aria2c (needs it on PATH)", () => {
+  const big = safetensors(12_000_000);
+  it("a large model comes from two sources at once", async () => {
+    const [one, two] = [await serve(honest(big)), await serve(honest(big))];
+    const { code, stderr } = await apply([model([`${one.base}a`, `${two.base}a`], big.length, sha256(big))]);
+    expect(code, stderr).toBe(0);
+    expect(sha256(readFileSync(linked()))).toBe(sha256(big));
+    expect(one.asked.length + two.asked.length).toBeGreaterThan(1);
+  });
+
+  it("that brings another file is not believed: our own way fetches it from the honest source", async () => {
+    const liar = await serve(honest(safetensors(12_000_000, 3)));
+    const good = await serve(honest(big));
+    const { code, stderr } = await apply([model([`${liar.base}a`, `${good.base}a`], big.length, sha256(big))]);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/aria2c: its sha256 is/);
+    expect(sha256(readFileSync(linked()))).toBe(sha256(big));
+  });
+});
+
+describe("two workspaces with one cache", () => {
+  it("fetch a model once", async () => {
+    const other = new Workspace(workspace.cache);
+    try {
+      const slow = await serve((request, response) => setTimeout(() => honest(content)(request, response), 700));
+      const models = [model([`${slow.base}a`])];
+      const both = [workspace.run("60-models.sh", "apply", { models }), other.run("60-models.sh", "apply", { models })];
+      await until("one asks", () => slow.asked.length > 0);
+      expect((await Promise.all(both)).map(({ code }) => code)).toEqual([0, 0]);
+      expect(slow.asked.length).toBe(1);
+    } finally {
+      other.destroy();
+    }
+  });
+});

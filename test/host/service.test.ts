@@ -1,0 +1,305 @@
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { freePort, hasSshd, Sshd } from "./lib/sshd.ts";
+import { WebuiHost } from "./lib/webui.ts";
+import { collect, type Inputs, until } from "./lib/workspace.ts";
+
+const lock = readFileSync(resolve(import.meta.dirname, "..", "..", "images", "wheels", "supervisor.txt"), "utf8");
+const password = "Pass_word-4711";
+const host = new WebuiHost();
+const { workspace } = host;
+let port: number;
+
+const config = (more: Inputs = {}): Inputs => ({
+  listen: "127.0.0.1",
+  port,
+  options: JSON.stringify({ sd_model_checkpoint: "v1-5.safetensors" }),
+  flags: ["--no-half"],
+  user: "atelier",
+  password_secret: password,
+  ...more,
+});
+const service = (more: Inputs = {}): Inputs => ({
+  manager: "supervisor",
+  supervisor_lock: lock,
+  port,
+  listen: "127.0.0.1",
+  config: "1",
+  ...more,
+});
+const ready = (more: Inputs = {}): Inputs => ({
+  port,
+  listen: "127.0.0.1",
+  timeout: 30,
+  model: "v1-5.safetensors",
+  user: "atelier",
+  password_secret: password,
+  ...more,
+});
+const applyConfig = (more?: Inputs) => workspace.run("70-config.sh", "apply", config(more));
+const applyService = (more?: Inputs, env?: Record<string, string>) =>
+  workspace.run("80-service.sh", "apply", service(more), { env });
+const applyReady = (more?: Inputs) => workspace.run("90-ready.sh", "apply", ready(more));
+const removeService = () => workspace.run("80-service.sh", "remove", service());
+const webuis = () => host.processes(`${workspace.bin}/webui_start.py`);
+const supervisors = () => host.processes(`${workspace.path}/run/supervisord.conf`);
+
+beforeAll(async () => {
+  port = await freePort();
+  await host.prepare();
+});
+afterAll(() => workspace.destroy());
+
+describe("config", () => {
+  it("refuses what would kill the WebUI at its start, or show the password", async () => {
+    for (const bad of [{ password_secret: "a:b" }, { password_secret: "" }, { user: "a,b" }, { port: "http" }]) {
+      expect([bad, (await applyConfig(bad)).code]).toEqual([bad, 2]);
+    }
+    const flag = await applyConfig({ flags: ["--api-auth", "a:b"] });
+    expect([flag.code, flag.stderr]).toEqual([2, expect.stringContaining("would show the password")]);
+  });
+
+  it("merges config.json: ours win, the user's stay; credentials are for their owner only", async () => {
+    execFileSync("mkdir", ["-p", join(workspace.path, "data")]);
+    const file = join(workspace.path, "data/config.json");
+    writeFileSync(
+      file,
+      JSON.stringify({ sd_model_checkpoint: "old", sd_checkpoint_hash: "old", CLIP_stop_at_last_layers: 2 }),
+    );
+    const { code, stderr } = await applyConfig();
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(readFileSync(file, "utf8"))).toEqual({
+      sd_model_checkpoint: "v1-5.safetensors",
+      CLIP_stop_at_last_layers: 2,
+    });
+    expect(workspace.file("data/credentials")).toBe(`atelier:${password}\n`);
+    expect(statSync(join(workspace.path, "data/credentials")).mode & 0o777).toBe(0o600);
+    expect(workspace.file("run/flags").split("\n")).toEqual([
+      ...["--data-dir", `${workspace.path}/data`, "--port", String(port), "--server-name", "127.0.0.1", "--api"],
+      ...["--no-download-sd-model", "--no-half", ""],
+    ]);
+    expect((await workspace.run("70-config.sh", "check", config())).code).toBe(0);
+    // Without inputs, from what was applied: that holds no password.
+    const text = workspace.file("run/config/applied");
+    expect(text).not.toContain(password);
+    expect((await workspace.run("70-config.sh", "check", text)).code).toBe(0);
+    writeFileSync(join(workspace.path, "data/credentials"), "atelier:other\n");
+    expect((await workspace.run("70-config.sh", "check", text)).stderr).toContain("credentials were changed");
+  });
+
+  it("puts a config.json that can't be read beside, with a word", async () => {
+    writeFileSync(join(workspace.path, "data/config.json"), "{ torn");
+    const { code, stderr } = await applyConfig();
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/config\.json could not be read .* moved to .*\.aside-/);
+  });
+});
+
+describe("service", () => {
+  beforeEach(async () => {
+    host.behave({});
+    await applyConfig();
+  });
+
+  it("refuses a port that another holds, and names it", async () => {
+    const other = createServer().listen(port, "127.0.0.1");
+    await until("it listens", () => other.listening);
+    const { code, stderr } = await applyService();
+    other.close();
+    expect(code).toBe(1);
+    expect(stderr).toContain(`port ${port} is taken by process ${process.pid} `);
+  });
+
+  it("runs under supervisor with an environment of its own: no proxy, no rental's token, nothing from COMMANDLINE_ARGS", async () => {
+    const env = {
+      http_proxy: "http://127.0.0.1:1",
+      ALL_PROXY: "socks5://127.0.0.1:1",
+      COMMANDLINE_ARGS: "--share",
+      RUNPOD_API_KEY: "secret",
+    };
+    const { code, stderr, facts } = await applyService({}, env);
+    expect(code, stderr).toBe(0);
+    expect(facts).toMatchObject({ manager: "supervisor", restarted: true });
+    const seen = JSON.parse(workspace.file("src/webui/seen.json"));
+    for (const name of Object.keys(env)) expect(seen.environ).not.toHaveProperty(name);
+    expect(seen.environ).toMatchObject({
+      HF_HUB_OFFLINE: "1",
+      no_proxy: "localhost,127.0.0.1",
+      CUDA_DEVICE_ORDER: "PCI_BUS_ID",
+    });
+    expect([seen.cwd, seen.argv]).toEqual([host.source, workspace.file("run/flags").trim().split("\n")]);
+    expect(readFileSync(`/proc/${supervisors()[0]}/environ`, "utf8")).not.toContain("RUNPOD_API_KEY");
+    expect((await workspace.run("80-service.sh", "check", service())).code).toBe(0);
+  });
+
+  it("is left alone by an apply that changes nothing; a new flag restarts it", async () => {
+    await applyService();
+    const before = webuis();
+    const same = await applyService();
+    expect([same.facts.restarted, webuis()]).toEqual([false, before]);
+    await applyConfig({ flags: ["--medvram"] });
+    expect((await workspace.run("80-service.sh", "check", service())).stderr).toContain("older configuration");
+    const other = await applyService();
+    expect(other.facts.restarted).toBe(true);
+    expect(webuis()).not.toEqual(before);
+    expect(JSON.parse(workspace.file("src/webui/seen.json")).argv).toContain("--medvram");
+  });
+
+  it("comes back when the WebUI is killed; and when its manager is, the next apply ends the orphan and starts anew", async () => {
+    await applyService();
+    const [webui] = webuis();
+    process.kill(webui as number, "SIGKILL");
+    await until("supervisor starts another", () => webuis().some((pid) => pid !== webui));
+    const log = () => workspace.file("logs/webui.log").split("=== atelier start").pop();
+    await until("that one has started", () => log()?.includes("Startup time:") === true);
+    process.kill(supervisors()[0] as number, "SIGKILL");
+    await until("the manager is gone", () => supervisors().length === 0);
+    const drift = await workspace.run("80-service.sh", "check", service());
+    expect([drift.code, drift.stderr]).toEqual([
+      10,
+      expect.stringContaining("the service manager (supervisor) does not run"),
+    ]);
+    const { code, stderr } = await applyService();
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("ending a WebUI that no manager looks after any more");
+    expect([webuis().length, supervisors().length]).toEqual([1, 1]);
+  });
+
+  it("is gone after remove, and its port is free", async () => {
+    await applyService();
+    const { code, stderr } = await removeService();
+    expect(code, stderr).toBe(0);
+    expect([webuis(), supervisors()]).toEqual([[], []]);
+    expect(existsSync(join(workspace.path, "tools/supervisor"))).toBe(false);
+  });
+
+  it("under systemd has a unit of its own that starts the same thing", async () => {
+    const units = workspace.commands({});
+    const calls = join(workspace.top, "calls");
+    const path = workspace.commands({
+      systemctl: `#!/bin/sh\necho "$@" >>'${calls}'\ncase "$1" in restart) setsid sh '${workspace.path}/run/webui.sh' >/dev/null 2>&1 </dev/null & ;; esac\n`,
+    });
+    const inputs = service({ manager: "systemd", unit_dir: units });
+    const { code, stderr } = await workspace.run("80-service.sh", "apply", inputs, { path: [path] });
+    expect(code, stderr).toBe(0);
+    const unit = readFileSync(workspace.file("run/service/unit").trim(), "utf8");
+    expect(unit).toContain(`ExecStart=/bin/sh '${workspace.path}/run/webui.sh'`);
+    expect(unit).toContain("Restart=always");
+    expect(readFileSync(calls, "utf8")).toMatch(/daemon-reload\nenable -q (\S+)\nrestart \1\n/);
+    const file = workspace.file("run/service/unit").trim();
+    expect((await workspace.run("80-service.sh", "remove", inputs, { path: [path] })).code).toBe(0);
+    expect([existsSync(file), webuis()]).toEqual([false, []]);
+  });
+
+  it.skipIf(!hasSshd)("outlives the SSH session that started it (needs /usr/sbin/sshd)", async () => {
+    const sshd = new Sshd();
+    try {
+      await sshd.start();
+      const { code, stderr } = await collect(
+        sshd.run(`sh '${workspace.bin}/80-service.sh' apply`, workspace.stdin(service())),
+      );
+      expect(code, stderr).toBe(0);
+    } finally {
+      sshd.stop();
+    }
+    await new Promise((done) => setTimeout(done, 500));
+    expect([webuis().length, supervisors().length]).toEqual([1, 1]);
+  });
+});
+
+describe("ready", () => {
+  /** Starts the service anew, behaving like this. */
+  async function started(behaviour: Parameters<WebuiHost["behave"]>[0]): Promise<void> {
+    await removeServiceQuickly();
+    for (const name of ["starts", "asked"]) rmSync(join(host.source, name), { force: true });
+    rmSync(join(workspace.path, "logs/webui.log"), { force: true });
+    host.behave(behaviour);
+    await applyConfig();
+    const { code, stderr } = await applyService();
+    expect(code, stderr).toBe(0);
+  }
+  // Keeps supervisor's own environment, so that it is not installed for each test.
+  async function removeServiceQuickly(): Promise<void> {
+    for (const pid of [...supervisors(), ...webuis()]) process.kill(pid, "SIGKILL");
+    await until("all is ended", () => webuis().length + supervisors().length === 0);
+  }
+
+  it("fails when the model can't be loaded, with the log's words, long before the deadline", async () => {
+    await started({ lines: ["Stable diffusion model failed to load"], picture: 30 });
+    const { code, stderr } = await applyReady();
+    expect(code).toBe(1);
+    expect(stderr).toContain("the model could not be loaded; is the file whole");
+    expect(stderr).toContain("The log says: Stable diffusion model failed to load");
+  });
+
+  it("fails when the WebUI dies again and again", async () => {
+    await started({ dies: true });
+    const { code, stderr } = await applyReady();
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/started again \d times|nobody starts it/);
+    expect(stderr).toContain("RuntimeError: it dies at once");
+  });
+
+  it("fails when the picture fails, when the password is refused, and when there is no time left", async () => {
+    await started({ status: 500 });
+    expect((await applyReady()).stderr).toContain("HTTP 500: ");
+    const refused = await applyReady({ password_secret: "another-password" });
+    expect(refused.stderr).toContain("the WebUI refuses the user atelier");
+    host.behave({ picture: 20 });
+    const late = await applyReady({ timeout: 2 });
+    expect([late.code, late.stderr]).toEqual([1, expect.stringContaining("no picture in time")]);
+  });
+
+  it("fails when it draws with another model than asked, also after it was asked to change", async () => {
+    await started({ model: "other" });
+    const { code, stderr } = await applyReady();
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      "the model v1-5.safetensors can't be loaded: asked for it, the WebUI still draws with other",
+    );
+    host.behave({ model: "other", accepts: "v1-5.safetensors" });
+    const changed = await applyReady();
+    expect(changed.code, changed.stderr).toBe(0);
+    expect(changed.facts.picture).toMatchObject({ model: "v1-5" });
+  });
+
+  it("does not touch the port before the log says that the start is over; then a picture is the proof", async () => {
+    await started({ start: 1.5 });
+    const early = await workspace.run("90-ready.sh", "check", workspace.stdin(ready()));
+    expect(early.code).toBe(10);
+    const { code, stderr, facts } = await applyReady();
+    expect(code, stderr).toBe(0);
+    expect(facts.picture).toMatchObject({ model: "v1-5", hash: "0123456789" });
+    const asked = workspace.file("src/webui/asked").trim().split("\n");
+    expect(asked[0]).toContain("/sdapi/v1/txt2img");
+    expect((await workspace.run("90-ready.sh", "check", ready())).code).toBe(0);
+    expect((await workspace.run("90-ready.sh", "check", workspace.file("run/ready/applied"))).code).toBe(0);
+    expect(workspace.file("run/ready/applied")).not.toContain(password);
+  });
+
+  it("starts a WebUI again whose start was disturbed by somebody's poll", async () => {
+    await started({ races: 1 });
+    const { code, stderr } = await applyReady();
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("the WebUI's start was disturbed by a request to its port");
+    expect(workspace.file("src/webui/starts")).toBe("2");
+  });
+
+  it("leaves the password in no argument, no environment, no log and no file but the one", async () => {
+    await started({});
+    const apply = applyReady();
+    const seen = spawn("sh", [
+      "-c",
+      "for i in 1 2 3 4 5 6 7 8; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; sleep 0.1; done",
+    ]);
+    const { stdout } = await collect(seen);
+    expect((await apply).code).toBe(0);
+    expect(stdout.length).toBeGreaterThan(1000);
+    expect(stdout).not.toContain(password);
+    const found = execFileSync("grep", ["-rl", password, workspace.path], { encoding: "utf8" });
+    expect(found.trim()).toBe(join(workspace.path, "data/credentials"));
+  });
+});
