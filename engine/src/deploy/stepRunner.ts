@@ -3,7 +3,7 @@ import { type CallContext, InitFailed } from "../provider.ts";
 import { newProviderId, type ProviderRegistry, providerOutputs } from "../providers/registry.ts";
 import type { PendingOperation, PendingOperationType, ResourceState } from "../resource.ts";
 import { Refusal } from "./goal.ts";
-import { markOutputs } from "./marking.ts";
+import { containsUnknown, markOutputs } from "./marking.ts";
 import type { ProviderCalls } from "./providerCalls.ts";
 import { isProviderType, UNKNOWN_ID } from "./references.ts";
 import type { SnapshotManager } from "./snapshotManager.ts";
@@ -201,8 +201,16 @@ export class StepRunner {
     });
   }
 
+  /** @throws InitFailed when the provider leaves values open in a real update: nobody could ever fill them in */
   #setOutputs(state: ResourceState, outputs: ResourceState["outputs"]): void {
-    state.outputs = markOutputs(outputs, state.inputs, state.additionalSecretOutputs ?? []);
+    const open = this.#host.preview ? [] : Object.keys(outputs).filter((key) => containsUnknown(outputs[key] ?? null));
+    const known = Object.fromEntries(Object.entries(outputs).filter(([key]) => !open.includes(key)));
+    state.outputs = markOutputs(known, state.inputs, state.additionalSecretOutputs ?? []);
+    if (open.length > 0) {
+      throw new InitFailed(state.id, known, [
+        `The provider answered with values that are not known: ${open.join(", ")}.`,
+      ]);
+    }
   }
 
   async #operation(

@@ -1,0 +1,219 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { InitFailed } from "../../../engine/src/provider.ts";
+import { Unknown } from "../../../engine/src/values.ts";
+import { FakeProvider } from "./fakeProvider.ts";
+import { setUp } from "./setUp.ts";
+import { nameOf, spec } from "./workspace.ts";
+
+describe("pitfall 1: exit 0 is not success", () => {
+  test("a failed create fails the run and deletes nothing", async () => {
+    const { fake, work, run } = setUp();
+    await run("up", { name: "a" }, { name: "old" });
+    fake.create = async () => {
+      throw new Error("no room left");
+    };
+    const failed = await run("up", { name: "a" }, { name: "b" });
+    expect(failed.result).toBe("failed");
+    expect(failed.errors).toEqual(["no room left"]);
+    expect(fake.calls).not.toContain("delete old");
+    expect(work.resources().map((state) => nameOf(state.urn))).toContain("old");
+  });
+
+  test("a program that throws deletes nothing", async () => {
+    const { fake, run } = setUp();
+    await run("up", { name: "a" }, { name: "old" });
+    const failed = await run("up", { name: "a" }, { name: "x", throws: "a mistake in the program" });
+    expect(failed.result).toBe("failed");
+    expect(fake.world.size).toBe(2);
+    expect(JSON.stringify(failed.events)).toContain("a mistake in the program");
+  });
+
+  test("a program that exits with code 0 half-way deletes nothing", async () => {
+    const { fake, run } = setUp();
+    await run("up", { name: "a" }, { name: "old" });
+    const failed = await run("up", { name: "x", exits: 0 });
+    expect(failed.result).toBe("failed");
+    expect(fake.world.size).toBe(2);
+  });
+});
+
+describe("pitfall 2: unknowns outside a preview", () => {
+  test("a failed resource's dependents are never registered with unknown values", async () => {
+    const { fake, run } = setUp();
+    const seen: unknown[] = [];
+    fake.check = async ({ news }) => {
+      seen.push(...Object.values(news));
+      return { inputs: news, failures: [] };
+    };
+    fake.create = async ({ name, inputs }) => {
+      if (name === "a") throw new Error("a fails");
+      return fake.make(name, inputs);
+    };
+    const failed = await run("up", { name: "a" }, { name: "b", inputs: { from: { $out: "a" } } });
+    expect(failed.result).toBe("failed");
+    expect(seen.some((value) => value instanceof Unknown)).toBe(false);
+    expect(fake.calls).toEqual(["create a"]);
+  });
+
+  test("an unknown that a provider leaks into a real update is refused", async () => {
+    const { fake, run } = setUp();
+    fake.create = async ({ name, inputs }) => ({ id: name, outputs: { ...inputs, out: Unknown.value } });
+    const failed = await run("up", { name: "a" }, { name: "b", inputs: { from: { $out: "a" } } });
+    expect(failed.result).toBe("failed");
+    expect(failed.errors.join()).toContain("not known");
+    expect(fake.calls).toEqual(["create a"]);
+  });
+});
+
+test("pitfall 3: the program ends after the deletes, not before", async () => {
+  const { fake, run } = setUp();
+  await run("up", { name: "a" }, { name: "b" });
+  fake.delete = () => sleep(400);
+  const before = Date.now();
+  const done = await run("up", { name: "a" });
+  expect(done.result).toBe("succeeded");
+  expect(done.steps).toEqual(["same a", "delete b"]);
+  expect(Date.now() - before).toBeGreaterThan(400);
+  expect(fake.world.size).toBe(1);
+});
+
+describe("pitfall 4: a serial planner, a parallel executor", () => {
+  test("independent resources are created beside each other, dependents after what they depend on", async () => {
+    const { fake, run } = setUp();
+    let running = 0;
+    let most = 0;
+    const order: string[] = [];
+    fake.create = async ({ name, inputs }) => {
+      most = Math.max(most, ++running);
+      await sleep(300);
+      running--;
+      order.push(name);
+      return fake.make(name, inputs);
+    };
+    await run("up", { name: "a" }, { name: "b" }, { name: "c" }, { name: "d", dependsOn: ["a", "b"] });
+    expect(most).toBe(3);
+    expect(order.at(-1)).toBe("d");
+  });
+
+  test("the limit holds", async () => {
+    const { fake, work } = setUp();
+    let running = 0;
+    let most = 0;
+    fake.create = async ({ name, inputs }) => {
+      most = Math.max(most, ++running);
+      await sleep(50);
+      running--;
+      return fake.make(name, inputs);
+    };
+    const entries = Array.from({ length: 6 }, (_, i) => ({ name: `r${i}` }));
+    await work.run("up", { providers: fake.providers, parallel: 2, ...spec(...entries) });
+    expect(most).toBe(2);
+  });
+
+  test("the reply comes after the state is saved", async () => {
+    const { fake, work, run } = setUp();
+    const saved: string[][] = [];
+    fake.create = async ({ name, inputs }) => {
+      if (name === "b") saved.push(work.resources().map((state) => nameOf(state.urn)));
+      return fake.make(name, inputs);
+    };
+    await run("up", { name: "a" }, { name: "b", inputs: { from: { $out: "a" } } });
+    expect(saved[0]).toContain("a");
+  });
+});
+
+describe("pitfall 5: the pending operation is saved before the provider is called", () => {
+  test("for create, update and delete", async () => {
+    const { fake, work, run } = setUp();
+    const seen: string[] = [];
+    const look = (what: string): void => {
+      const operations = work.checkpoint().pending_operations ?? [];
+      seen.push(`${what}: ${operations.map(({ type, resource }) => `${type} ${nameOf(resource.urn)}`).join()}`);
+    };
+    fake.create = async ({ name, inputs }) => {
+      look("create");
+      return fake.make(name, inputs);
+    };
+    fake.update = async ({ news }) => {
+      look("update");
+      return { outputs: news };
+    };
+    fake.delete = async () => look("delete");
+    await run("up", { name: "a", inputs: { n: 1 } });
+    await run("up", { name: "a", inputs: { n: 2 } });
+    await run("destroy");
+    expect(seen).toEqual(["create: creating a", "update: updating a", "delete: deleting a"]);
+    expect(work.checkpoint().pending_operations ?? []).toEqual([]);
+  });
+
+  test("a failed operation leaves none behind", async () => {
+    const { fake, work, run } = setUp();
+    fake.create = async () => {
+      throw new Error("no");
+    };
+    await run("up", { name: "a" });
+    expect(work.checkpoint().pending_operations ?? []).toEqual([]);
+  });
+});
+
+describe("pitfall 17: Ctrl-C", () => {
+  test("once: running steps end, nothing more begins, the state is saved and unlocked", async () => {
+    const { fake, work } = setUp();
+    const abort = new AbortController();
+    fake.create = async ({ name, inputs }) => {
+      abort.abort();
+      await sleep(300);
+      return fake.make(name, inputs);
+    };
+    const done = await work.run("up", {
+      providers: fake.providers,
+      signal: abort.signal,
+      ...spec({ name: "a" }, { name: "b", dependsOn: ["a"] }),
+    });
+    expect(done.result).toBe("interrupted");
+    expect(fake.calls).toEqual(["create a"]);
+    expect(work.resource("a").id).toBe("a-1");
+    expect(work.checkpoint().pending_operations ?? []).toEqual([]);
+    const locks = join(work.dir, "state", ".pulumi", "locks", "organization", "tiny", "dev");
+    expect(existsSync(locks) ? readdirSync(locks) : []).toEqual([]);
+    expect(fake.closed).toBe(1);
+  });
+
+  test("twice: running calls are cut off, and stand in the state as pending", async () => {
+    const { fake, work } = setUp();
+    const kill = new AbortController();
+    fake.create = ({ signal }) =>
+      new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(new Error("cut off")));
+        setTimeout(() => kill.abort(), 100);
+      });
+    const done = await work.run("up", { providers: fake.providers, killSignal: kill.signal, ...spec({ name: "a" }) });
+    expect(done.result).toBe("interrupted");
+    expect(work.checkpoint().pending_operations).toMatchObject([{ type: "creating" }]);
+    const next = await work.run("up", {
+      providers: { fake: new FakeProvider().providers.fake! },
+      ...spec({ name: "a" }),
+    });
+    expect(next.diagnostics.map((event) => event.message).join()).toContain("cut off while it was creating");
+  });
+});
+
+describe("half-made resources", () => {
+  test("are saved with their reasons, fail the run, and are updated by the next", async () => {
+    const { fake, work, run } = setUp();
+    fake.create = async ({ name, inputs }) => {
+      const { id, outputs } = fake.make(name, inputs);
+      throw new InitFailed(id, outputs, ["not healthy"]);
+    };
+    const failed = await run("up", { name: "a" });
+    expect(failed.result).toBe("failed");
+    expect(work.resource("a")).toMatchObject({ id: "a-1", initErrors: ["not healthy"] });
+    fake.create = undefined;
+    expect((await run("up", { name: "a" })).steps).toEqual(["update a"]);
+    expect(work.resource("a").initErrors).toBeUndefined();
+    expect(fake.calls).toEqual(["create a", "update a"]);
+  });
+});

@@ -1,0 +1,66 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { Secret } from "../../../engine/src/values.ts";
+import { setUp } from "./setUp.ts";
+
+describe("pitfall 18: component inputs are stored", () => {
+  test("a secret among them stays wrapped, in the state and in the events", async () => {
+    const { work, run } = setUp();
+    const done = await run("up", {
+      name: "part",
+      component: true,
+      inputs: { password: { $secret: ["hunter2", "hunter2"] } },
+    });
+    expect(work.resource("part").inputs).toMatchObject({ password: { ciphertext: expect.stringMatching(/^v1:/) } });
+    expect(readFileSync(work.stateFile, "utf8")).not.toContain("hunter2hunter2");
+    expect(JSON.stringify(done.events)).not.toContain("hunter2hunter2");
+  });
+});
+
+describe("secrets", () => {
+  test("a provider that takes none gets plain values, and its outputs are marked again", async () => {
+    const { fake, work, run } = setUp();
+    fake.acceptsSecrets = false;
+    const seen: unknown[] = [];
+    fake.create = async ({ name, inputs }) => {
+      seen.push(inputs.password, (inputs.nested as { deep: unknown }).deep);
+      return fake.make(name, inputs);
+    };
+    const inputs = {
+      password: { $secret: ["s3cr3t", "-text"] },
+      nested: { deep: { $secret: ["d33p", "-text"] }, plain: "seen" },
+    };
+    const done = await run("up", { name: "a", inputs });
+    expect(done.errors).toEqual([]);
+    expect(seen).toEqual(["s3cr3t-text", "d33p-text"]);
+    const text = readFileSync(work.stateFile, "utf8");
+    expect(text).not.toMatch(/s3cr3t-text|d33p-text/);
+    expect(text).toContain('"plain":"seen"');
+    expect(JSON.stringify(done.events)).not.toMatch(/s3cr3t-text|d33p-text/);
+  });
+
+  test("a provider that takes them gets them wrapped; additionalSecretOutputs are marked", async () => {
+    const { fake, work, run } = setUp();
+    let seen: unknown;
+    fake.create = async ({ name, inputs }) => {
+      seen = inputs.password;
+      return { id: name, outputs: { ...inputs, out: "a-generated-password" } };
+    };
+    await run("up", {
+      name: "a",
+      inputs: { password: { $secret: ["s3cr3t", "-text"] } },
+      options: { additionalSecretOutputs: ["out"] },
+    });
+    expect(seen).toBeInstanceOf(Secret);
+    expect(readFileSync(work.stateFile, "utf8")).not.toMatch(/s3cr3t-text|a-generated-password/);
+  });
+
+  test("an error text that repeats a secret does not show it", async () => {
+    const { fake, run } = setUp();
+    fake.create = async () => {
+      throw new Error("login failed with s3cr3t-text");
+    };
+    const failed = await run("up", { name: "a", inputs: { password: { $secret: ["s3cr3t", "-text"] } } });
+    expect(failed.errors).toEqual(["login failed with [secret]"]);
+  });
+});
