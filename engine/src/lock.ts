@@ -101,7 +101,7 @@ async function othersIn(dir: string, own: string, onCleared?: (holder: LockHolde
     const holder = await readHolder(path);
     if (holder === undefined) continue;
     if (await isDead(holder)) {
-      await unlink(path).catch(() => {});
+      for (const file of [path, `${path}.attrs`]) await unlink(file).catch(() => {});
       onCleared?.(holder);
     } else {
       others.push(holder);

@@ -77,7 +77,10 @@ export class FileStore {
     const before = await this.#newest(name);
     if (before !== undefined) await keepBackup(before);
     await writeBeside(file, text);
-    if (before !== undefined && before !== file) await unlink(before);
+    if (before !== undefined && before !== file) {
+      await unlink(before);
+      await rm(`${before}.attrs`, { force: true });
+    }
   }
 
   /** All stacks, or those of one project, sorted. */
@@ -144,8 +147,8 @@ export class FileStore {
   async remove(name: StackName): Promise<void> {
     for (const suffix of [".json", ".json.gz", ".json.zst"]) {
       const file = this.#base(name) + suffix;
-      await rm(file, { force: true });
-      await rm(`${file}.bak`, { force: true });
+      // The official CLI keeps a file of attributes beside each of its own.
+      for (const end of ["", ".bak", ".attrs", ".bak.attrs"]) await rm(file + end, { force: true });
     }
     await rm(this.#path("history", name.project, name.stack), { recursive: true, force: true });
   }

@@ -126,7 +126,9 @@ describe("the store", () => {
     expect(backups).toHaveLength(2);
     expect(await readFile(at("backups/p/s", backups[0]!), "utf8")).toBe("state one");
 
+    await put(at("stacks/p/s.json.attrs"), "{}");
     await store.remove(NAME);
+    expect(await readdir(at("stacks/p"))).toEqual([]);
     expect(await store.load(NAME)).toBeUndefined();
     expect(await store.history(NAME)).toEqual([]);
     expect(await readdir(at("backups/p/s"))).toHaveLength(2);
