@@ -40,7 +40,7 @@ def use_settings(settings, shared):
     for key, value in settings.items():
         if key == "sd_model_checkpoint":
             wanted = shared.models.aliases.get(value)
-            if wanted is None or wanted is shared.models.current:
+            if wanted is None or shared.models.is_current(wanted):
                 continue
             restore[key] = shared.models.load_selected().title
             shared.models.switch(value)

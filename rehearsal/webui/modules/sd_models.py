@@ -98,10 +98,13 @@ class Models:
             print(f"Checkpoint {self.opts['sd_model_checkpoint']} not found; loading fallback {self.checkpoints[0].title}")
         return self.checkpoints[0]
 
+    def is_current(self, checkpoint):
+        return self.current is not None and self.current.filename == checkpoint.filename
+
     def load(self, checkpoint):
         """Makes a checkpoint the current one. Raises when its file or the tokenizer is not whole."""
         with self.lock:
-            if self.current is checkpoint and not self.broken_by:
+            if self.is_current(checkpoint) and not self.broken_by:
                 return
             started = time.monotonic()
             while lies.tells("model-never-loads"):
@@ -135,7 +138,7 @@ class Models:
             wanted = self.aliases.get(name)
             if wanted is None:
                 raise RuntimeError(f"model {name!r} not found")
-            if wanted is self.current:
+            if self.is_current(wanted):
                 return
             before = self.opts["sd_model_checkpoint"]
             try:
