@@ -1,4 +1,4 @@
-import { drawn, hint, read, serverError } from "./answers.ts";
+import { drawn, hint, progress, read, serverError } from "./answers.ts";
 import { CallFailed, CheckFailed, reason } from "./failure.ts";
 import type { Session } from "./session.ts";
 
@@ -72,12 +72,7 @@ export async function waitForPicture(session: Session): Promise<string> {
     } catch (error) {
       if (session.signal.aborted) throw error;
       if (error instanceof CallFailed && error.problem === "late") {
-        await session.ask("/sdapi/v1/interrupt", { method: "POST", timeout: 5000 }).catch(() => {});
-        throw new CallFailed(
-          "late",
-          `No picture after ${session.input.deadlines.ready} s: the API answers, but the model does not load`,
-          "Look in the WebUI's log for 'Stable diffusion model failed to load'; the tokenizer's files or the checkpoint are missing or broken",
-        );
+        throw await noPicture(session);
       }
       // The load in the background and the first picture can fall over each other once.
       if (!again || attempt === drawingTries || performance.now() + 2000 > end) throw error;
@@ -85,6 +80,28 @@ export async function waitForPicture(session: Session): Promise<string> {
       await session.sleep(2000);
     }
   }
+}
+
+/** Why no picture came in time: one is being drawn, ours or someone else's, or there is no model. */
+async function noPicture(session: Session): Promise<CallFailed> {
+  const { ready } = session.input.deadlines;
+  const { state } = read(
+    progress,
+    await session.ask("/sdapi/v1/progress?skip_current_image=true"),
+    "GET /sdapi/v1/progress",
+  );
+  if (state.job) {
+    return new CallFailed(
+      "late",
+      `No picture after ${ready} s: the WebUI is still drawing (${state.job}, step ${state.sampling_step} of ${state.sampling_steps})`,
+      "Wait until it is idle, or give the proof more time (proof.timeout)",
+    );
+  }
+  return new CallFailed(
+    "late",
+    `No picture after ${ready} s: the API answers, but the model does not load`,
+    "Look in the WebUI's log for 'Stable diffusion model failed to load'; the tokenizer's files or the checkpoint are missing or broken",
+  );
 }
 
 function endOfReady(session: Session): number {

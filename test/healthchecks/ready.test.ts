@@ -60,7 +60,17 @@ test("a model that never loads: the API answers, no picture comes", async () => 
   // What needs no picture is still checked.
   const passed = proof.checks.filter(({ ok }) => ok).map(({ name }) => name);
   expect(passed).toEqual(["auth-api", "auth-ui", "exposure", "options", "upscale"]);
-  expect(webui.seen.some(({ name }) => name === "POST /sdapi/v1/interrupt")).toBe(true);
+});
+
+test("a WebUI that draws for someone else is left to it", async () => {
+  const webui = await fake({ [txt2img]: () => "hang" });
+  webui.lies[progress] = ({ honest }) => {
+    const state = { job: "scripts_txt2img", sampling_step: 3, sampling_steps: 50 };
+    return { body: { ...JSON.parse(String(honest().body)), state } };
+  };
+  const { failed } = await prove(inputFor(webui.url, { deadlines: { ready: 2, request: 2 } }));
+  expect(failed.ready).toMatch(/the WebUI is still drawing \(scripts_txt2img, step 3 of 50\)\. Wait until it is idle/);
+  expect(webui.seen.some(({ name }) => name === "POST /sdapi/v1/interrupt")).toBe(false);
 });
 
 test("a model that cannot load says why and what to do", async () => {
@@ -85,6 +95,8 @@ test("a picture that hangs stops the other pictures, not the other checks", asyn
   expect(failed.txt2img).toMatch(/txt2img at .* had no answer after 1\.0 s/);
   expect(failed.inpaint).toBe("Not run: the WebUI did not finish a picture (see txt2img).");
   expect(failed.options).toBeUndefined();
+  // What was begun for us is ended.
+  expect(webui.seen.some(({ name }) => name === "POST /sdapi/v1/interrupt")).toBe(true);
 });
 
 test("a WebUI that dies while drawing ends the proof", async () => {
