@@ -1,6 +1,7 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { readJson, writeIfChanged, writeWhole } from "./lib/files.ts";
 import { freePort, isFree, waitForPort } from "./lib/ports.ts";
 import { endProcesses, isOurs, processesWith } from "./lib/processes.ts";
@@ -72,7 +73,7 @@ export async function startHost(options: HostOptions): Promise<HostFacts> {
   configure(dir, port, sshd);
   rmSync(sshdFiles(dir).pid, { force: true });
   launch(dir, sshd);
-  const pid = (await waitForPort(port, 5000)) ? runningPid(dir) : undefined;
+  const pid = await waitForServer(dir, port);
   if (!pid) throw new Error(`sshd started, but nothing of it listens on 127.0.0.1:${port}; see ${sshdFiles(dir).log}`);
   return writeFacts(dir, {
     address: "127.0.0.1",
@@ -116,6 +117,17 @@ function runningPid(dir: string): number | undefined {
   if (!existsSync(pid)) return undefined;
   const number = Number(readFileSync(pid, "utf8"));
   return isOurs(number, config) ? number : undefined;
+}
+
+/** The server listens first and writes its pid file after. */
+async function waitForServer(dir: string, port: number): Promise<number | undefined> {
+  if (!(await waitForPort(port, 10_000))) return undefined;
+  for (let waited = 0; waited < 5000; waited += 5) {
+    const pid = runningPid(dir);
+    if (pid) return pid;
+    await sleep(5);
+  }
+  return undefined;
 }
 
 async function stopServer(dir: string): Promise<void> {
