@@ -45,7 +45,6 @@ const inputSchema = z.strictObject({
     .string()
     .regex(/^[0-9a-f]{64}$/, "expected 64 hex digits")
     .optional(),
-  family: z.enum(["sd15", "sdxl"]).default("sd15"),
   width: side.default(512),
   height: side.default(512),
   steps: z.int().min(1).max(150).default(20),
