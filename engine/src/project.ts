@@ -183,13 +183,21 @@ function parseKey(key: string, file: string): string {
 async function readYaml(file: string): Promise<Json> {
   let form: unknown;
   try {
-    form = parseYaml(await readFile(file, "utf8"), { intAsBigInt: true });
+    form = tidy(parseYaml(await readFile(file, "utf8"), { intAsBigInt: true }));
   } catch (error) {
     throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }
   if (form === null || form === undefined) return {};
   if (typeof form !== "object" || Array.isArray(form)) throw new Error(`${file} is not a YAML map of keys to values.`);
   return form as Json;
+}
+
+/** Integers as numbers where a number can hold them; others stay exact, as bigints. */
+function tidy(value: unknown): unknown {
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  if (Array.isArray(value)) return value.map(tidy);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, tidy(element)]));
 }
 
 async function firstOf(files: string[]): Promise<string | undefined> {

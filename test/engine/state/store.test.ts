@@ -106,7 +106,7 @@ describe("the store", () => {
       endTime: 1_700_000_009,
       message: "",
       environment: {},
-      config: { "p:key": { secure: "v1:a:b" } },
+      config: { "p:key": { secure: "v1:a:b" }, "p:large": 123456789012345678901n },
       result,
       resourceChanges: { create: 2 },
     });
