@@ -14,8 +14,7 @@ step_check() {
 }
 
 step_apply() {
-  mkdir -p "$WORKSPACE/run" "$WORKSPACE/logs" "$WORKSPACE/data" "$CACHE" ||
-    die "can't make folders in $WORKSPACE and $CACHE as $(id -un 2>/dev/null || id -u): choose a workspace that this user may write to (host.workspace, host.cache)"
+  make_folders "$WORKSPACE/run" "$WORKSPACE/logs" "$WORKSPACE/data"
   if [ ! -s "$WORKSPACE/run/id" ]; then
     cat /proc/sys/kernel/random/uuid >"$WORKSPACE/run/id.new"
     mv "$WORKSPACE/run/id.new" "$WORKSPACE/run/id"

@@ -24,7 +24,7 @@ step_check() {
 step_apply() {
   TRIED=''
   mkdir -p "$WORKSPACE/tools"
-  choose || die "no Python $(accepted | tr '\n' ' ')on the host. Tried:$TRIED
+  choose || die "no Python $(accepted | tr '\n' ' ') on the host. Tried:$TRIED
 Install one there (Ubuntu 22.04: apt-get install python3.10 python3.10-venv), or set upstreams.condaMirror or upstreams.uvPythonMirror, or accept another version (host.python)"
   [ "$_version" = 3.10 ] || say "using Python $_version ($_python); the WebUI is made for 3.10"
   install_uv
@@ -43,7 +43,11 @@ tried() {
 choose() {
   for _version in $(accepted); do
     for _python in $(all_pythons); do
-      if usable "$_python" "$_version"; then return 0; fi
+      if usable "$_python" "$_version"; then
+        # A shim of pyenv is a script that looks into the user's folders each time.
+        _python=$("$_python" -c 'import sys; print(sys.executable)')
+        return 0
+      fi
     done
   done
   tried "on PATH, in pyenv and conda: $(for _p in $(all_pythons); do printf '%s (%s) ' "$_p" "$("$_p" -V 2>&1 | head -n 1)"; done)"

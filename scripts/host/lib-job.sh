@@ -24,7 +24,7 @@ job_wants() { printf '%s\n' "$INPUT" | grep -v '^token=' | hash_text; }
 
 # job_apply: starts the job, or attaches to one that runs with the same inputs, or waits for one with others.
 job_apply() {
-  mkdir -p "$RUN"
+  make_folders "$RUN"
   _wants=$(job_wants)
   _wait=$(input lock_wait 3600)
   _began=$(now_cs)

@@ -105,12 +105,18 @@ END
   done
 }
 
+# make_folders FOLDER...: or one clear error.
+make_folders() {
+  _said=$(mkdir -p "$@" 2>&1) ||
+    die "$(id -un 2>/dev/null || id -u) can't make folders in $WORKSPACE and $CACHE ($_said): set host.workspace and host.cache to folders that this user may write to"
+}
+
 # isolate: no tool of ours reads the user's own settings or writes outside workspace and cache.
 isolate() {
   REAL_HOME=${HOME:-/root}
   HOME=$WORKSPACE/run/home
   TMPDIR=$WORKSPACE/run/tmp
-  mkdir -p "$HOME" "$TMPDIR" "$CACHE"
+  make_folders "$HOME" "$TMPDIR" "$CACHE"
   export HOME TMPDIR LC_ALL=C PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1
   unset PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX 2>/dev/null || :
   export XDG_CACHE_HOME="$CACHE/xdg" XDG_CONFIG_HOME="$HOME/config" XDG_DATA_HOME="$HOME/data"
@@ -171,7 +177,7 @@ run_step() {
   esac
   case $1 in
     apply)
-      mkdir -p "$RUN"
+      make_folders "$RUN"
       take_lock "$RUN/lock"
       masked apply_now
       drop_lock "$RUN/lock"

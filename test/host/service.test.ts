@@ -55,7 +55,8 @@ afterAll(() => workspace.destroy());
 
 describe("config", () => {
   it("refuses what would kill the WebUI at its start, or show the password", async () => {
-    for (const bad of [{ password_secret: "a:b" }, { password_secret: "" }, { user: "a,b" }, { port: "http" }]) {
+    const refused: Inputs[] = [{ password_secret: "a:b" }, { password_secret: "" }, { user: "a,b" }, { port: "http" }];
+    for (const bad of refused) {
       expect([bad, (await applyConfig(bad)).code]).toEqual([bad, 2]);
     }
     const flag = await applyConfig({ flags: ["--api-auth", "a:b"] });

@@ -1,0 +1,170 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { hasSshd, Sshd } from "./lib/sshd.ts";
+import { collect, Workspace } from "./lib/workspace.ts";
+
+let workspace: Workspace;
+beforeEach(() => {
+  workspace = new Workspace();
+});
+afterEach(() => workspace.destroy());
+
+const apply = () => workspace.run("00-workspace.sh", "apply", { owner: "a/b" });
+const remove = () => workspace.run("00-workspace.sh", "remove", { owner: "a/b" });
+/** check-all with nothing or sections on its standard input; answers by step. */
+async function checkAll(input = "") {
+  const answer = await collect(workspace.start("check-all.sh", "", input || "\n"));
+  const lines = answer.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { step?: string; ok?: boolean; why?: string; workspace?: string });
+  return { code: answer.code, lines, of: (step: string) => lines.find((line) => line.step === step) };
+}
+
+describe("the workspace", () => {
+  it("gets an identity once, and keeps it", async () => {
+    const first = await apply();
+    expect(first.facts.id).toMatch(/^[0-9a-f-]{36}$/);
+    expect((await apply()).facts.id).toBe(first.facts.id);
+    expect(workspace.file("run/id").trim()).toBe(first.facts.id);
+  });
+
+  it("goes whole by remove; the cache stays, and what is not ours is left and named", async () => {
+    await apply();
+    mkdirSync(join(workspace.path, "src/webui"), { recursive: true });
+    mkdirSync(join(workspace.cache, "sha256"), { recursive: true });
+    writeFileSync(join(workspace.cache, "sha256/x"), "paid for in hours");
+    writeFileSync(join(workspace.path, "notes.txt"), "the user's");
+    const { code, stderr } = await remove();
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(`left in ${workspace.path}, not ours: notes.txt`);
+    expect(existsSync(join(workspace.path, "src"))).toBe(false);
+    expect(existsSync(join(workspace.cache, "sha256/x"))).toBe(true);
+    rmSync(join(workspace.path, "notes.txt"));
+    workspace.layScripts();
+    expect((await remove()).code).toBe(0);
+    expect(existsSync(workspace.path)).toBe(false);
+  });
+
+  it("takes the cache along when run/purge is there", async () => {
+    await apply();
+    mkdirSync(join(workspace.cache, "sha256"), { recursive: true });
+    writeFileSync(join(workspace.path, "run/purge"), "");
+    expect((await remove()).code).toBe(0);
+    expect([existsSync(workspace.path), existsSync(workspace.cache)]).toEqual([false, false]);
+  });
+
+  it("that is gone already is removed without a complaint", async () => {
+    const scripts = new Workspace();
+    rmSync(workspace.path, { recursive: true });
+    const { code } = await scripts.run("00-workspace.sh", "remove", workspace.stdin({}));
+    scripts.destroy();
+    expect([code, existsSync(workspace.path)]).toEqual([0, false]);
+  });
+
+  it("that the user may not write to is one clear error", async () => {
+    const { code, stderr } = await workspace.run("00-workspace.sh", "apply", { cache: "/proc/atelier/cache" });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/error: workspace: \S+ can't make folders in .*set host\.workspace and host\.cache/);
+  });
+});
+
+describe("check-all", () => {
+  it("knows every step by what was applied last, when nothing is asked of it", async () => {
+    await apply();
+    const { code, lines, of } = await checkAll();
+    expect(code).toBe(0);
+    expect(of("scripts")?.ok).toBe(true);
+    expect(of("workspace")?.ok).toBe(true);
+    for (const step of [
+      "preflight",
+      "packages",
+      "python",
+      "sources",
+      "wheels",
+      "models",
+      "config",
+      "service",
+      "ready",
+    ]) {
+      expect(of(step)).toMatchObject({ ok: false, why: "never applied here" });
+    }
+    expect(lines.at(-1)).toEqual({ workspace: workspace.file("run/id").trim() });
+  });
+
+  it("answers for the sections that it is given, and for no other", async () => {
+    await apply();
+    await workspace.run("20-packages.sh", "apply", { packages: "sed" });
+    const sections = `=== packages\n${workspace.stdin({ packages: 'sed no"such' })}=== workspace\n${workspace.stdin({})}=== nosuch\n`;
+    const { lines } = await checkAll(sections);
+    expect(lines.map(({ step, ok }) => [step, ok])).toEqual([
+      ["scripts", true],
+      ["packages", false],
+      ["workspace", true],
+      ["nosuch", false],
+      [undefined, undefined],
+    ]);
+    expect(lines[1]?.why).toBe('missing on the host: no"such');
+  });
+
+  it("says which script is missing, and changes nothing", async () => {
+    await apply();
+    rmSync(join(workspace.bin, "fetch_http.py"));
+    const { of } = await checkAll();
+    expect(of("scripts")).toMatchObject({ ok: false, why: "missing in bin: fetch_http.py " });
+  });
+
+  it("sees an emptied workspace", async () => {
+    await apply();
+    rmSync(join(workspace.path, "run"), { recursive: true });
+    const { of, lines } = await checkAll();
+    expect(of("workspace")).toMatchObject({ ok: false });
+    expect(lines.at(-1)).toEqual({ workspace: "" });
+  });
+
+  it("takes under a second or so for all steps", async () => {
+    await apply();
+    const began = Date.now();
+    await checkAll();
+    expect(Date.now() - began).toBeLessThan(3000);
+  });
+});
+
+describe("a step that is no job", () => {
+  it("waits for another that is at work on it, and clears the lock of a dead one with a word", async () => {
+    workspace.script(
+      "71-hold.sh",
+      '#!/bin/sh\n. "$(dirname "$0")/lib.sh"\nstep_apply() { nap "$(input nap 0)"; fact x y; }\nrun_step "$@"\n',
+    );
+    const first = workspace.start("71-hold.sh", "apply", { nap: "1.5" });
+    const end = collect(first);
+    await new Promise((done) => setTimeout(done, 500));
+    const busy = await workspace.run("71-hold.sh", "apply", { lock_wait: 0 });
+    expect([busy.code, busy.stderr]).toEqual([75, expect.stringMatching(/busy: process \d+, since .*, from local/)]);
+    const waited = await workspace.run("71-hold.sh", "apply", {});
+    expect([(await end).code, waited.code]).toEqual([0, 0]);
+    const killed = workspace.start("71-hold.sh", "apply", { nap: "30" });
+    await new Promise((done) => setTimeout(done, 500));
+    killed.kill("SIGKILL");
+    const after = await workspace.run("71-hold.sh", "apply", {});
+    expect([after.code, after.stderr]).toEqual([
+      0,
+      expect.stringMatching(/cleared the lock of process \d+.*: it is dead/),
+    ]);
+  });
+
+  it.skipIf(!hasSshd)("runs over SSH whatever PATH and HOME say (needs /usr/sbin/sshd)", async () => {
+    const sshd = new Sshd();
+    try {
+      await sshd.start();
+      const answer = await collect(
+        sshd.run(`env -i PATH=/usr/bin:/bin sh '${workspace.bin}/00-workspace.sh' apply`, workspace.stdin({})),
+      );
+      expect(answer.code, answer.stderr).toBe(0);
+      expect(readFileSync(join(workspace.path, "run/id"), "utf8").trim()).toBe(answer.facts.id);
+    } finally {
+      sshd.stop();
+    }
+  });
+});
