@@ -12,6 +12,8 @@ export interface EngineOptions {
   passphrase: () => Promise<string>;
   /** Settings of this run alone, over those of the stack's file: keys `project:name` (or `name`), plain text. A key that is secret in the file stays so. */
   config?: Record<string, string>;
+  /** The same for values that are secret. */
+  secretConfig?: Record<string, string>;
   /** Steps at once. @default 16 */
   parallel?: number;
   /** Added to the environment of the program and of dynamic resources. @default this process's environment alone */

@@ -38,7 +38,10 @@ export class Stack {
    * @throws StackLocked; WrongPassphrase; an error that names the file and what is wrong in it
    */
   static async open(
-    options: Pick<EngineOptions, "projectDir" | "stack" | "backend" | "passphrase" | "config" | "cacheDir">,
+    options: Pick<
+      EngineOptions,
+      "projectDir" | "stack" | "backend" | "passphrase" | "config" | "secretConfig" | "cacheDir"
+    >,
     how: { lock: boolean; tell: (message: string) => void },
   ): Promise<Stack> {
     const project = await loadProject(options.projectDir);
@@ -62,10 +65,12 @@ export class Stack {
     for (const [key, value] of Object.entries(resolved.values)) {
       config[key] = { value, secret: resolved.secretKeys.includes(key) };
     }
-    for (const [key, value] of Object.entries(options.config ?? {})) {
+    const override = (key: string, value: string, secret: boolean): void => {
       const full = key.includes(":") ? key : `${project.name}:${key}`;
-      config[full] = { value, secret: config[full]?.secret ?? false };
-    }
+      config[full] = { value, secret: secret || (config[full]?.secret ?? false) };
+    };
+    for (const [key, value] of Object.entries(options.config ?? {})) override(key, value, false);
+    for (const [key, value] of Object.entries(options.secretConfig ?? {})) override(key, value, true);
     const lock = how.lock
       ? await store.lock({ project: project.name, stack: options.stack }, (holder) =>
           how.tell(

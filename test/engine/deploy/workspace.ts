@@ -3,10 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll } from "vitest";
-import type { EngineEvent, EngineOptions, UpdateResult } from "../../../engine/src/index.ts";
-import * as engine from "../../../engine/src/index.ts";
+import {
+  destroy,
+  type EngineEvent,
+  type EngineOptions,
+  preview,
+  refresh,
+  type UpdateResult,
+  up,
+} from "../../../engine/src/index.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..", "..");
+const OPERATIONS = { preview, up, refresh, destroy };
 const made: string[] = [];
 
 afterAll(() => {
@@ -73,7 +81,7 @@ export class Workspace {
 
   async run(kind: "preview" | "up" | "refresh" | "destroy", more: Partial<EngineOptions> = {}): Promise<Outcome> {
     const events: EngineEvent[] = [];
-    const result = await engine[kind](
+    const result = await OPERATIONS[kind](
       this.options({
         ...more,
         onEvent: (event) => {

@@ -1,0 +1,75 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { Workspace } from "./workspace.ts";
+
+const PASSWORD = "pass-w0rd-of-the-file";
+
+function setUp() {
+  const work = new Workspace("dynamic.ts");
+  const dir = join(work.dir, "files");
+  mkdirSync(dir);
+  const files = () => Object.fromEntries(readdirSync(dir).map((name) => [name, readFileSync(join(dir, name), "utf8")]));
+  const run = (kind: "preview" | "up" | "refresh" | "destroy", config: Record<string, string> = {}) =>
+    work.run(kind, { config: { dir, ...config }, secretConfig: { password: PASSWORD } });
+  return { work, dir, files, run };
+}
+
+test("create, no change, update, replace, delete: for real", async () => {
+  const { work, files, run } = setUp();
+  expect((await run("preview")).steps).toEqual(["create file"]);
+  expect(files()).toEqual({});
+  const created = await run("up");
+  expect(created.errors).toEqual([]);
+  expect(created.outputs.text).toEqual({ value: "hello", secret: false });
+  expect(files()).toEqual({ one: "hello" });
+  const state = work.resource("file") as { inputs?: Record<string, unknown>; outputs?: Record<string, unknown> };
+  expect(state.inputs?.__provider).toBe(state.outputs?.__provider);
+  expect(state.inputs?.__provider).toContain("exports.handler");
+
+  expect((await run("up")).steps).toEqual(["same file"]);
+  expect((await run("up", { text: "bye" })).steps).toEqual(["update file"]);
+  expect(files()).toEqual({ one: "bye" });
+  expect((await run("up", { file: "two" })).steps).toEqual([
+    "create-replacement file",
+    "replace file",
+    "delete-replaced file",
+  ]);
+  expect(files()).toEqual({ two: "hello" });
+  expect((await run("destroy")).steps).toEqual(["delete file"]);
+  expect(files()).toEqual({});
+});
+
+test("a secret input stays wrapped, in inputs, outputs, events and error texts", async () => {
+  const { work, run } = setUp();
+  const created = await run("up");
+  const failed = await run("up", { text: "fails" });
+  expect(failed.result).toBe("failed");
+  expect(failed.errors).toEqual(["cannot write with [secret]"]);
+  expect(readFileSync(work.stateFile, "utf8")).not.toContain(PASSWORD);
+  expect(JSON.stringify([created.events, failed.events])).not.toContain(PASSWORD);
+});
+
+test("half-created: saved with its reasons, updated by the next run", async () => {
+  const { work, files, run } = setUp();
+  const failed = await run("up", { sick: "true" });
+  expect(failed.errors).toEqual(["no pulse"]);
+  expect(work.resource("file")).toMatchObject({ id: "one", initErrors: ["no pulse"] });
+  expect(readFileSync(work.stateFile, "utf8")).not.toContain(PASSWORD);
+  expect((await run("up")).steps).toEqual(["update file"]);
+  expect(work.resource("file").initErrors).toBeUndefined();
+  expect(files()).toEqual({ one: "hello" });
+});
+
+test("refresh sees what was changed and what is gone; a failed check stops everything", async () => {
+  const { work, dir, run } = setUp();
+  await run("up");
+  writeFileSync(join(dir, "one"), "by hand");
+  expect((await run("refresh")).changes).toEqual({ update: 1 });
+  expect(work.resource("file").outputs).toMatchObject({ text: "by hand" });
+  const refused = await run("up", { text: "refused" });
+  expect(refused.errors.join()).toContain("text: is refused");
+  rmSync(join(dir, "one"));
+  expect((await run("refresh")).changes).toEqual({ delete: 1 });
+  expect((await run("up")).steps).toEqual(["create file"]);
+});

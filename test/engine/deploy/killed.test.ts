@@ -1,0 +1,65 @@
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
+import { expect, test } from "vitest";
+import { nameOf, Workspace } from "./workspace.ts";
+
+const INDEX = pathToFileURL(join(import.meta.dirname, "..", "..", "..", "engine", "src", "index.ts")).href;
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error("waited 30 s in vain");
+    await sleep(20);
+  }
+}
+
+/** An `up` in a process of its own, killed when its log has the line. */
+async function killAt(line: string, work: Workspace, log: string, config: Record<string, string>): Promise<void> {
+  const { onEvent: _, passphrase: __, ...options } = work.options({ config });
+  const child = spawn(
+    process.execPath,
+    [join(import.meta.dirname, "..", "programs", "engine.mjs"), JSON.stringify({ kind: "up", options }), INDEX],
+    { stdio: "ignore" },
+  );
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  await until(() => existsSync(log) && readFileSync(log, "utf8").includes(line));
+  child.kill("SIGKILL");
+  await ended;
+}
+
+test("kill -9 between the begin and the end of a step, then up: nothing lost, nothing recorded twice, the dead holder's lock cleared with a word", async () => {
+  const work = new Workspace("command.ts");
+  const log = join(work.dir, "log");
+  await killAt("begin", work, log, { log, sleep: "20" });
+
+  const left = work.checkpoint();
+  expect(left.pending_operations?.map(({ type, resource }) => `${type} ${nameOf(resource.urn)}`)).toEqual([
+    "creating p-slow",
+  ]);
+  expect(work.resources().map((state) => nameOf(state.urn))).toContain("p-first");
+  const locks = join(work.dir, "state", ".pulumi", "locks", "organization", "tiny", "dev");
+  expect(readdirSync(locks)).toHaveLength(1);
+
+  const done = await work.run("up", { config: { log } });
+  expect(done.result).toBe("succeeded");
+  const words = done.diagnostics.map((event) => event.message).join("\n");
+  expect(words).toMatch(/Cleared the lock of process \d+, which no longer runs/);
+  expect(words).toContain("cut off while it was creating");
+  expect(done.steps).toEqual(["same p", "same p-first", "create p-slow", "create p-last"]);
+  const urns = work.resources().map((state) => state.urn);
+  expect(new Set(urns).size).toBe(urns.length);
+  expect(readdirSync(locks)).toEqual([]);
+  expect(
+    readFileSync(log, "utf8")
+      .split("\n")
+      .filter((line) => line === "first"),
+  ).toHaveLength(1);
+
+  expect((await work.run("refresh")).result).toBe("succeeded");
+  expect(work.checkpoint().pending_operations ?? []).toEqual([]);
+  expect((await work.run("destroy", { config: { log } })).result).toBe("succeeded");
+  expect(work.resources()).toEqual([]);
+});
