@@ -86,6 +86,7 @@ export class Project {
       reject: false,
       timeout: options.timeout ?? 200_000,
       cancelSignal: options.signal,
+      killSignal: options.killSignal ?? "SIGTERM",
       stdin: "ignore",
     });
     return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr, all: result.all };
