@@ -1,6 +1,6 @@
 import { access, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { parse as parseYaml } from "yaml";
+import { parse as parseYaml, type ScalarTag } from "yaml";
 import { encodeSorted } from "./json.ts";
 import type { PassphraseSecrets } from "./secrets.ts";
 
@@ -134,7 +134,10 @@ export function resolveConfig(
 }
 
 function asText(value: unknown): string {
-  return typeof value === "string" ? value : encodeJson(value);
+  if (value === null || value === undefined) return "";
+  if (typeof value === "string") return value;
+  // As Go writes JSON, so that a program which takes the text as it is gets the same from both engines.
+  return encodeJson(value).replace(/[<>&]/g, (letter) => `\\u00${letter.charCodeAt(0).toString(16)}`);
 }
 
 /** Integers of any size stay what they are. */
@@ -180,10 +183,17 @@ function parseKey(key: string, file: string): string {
   return `${match[1]}:${match[2]}`;
 }
 
+/** Two forms of YAML 1.1 that Pulumi's reader still takes for numbers: `010` is eight, `1_000` a thousand. */
+const OLD_INTEGERS: ScalarTag[] = [
+  { test: /^0[0-7]+$/, resolve: (text: string) => BigInt(`0o${text.slice(1)}`) },
+  { test: /^[-+]?[1-9][0-9]*(?:_[0-9]+)+$/, resolve: (text: string) => BigInt(text.replace(/[+_]/g, "")) },
+].map((form) => ({ tag: "tag:yaml.org,2002:int", default: true, ...form }));
+
 async function readYaml(file: string): Promise<Json> {
   let form: unknown;
   try {
-    form = tidy(parseYaml(await readFile(file, "utf8"), { intAsBigInt: true }));
+    const text = await readFile(file, "utf8");
+    form = tidy(parseYaml(text, { intAsBigInt: true, merge: true, customTags: (tags) => [...OLD_INTEGERS, ...tags] }));
   } catch (error) {
     throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }
