@@ -13,8 +13,8 @@ interface GitObject {
 /** Always the same, so that the same files give the same commit on every machine. */
 const author = "atelier rehearsal <rehearsal@atelier.invalid> 1704067200 +0000";
 
-/** What must never get into a commit: leavings of a run. */
-const ignored = new Set(["__pycache__", ".git", ".DS_Store"]);
+/** What must never get into a commit: leavings of a run or a build. */
+const leavings = /^(__pycache__|\.git|\.DS_Store|build|.*\.egg-info|.*\.pyc)$/;
 
 /**
  * Makes a bare git repository of a folder's files: one commit, on `master` and under a tag.
@@ -59,7 +59,7 @@ const config = `[core]
 
 function addTree(folder: string, add: (kind: string, content: Buffer) => string): string {
   const entries = readdirSync(folder, { withFileTypes: true })
-    .filter(({ name }) => !ignored.has(name) && !name.endsWith(".pyc"))
+    .filter(({ name }) => !leavings.test(name))
     .map((entry) => {
       const path = join(folder, entry.name);
       return entry.isDirectory()
