@@ -46,18 +46,24 @@ export function maskValue(value: PropertyValue): unknown {
 
 /** Knows the secret texts of a run, and takes them out of any text that is about to be shown. */
 export class SecretFilter {
+  readonly #secrets = new Set<string>();
+  /** Every form of every secret. */
   readonly #texts = new Set<string>();
   #pattern: RegExp | undefined;
 
   /** Remembers every text inside the secrets of these values. */
   addSecrets(value: PropertyValue): void {
-    if (value instanceof Secret) this.#addInner(value.element);
+    // A number inside a secret object is a port or a size, and would blot out every other one that looks like it.
+    if (value instanceof Secret && typeof value.element === "number") this.addText(String(value.element));
+    else if (value instanceof Secret) this.#addInner(value.element);
     else if (Array.isArray(value)) for (const element of value) this.addSecrets(element);
     else if (isMap(value)) for (const element of Object.values(value)) this.addSecrets(element);
   }
 
   /** Remembers one secret text: as it is, line by line, and as JSON or a URL would write it. */
   addText(secret: string): void {
+    if (this.#secrets.has(secret)) return;
+    this.#secrets.add(secret);
     for (const text of [secret, secret.trim(), ...secret.split(/\r?\n/).map((line) => line.trim())]) {
       for (const form of formsOf(text)) {
         if (form.length < SHORTEST_SECRET || this.#texts.has(form)) continue;
@@ -98,8 +104,7 @@ export class SecretFilter {
 
   #addInner(value: PropertyValue): void {
     if (typeof value === "string") this.addText(value);
-    else if (typeof value === "number") this.addText(String(value));
-    else if (value instanceof Secret) this.#addInner(value.element);
+    else if (value instanceof Secret) this.addSecrets(value);
     else if (value instanceof Asset && "text" in value.source) this.addText(value.source.text);
     else if (Array.isArray(value)) for (const element of value) this.#addInner(element);
     else if (isMap(value)) {

@@ -81,6 +81,12 @@ describe("the filter of secrets", () => {
     );
   });
 
+  it("knows a number that is a secret itself, and leaves those inside a secret object", () => {
+    const filter = new SecretFilter();
+    filter.addSecrets({ pin: new Secret(471100), settings: new Secret({ port: 8080, pin: new Secret(9911) }) });
+    expect(filter.apply("8080 471100 9911")).toBe("8080 [secret] [secret]");
+  });
+
   it("goes into objects, keys included", () => {
     const filter = new SecretFilter();
     filter.addText("swordfish");
