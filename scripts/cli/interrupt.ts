@@ -6,12 +6,13 @@
 export class Interrupt {
   readonly #stop = new AbortController();
   readonly #kill = new AbortController();
-  readonly #say: (text: string) => void;
+  /** Where its words go: a display that overwrites lines takes them over while it is there. */
+  say: (text: string) => void;
   readonly #handler = () => this.press();
   #last = Number.NEGATIVE_INFINITY;
 
   constructor(say: (text: string) => void) {
-    this.#say = say;
+    this.say = say;
     for (const signal of signals) process.on(signal, this.#handler);
   }
 
@@ -34,10 +35,10 @@ export class Interrupt {
     const again = now - this.#last > 400;
     this.#last = now;
     if (!this.pressed) {
-      this.#say("Interrupted: the running steps end and the state is saved. Once more ends everything at once.");
+      this.say("Interrupted: the running steps end and the state is saved. Once more ends everything at once.");
       this.#stop.abort();
     } else if (again && !this.killSignal.aborted) {
-      this.#say("Ended at once. The next `up` goes on from what was saved.");
+      this.say("Ended at once. The next `up` goes on from what was saved.");
       this.#kill.abort();
       // Saving takes a moment; whatever does not come to its end is left.
       setTimeout(() => process.exit(130), 3000).unref();

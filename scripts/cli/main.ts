@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { CommandFunction } from "./commands/command.ts";
 import { Interrupted, messageOf, UsageError, UserError } from "./errors.ts";
 import { Interrupt } from "./interrupt.ts";
@@ -23,6 +24,8 @@ const commands: Record<Command, () => Promise<CommandFunction>> = {
  */
 export async function main(args: string[]): Promise<number> {
   const startedAt = Date.now();
+  // Children have working folders of their own.
+  if (process.env.ATELIER_HOME) process.env.ATELIER_HOME = resolve(process.env.ATELIER_HOME);
   let options: Options;
   try {
     options = parseOptions(args);

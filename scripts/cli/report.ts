@@ -10,6 +10,7 @@ import { type Outputs, readOutputs } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { reportDir } from "./paths.ts";
 import { checkLive } from "./proof.ts";
+import { openDisplay } from "./run.ts";
 import type { Stack } from "./stack.ts";
 
 /** Ends a successful update: the live check, the report, and where everything is. Gives the exit code. */
@@ -22,10 +23,16 @@ export async function proveAndReport(
   const { options, terminal, interrupt, startedAt } = context;
   const outputs = await readOutputs(stack.name);
   const input = text(outputs, "liveCheck");
-  const said = (line: string) => {
-    if (options.verbose) terminal.line(`  live check: ${line}`);
-  };
-  const live = await checkLive(liveInput(input, stack.name), said, interrupt.signal);
+  const display = openDisplay(context, { idle: "live check" });
+  let live: Proof;
+  try {
+    const said = (line: string) => {
+      if (options.verbose) display.note(`  live check: ${line}`);
+    };
+    live = await checkLive(input, said, interrupt.signal);
+  } finally {
+    display.end();
+  }
   if (interrupt.pressed) return 130;
   const report = writeReport({
     reportDir: reportDir(stack.name),
@@ -62,11 +69,6 @@ export async function proveAndReport(
   }
   for (const line of closingLines(report, record, context)) terminal.line(line);
   return 0;
-}
-
-/** The program does not know where this machine keeps its reports. */
-function liveInput(input: string, stack: string): string {
-  return JSON.stringify({ ...(JSON.parse(input) as object), reportDir: reportDir(stack) });
 }
 
 function lastProof(outputs: Outputs): Proof {

@@ -7,6 +7,16 @@ import type { Operation, Runner, RunResult } from "./engines/engine.ts";
 
 const idle = { preview: "planning", up: "working", refresh: "reading", destroy: "removing" } as const;
 
+/** What is overwritten where it can be, plain lines where not. */
+export function openDisplay(
+  { options, terminal }: Pick<Context, "options" | "terminal">,
+  { idle, quiet = false }: { idle: string; quiet?: boolean },
+): Display {
+  return terminal.live
+    ? new TtyDisplay(terminal, { verbose: options.verbose, idle, quiet })
+    : new PlainDisplay(terminal, { verbose: options.verbose, quiet });
+}
+
 /** Runs an operation of an engine, shows it, and gives what happened. */
 export async function runShown(
   runner: Runner,
@@ -17,10 +27,10 @@ export async function runShown(
   const record = new RecordDisplay();
   // A plan is shown when it is whole.
   const quiet = operation === "preview" || preview;
-  const shown: Display = terminal.live
-    ? new TtyDisplay(terminal, { verbose: options.verbose, idle: idle[operation], quiet })
-    : new PlainDisplay(terminal, { verbose: options.verbose, quiet });
+  const shown = openDisplay({ options, terminal }, { idle: idle[operation], quiet });
   const display = both(record, shown);
+  const sayBefore = interrupt.say;
+  interrupt.say = (text) => display.note(text);
   try {
     const { result, outputs } = await runner.run(operation, {
       // The engines count in whole seconds.
@@ -32,5 +42,6 @@ export async function runShown(
     return { result: interrupt.pressed && result !== "succeeded" ? "interrupted" : result, outputs, record };
   } finally {
     display.end();
+    interrupt.say = sayBefore;
   }
 }

@@ -39,6 +39,10 @@ export class PlainDisplay implements Display {
     }
   }
 
+  note(text: string): void {
+    this.#terminal.line(text);
+  }
+
   end(): void {}
 
   #isDue(urn: string | undefined, now: number): boolean {

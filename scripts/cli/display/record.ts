@@ -18,6 +18,8 @@ export class RecordDisplay implements Display {
     this.steps.take(event);
   }
 
+  note(): void {}
+
   end(): void {}
 
   get record(): UpdateRecord {

@@ -50,6 +50,10 @@ export class TtyDisplay implements Display {
     if (ended && (ended.op !== "same" || this.#options.verbose)) this.#scroll([this.#endLine(ended)]);
   }
 
+  note(text: string): void {
+    this.#scroll([text]);
+  }
+
   end(): void {
     clearInterval(this.#timer);
     this.#erase();

@@ -1,0 +1,136 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Clone, nowhere } from "./clone.ts";
+
+let clone: Clone;
+beforeAll(() => {
+  clone = new Clone();
+});
+afterAll(() => clone.remove());
+
+/** A stack whose program runs local commands, `name: shell text`. */
+function stackOf(name: string, commands: Record<string, string>, more = ""): string[] {
+  clone.settings(name, { host: nowhere });
+  const made = Object.entries(commands).map(
+    ([command, create], index) =>
+      `const c${index} = new command.local.Command(${JSON.stringify(command)}, { create: ${JSON.stringify(create)} }${index > 0 ? `, { dependsOn: [c${index - 1}] }` : ""});`,
+  );
+  clone.program(
+    `import * as command from "@pulumi/command";\nimport * as pulumi from "@pulumi/pulumi";\nvoid pulumi;\n${made.join("\n")}\n${more}\n`,
+  );
+  return ["--stack", name, "--yes"];
+}
+
+const locks = (stack: string): string[] =>
+  readdirSync(join(clone.home, "state", ".pulumi", "locks", "organization", "atelier", stack));
+
+describe("a plan", () => {
+  test("as lines, and as one JSON document with all else on standard error", async () => {
+    const args = stackOf("planned", { first: "echo a", second: "echo b" });
+    const lines = await clone.run(["preview", ...args]);
+    expect(lines.code).toBe(0);
+    expect(lines.stdout).toMatchInlineSnapshot(`
+      "  + first     create
+        + second    create
+      Plan: 2 to create.
+      "
+    `);
+    const json = await clone.run(["preview", ...args, "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ result: "succeeded", changes: { create: 2 } });
+    expect(json.stderr).toContain("Plan: 2 to create.");
+  });
+});
+
+describe("an update that fails", () => {
+  test("says where, what came back and what to do next; exit code 1", async () => {
+    const args = stackOf("failing", {
+      fine: "echo a",
+      broken: "echo out; echo the disk is full >&2; exit 3",
+      never: "echo b",
+    });
+    const { code, stdout, stderr } = await clone.run(["up", ...args]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/the disk is full/);
+    expect(stdout).toMatch(/update failed at broken/);
+    expect(stdout).toContain("npx atelier up --stack failing");
+    expect(`${stdout}${stderr}`).not.toContain("    at ");
+    expect(locks("failing")).toEqual([]);
+  });
+
+  test("a secret of the program shows nowhere", async () => {
+    const secret = "hunter2-hunter2-hunter2";
+    const args = stackOf(
+      "secretive",
+      {},
+      `new command.local.Command("leak", { create: "cat; exit 1", stdin: pulumi.secret("${secret}") });`,
+    );
+    const { code, stdout, stderr } = await clone.run(["up", ...args, "--verbose"]);
+    expect(code).toBe(1);
+    expect(`${stdout}${stderr}`).not.toContain(secret);
+  });
+});
+
+test("an update whose line to the host dropped is run again", async () => {
+  const marker = join(clone.dir, "dropped-once");
+  const args = stackOf("dropping", {
+    far: `if [ ! -e '${marker}' ]; then touch '${marker}'; echo 'connection lost while running: 10.0.0.1:22' >&2; exit 1; fi`,
+  });
+  const { stdout, stderr } = await clone.run(["up", ...args]);
+  expect(stdout).toContain("Attaching again (1 of 3).");
+  expect(stdout).toContain("+ far created");
+  // The program has no WebUI: the update is done, and the proof says what it lacks.
+  expect(stderr).toContain("no output `liveCheck`");
+});
+
+describe("Ctrl-C", () => {
+  test("once: the running step ends, the state is saved, the lock is released, exit code 130", async () => {
+    const begun = join(clone.dir, "stopped-begun");
+    const args = stackOf("stopped", { slow: `touch '${begun}'; sleep 2; echo made`, never: "echo no" });
+    const up = clone.start(["up", ...args]);
+    await until(() => existsSync(begun));
+    up.child.kill("SIGINT");
+    const { code, stdout } = await up.finished;
+    expect(code).toBe(130);
+    expect(stdout).toContain("+ slow created");
+    expect(stdout).not.toContain("never created");
+    expect(locks("stopped")).toEqual([]);
+    const status = await clone.run(["status", "--stack", "stopped", "--json"]);
+    expect(JSON.parse(status.stdout)).toMatchObject({ resources: 1 });
+  });
+
+  test("twice: everything ends at once", async () => {
+    const started = join(clone.dir, "killed-begun");
+    const args = stackOf("killed", { slow: `touch '${started}'; sleep 30` });
+    const up = clone.start(["up", ...args]);
+    await until(() => existsSync(started));
+    up.child.kill("SIGINT");
+    await sleep(1000);
+    const begun = Date.now();
+    up.child.kill("SIGINT");
+    const { code } = await up.finished;
+    expect(code).toBe(130);
+    expect(Date.now() - begun).toBeLessThan(10_000);
+  });
+});
+
+test("a second update of one stack is one clear error", async () => {
+  const begun = join(clone.dir, "twice-begun");
+  const args = stackOf("twice", { slow: `touch '${begun}'; sleep 5` });
+  const first = clone.start(["up", ...args]);
+  await until(() => existsSync(begun));
+  const second = await clone.run(["up", ...args]);
+  expect(second.code).toBe(1);
+  expect(`${second.stderr}${second.stdout}`).toMatch(/locked/);
+  expect(`${second.stderr}${second.stdout}`).not.toContain("    at ");
+  await first.finished;
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  const end = Date.now() + 30_000;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error("what was waited for did not happen in 30 s");
+    await sleep(50);
+  }
+}

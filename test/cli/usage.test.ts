@@ -1,0 +1,118 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Clone, nowhere } from "./clone.ts";
+
+let clone: Clone;
+beforeAll(() => {
+  clone = new Clone();
+});
+afterAll(() => clone.remove());
+
+describe("wrong usage ends with 2, the usage on standard error, and nothing on standard output", () => {
+  test.each([["install"], ["up", "--force"], ["up", "--purge"], []].map((args) => [args]))("%j", async (args) => {
+    const { code, stdout, stderr } = await clone.run(args);
+    expect(code).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toContain("Usage: atelier <command>");
+    expect(stderr).not.toContain("    at ");
+  });
+});
+
+test("--help ends with 0", async () => {
+  const { code, stdout } = await clone.run(["down", "--help"]);
+  expect(code).toBe(0);
+  expect(stdout).toContain("--host-gone");
+});
+
+describe("settings", () => {
+  test("a stack without a file names those that are there", async () => {
+    const { code, stderr } = await clone.run(["up", "--stack", "nix"]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/no stack `nix`.*Stacks here: .*rehearsal/);
+  });
+
+  test("every mistake at once, without a stack trace, and one JSON document with --json", async () => {
+    clone.settings("wrong", {
+      host: { kind: "ssh", address: "box", port: 99999 },
+      webui: { port: "x" },
+      colour: "red",
+    });
+    const { code, stdout, stderr } = await clone.run(["up", "--stack", "wrong", "--json"]);
+    expect(code).toBe(2);
+    for (const key of ["atelier:host.port", "atelier:webui.port", "colour"]) expect(stderr).toContain(key);
+    expect(stderr).not.toContain("    at ");
+    expect(JSON.parse(stdout)).toMatchObject({ stack: "wrong", result: "failed" });
+  });
+
+  test("a file that is not YAML", async () => {
+    writeFileSync(join(clone.dir, "stacks", "Pulumi.broken.yaml"), "config: [\n");
+    const { code, stderr } = await clone.run(["status", "--stack", "broken"]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("is not YAML");
+  });
+
+  test("what only the program sees wrong is wrong usage too", async () => {
+    clone.settings("nokey", { host: { ...nowhere, password: undefined, keyFile: "no/such/key" } });
+    const { code, stderr, stdout } = await clone.run(["preview", "--stack", "nokey"]);
+    expect(`${stderr}${stdout}`).toContain("no/such/key can't be read");
+    expect(code).toBe(2);
+  });
+});
+
+describe("a stack that asks", () => {
+  test.each(["up", "down", "refresh"])("%s without a terminal wants --yes", async (command) => {
+    clone.settings("asks", { host: nowhere });
+    const { code, stderr } = await clone.run([command, "--stack", "asks"]);
+    expect(stderr).toContain("add --yes");
+    expect(code).toBe(2);
+  });
+});
+
+describe("before the first update", () => {
+  test("outputs says what to do", async () => {
+    clone.settings("fresh", { host: nowhere });
+    const { code, stderr } = await clone.run(["outputs", "--stack", "fresh"]);
+    expect(code).toBe(1);
+    expect(stderr).toContain("npx atelier up --stack fresh");
+  });
+
+  test("status", async () => {
+    clone.settings("fresh", { host: nowhere });
+    const { code, stdout } = await clone.run(["status", "--stack", "fresh", "--json"]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ stack: "fresh", engine: "embedded", resources: 0 });
+  });
+
+  test("down has nothing to remove, and speaks of the rental", async () => {
+    clone.settings("fresh", { host: nowhere });
+    const { code, stdout } = await clone.run(["down", "--stack", "fresh", "--yes"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/nothing to remove[\s\S]*rental goes on/);
+  });
+});
+
+test("env gives a shell what plain pulumi needs, and the passphrase is the owner's alone", async () => {
+  clone.settings("plain", { host: nowhere });
+  const { code, stdout } = await clone.run(["env", "--stack", "plain"]);
+  expect(code).toBe(0);
+  const shown = execFileSync(
+    "sh",
+    [
+      "-c",
+      'eval "$1"; echo "$PULUMI_STACK $PULUMI_BACKEND_URL"; node --version; cat "$PULUMI_CONFIG_PASSPHRASE_FILE"',
+      "sh",
+      stdout,
+    ],
+    {
+      encoding: "utf8",
+    },
+  ).split("\n");
+  expect(shown[0]).toBe(`plain file://${clone.home}/state`);
+  expect(shown[1]).toBe(process.version);
+  expect(shown[2]).toMatch(/^[\w-]{32}$/);
+  const passphrase = join(clone.home, "passphrase");
+  expect(readFileSync(passphrase, "utf8").trim()).toBe(shown[2]);
+  expect(statSync(passphrase).mode & 0o777).toBe(0o600);
+});
