@@ -215,7 +215,7 @@ export class Planner {
     randomSeed: Uint8Array,
   ): Promise<PropertyMap> {
     if (!state.custom) return news;
-    if (isProviderType(state.type)) return checkProviderInputs(packageOf(state.type), news);
+    if (isProviderType(state.type)) return checkProviderInputs(packageOf(state.type), news, olds);
     const provider = await this.#host.provider(state.provider ?? "");
     const result: CheckResult = await provider.check({ ...this.#host.context(state.urn), olds, news, randomSeed });
     if (result.failures.length > 0) {

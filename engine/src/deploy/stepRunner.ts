@@ -61,6 +61,7 @@ export class StepRunner {
     state.id = old.id;
     state.outputs = markOutputs(old.outputs, state.inputs, state.additionalSecretOutputs ?? []);
     const { snapshot, registry } = this.#host;
+    state.sourcePosition ??= old.sourcePosition;
     // What a newer engine has noted about the resource stays with it.
     state.unknownFields = old.unknownFields;
     if (isProviderType(state.type)) registry.register({ ...state, inputs: old.inputs });

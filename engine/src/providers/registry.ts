@@ -13,9 +13,10 @@ const CONFIG_ADDITIONS: Record<string, PropertyMap> = {
   command: { "__pulumi-go-provider-version": "v1.5.0" },
 };
 
-/** A provider resource's inputs as they stand in the state. */
-export function checkProviderInputs(pkg: string, inputs: PropertyMap): PropertyMap {
-  return { ...CONFIG_ADDITIONS[pkg], ...inputs };
+/** A provider resource's inputs as they stand in the state; what its plugin has once added stays as it wrote it. */
+export function checkProviderInputs(pkg: string, inputs: PropertyMap, olds: PropertyMap | undefined): PropertyMap {
+  const additions = Object.entries(CONFIG_ADDITIONS[pkg] ?? {}).map(([key, value]) => [key, olds?.[key] ?? value]);
+  return { ...Object.fromEntries(additions), ...inputs };
 }
 
 export function providerOutputs(inputs: PropertyMap): PropertyMap {

@@ -41,8 +41,12 @@ export class Workspace {
   readonly dir: string;
   readonly stack = "dev";
   readonly project: string;
+  readonly #program: string;
+  readonly #stateDir: string;
 
-  constructor(program: string, project = "tiny") {
+  /** @param stateDir where the state lies. @default a folder of its own */
+  constructor(program: string, project = "tiny", stateDir?: string) {
+    this.#program = program;
     this.dir = mkdtempSync(join(tmpdir(), "engine-test-"));
     made.push(this.dir);
     this.project = project;
@@ -53,7 +57,13 @@ export class Workspace {
     this.write("package.json", JSON.stringify({ type: "module" }));
     cpSync(join(import.meta.dirname, "..", "programs", program), join(this.dir, "index.ts"));
     symlinkSync(join(ROOT, "node_modules"), join(this.dir, "node_modules"));
-    mkdirSync(join(this.dir, "state"));
+    this.#stateDir = stateDir ?? join(this.dir, "state");
+    mkdirSync(this.#stateDir, { recursive: true });
+  }
+
+  /** The same project in another folder, with the same state. */
+  copy(): Workspace {
+    return new Workspace(this.#program, this.project, this.#stateDir);
   }
 
   write(name: string, text: string): void {
@@ -61,11 +71,11 @@ export class Workspace {
   }
 
   get backend(): string {
-    return pathToFileURL(join(this.dir, "state")).href;
+    return pathToFileURL(this.#stateDir).href;
   }
 
   get stateFile(): string {
-    return join(this.dir, "state", ".pulumi", "stacks", this.project, `${this.stack}.json`);
+    return join(this.#stateDir, ".pulumi", "stacks", this.project, `${this.stack}.json`);
   }
 
   options(more: Partial<EngineOptions> = {}): EngineOptions {
