@@ -149,37 +149,36 @@ END
     die "systemctl could not start $(unit_name): journalctl -u $(unit_name) on the host says why"
 }
 
-supervisor_pid() {
-  _pid=$(cat "$WORKSPACE/run/supervisord.pid" 2>/dev/null || :)
-  case $(tr '\0' ' ' 2>/dev/null <"/proc/${_pid:-none}/cmdline") in *"$WORKSPACE/run/supervisord.conf"*) printf '%s' "$_pid" ;; esac
-}
+# supervisor_pids: this workspace's supervisord, by what it was started with: its pid file goes with an emptied workspace, it does not.
+supervisor_pids() { pids_of "$WORKSPACE/tools/supervisor/bin/supervisord"; }
 
 manager_alive() {
   case $(cat "$RUN/manager" 2>/dev/null) in
     systemd) systemctl is-active -q "$(unit_name)" ;;
-    *) [ -n "$(supervisor_pid)" ] ;;
+    *) [ -n "$(supervisor_pids)" ] ;;
   esac
 }
 
 # stop_service: whatever manager it was started under, and orphans of a manager that was killed; ends when the processes are gone.
 stop_service() {
   [ ! -f "$RUN/unit" ] || systemctl disable -q --now "$(unit_name)" 2>/dev/null || :
-  _sup=$(supervisor_pid)
-  if [ -n "$_sup" ]; then
-    _sup_start=$(proc_start "$_sup")
-    kill -TERM "$_sup" 2>/dev/null || :
-    _t0=$(now_cs)
-    while alive "$_sup" "$_sup_start" && [ $(($(now_cs) - _t0)) -lt 2500 ]; do nap 0.1; done
-    if alive "$_sup" "$_sup_start"; then kill -KILL "$_sup" 2>/dev/null || :; fi
-  fi
+  end_all supervisor_pids 2500
   _left=$(service_pids)
   if [ -n "$_left" ]; then
     say "ending a WebUI that no manager looks after any more (process $(echo $_left))"
-    kill -TERM $_left 2>/dev/null || :
-    _t0=$(now_cs)
-    while [ -n "$(service_pids)" ] && [ $(($(now_cs) - _t0)) -lt 1000 ]; do nap 0.1; done
-    _left=$(service_pids)
-    [ -z "$_left" ] || kill -KILL $_left 2>/dev/null || :
+    end_all service_pids 1000
   fi
   rm -f "$RUN/running"
+}
+
+# end_all LISTER CENTISECONDS: asks the listed processes to end, waits, and ends them.
+end_all() {
+  _left=$($1)
+  [ -n "$_left" ] || return 0
+  kill -TERM $_left 2>/dev/null || :
+  _t0=$(now_cs)
+  while [ -n "$($1)" ] && [ $(($(now_cs) - _t0)) -lt "$2" ]; do nap 0.1; done
+  _left=$($1)
+  [ -z "$_left" ] || kill -KILL $_left 2>/dev/null || :
+  while [ -n "$($1)" ] && [ $(($(now_cs) - _t0)) -lt $(($2 + 500)) ]; do nap 0.1; done
 }

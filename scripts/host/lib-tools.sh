@@ -116,12 +116,15 @@ port_open() { cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v p=":$(printf
 own_service() { service_pids | grep -qx "${1%% *}"; }
 
 # service_pids: this workspace's WebUI processes, `python <workspace>/bin/webui_start.py ...`, a pid a line.
-service_pids() {
-  for _file in $(grep -lF "$WORKSPACE/bin/webui_start.py" /proc/[0-9]*/cmdline 2>/dev/null); do
+service_pids() { pids_of "$WORKSPACE/bin/webui_start.py"; }
+
+# pids_of SCRIPT: the processes that run this script of an interpreter.
+pids_of() {
+  for _file in $(grep -lF "$1" /proc/[0-9]*/cmdline 2>/dev/null); do
     _pid=${_file#/proc/}
     _pid=${_pid%/cmdline}
     # The grep above, and a shell that was told of it, name it too, but not as their first argument.
-    [ "$(tr '\0' '\n' 2>/dev/null <"$_file" | sed -n 2p)" = "$WORKSPACE/bin/webui_start.py" ] || continue
+    [ "$(tr '\0' '\n' 2>/dev/null <"$_file" | sed -n 2p)" = "$1" ] || continue
     [ -z "$(proc_start "$_pid")" ] || printf '%s\n' "$_pid"
   done
 }

@@ -169,6 +169,18 @@ describe("service", () => {
     expect([webuis().length, supervisors().length]).toEqual([1, 1]);
   });
 
+  it("that runs on in an emptied workspace is found, ended and started anew, and its manager with it", async () => {
+    await applyService();
+    const before = [...webuis(), ...supervisors()];
+    rmSync(join(workspace.path, "run"), { recursive: true });
+    rmSync(join(workspace.path, "tools/supervisor"), { recursive: true });
+    await applyConfig();
+    const { code, stderr } = await applyService();
+    expect(code, stderr).toBe(0);
+    expect([webuis().length, supervisors().length]).toEqual([1, 1]);
+    for (const pid of before) expect([...webuis(), ...supervisors()]).not.toContain(pid);
+  });
+
   it("is gone after remove, and its port is free", async () => {
     await applyService();
     const { code, stderr } = await removeService();
