@@ -39,13 +39,14 @@ export interface Outcome extends UpdateResult {
 /** A project of its own in a temporary folder, with one of the tiny programs. */
 export class Workspace {
   readonly dir: string;
-  readonly stack = "dev";
+  readonly stack: string;
   readonly project: string;
   readonly #program: string;
   readonly #stateDir: string;
 
   /** @param stateDir where the state lies. @default a folder of its own */
-  constructor(program: string, project = "tiny", stateDir?: string) {
+  constructor(program: string, project = "tiny", stateDir?: string, stack = "dev") {
+    this.stack = stack;
     this.#program = program;
     this.dir = mkdtempSync(join(tmpdir(), "engine-test-"));
     made.push(this.dir);

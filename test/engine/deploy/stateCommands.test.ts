@@ -1,0 +1,65 @@
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { adoptInputs, dropResources, listResources, stackOutputs } from "../../../engine/src/index.ts";
+import { setUp } from "./setUp.ts";
+import { nameOf, spec } from "./workspace.ts";
+
+test("outputs are masked unless they are asked for in clear", async () => {
+  const { work, run } = setUp();
+  await run("up", { name: "a" }, { name: "b", options: { additionalSecretOutputs: ["out"] } });
+  expect(await stackOutputs(work.options())).toEqual({
+    a: { value: "a-out", secret: false },
+    b: { value: "[secret]", secret: true },
+  });
+  expect((await stackOutputs(work.options(), { showSecrets: true })).b?.value).toBe("b-out");
+});
+
+test("a wrong passphrase is told before anything is done", async () => {
+  const { fake, work, run } = setUp();
+  await run("up", { name: "a" });
+  const options = { providers: fake.providers, ...spec({ name: "b" }), passphrase: async () => "wrong" };
+  await expect(work.run("up", options)).rejects.toThrow("The passphrase does not open this stack's secrets");
+  expect(fake.calls).toEqual(["create a"]);
+});
+
+test("dropped resources leave the state with all that leans on them, and nothing is called", async () => {
+  const { fake, work, run } = setUp();
+  await run("up", { name: "a" }, { name: "b", inputs: { from: { $out: "a" } } }, { name: "c" });
+  const gone = await dropResources(work.options(), (state) => nameOf(state.urn) === "a");
+  expect(gone.map(nameOf)).toEqual(["a", "b"]);
+  const left = (await listResources(work.options())).map((state) => nameOf(state.urn));
+  expect(left).toContain("c");
+  expect(left).not.toContain("a");
+  expect(fake.calls.every((call) => call.startsWith("create"))).toBe(true);
+});
+
+test("adopted inputs are the program's, in inputs and outputs, and no provider is called", async () => {
+  const { fake, work, run } = setUp();
+  const entries = (host: string) => [
+    { name: "a", inputs: { connection: { host, key: { $secret: ["the-", "key"] } }, n: 1 } },
+    { name: "b", inputs: { n: 1 } },
+    { name: "part", component: true, inputs: { connection: { host } } },
+  ];
+  await run("up", ...entries("old.example"));
+  fake.calls.length = 0;
+  const what = { types: ["fake:*"], properties: ["connection"] };
+  const urns = await adoptInputs(work.options(spec(...entries("new.example"))), what);
+  expect(urns.map(nameOf)).toEqual(["a"]);
+  expect(fake.calls).toEqual([]);
+  for (const map of [work.resource("a").inputs, work.resource("a").outputs]) {
+    expect(map).toMatchObject({ connection: { host: "new.example", key: { ciphertext: expect.any(String) } }, n: 1 });
+  }
+  expect(work.resource("part").inputs).toMatchObject({ connection: { host: "old.example" } });
+  expect(readFileSync(work.stateFile, "utf8")).not.toContain("the-key");
+});
+
+test("a program that fails changes nothing in the state", async () => {
+  const { work, run } = setUp();
+  await run("up", { name: "a", inputs: { n: 1 } });
+  const before = readFileSync(work.stateFile, "utf8");
+  const what = { types: ["*"], properties: ["n"] };
+  await expect(
+    adoptInputs(work.options(spec({ name: "a", inputs: { n: 2 } }, { name: "x", throws: "no" })), what),
+  ).rejects.toThrow();
+  expect(readFileSync(work.stateFile, "utf8")).toBe(before);
+});
