@@ -132,11 +132,17 @@ install_uv() {
   rm -rf "$WORKSPACE/tools/bin" "$WORKSPACE/tools/lib" "$WORKSPACE/tools/lib64" "$WORKSPACE/tools/pyvenv.cfg"
   make_tools || die "none of these Pythons can make a virtual environment with pip: $(all_pythons | tr '\n' ' ')(last: $(tail -n 1 "$RUN/venv.log")). On Debian and Ubuntu: apt-get install python3-venv"
   printf '%s\n' "$_lock" >"$RUN/uv.txt"
-  with_index pip - "$WORKSPACE/tools/bin/python" -m pip install -q --only-binary :all: --no-deps -r "$RUN/uv.txt" ||
-    die "pip could not install uv from $(input pypi 'its default index'): see above. Set upstreams.pypi to an index that this host reaches"
+  # Its wheel is kept beside the other downloads: pip's own cache forgets what an index forbids to cache.
+  pip_install 2>/dev/null || {
+    with_index pip - "$WORKSPACE/tools/bin/python" -m pip download -q --only-binary :all: --no-deps -d "$CACHE/wheels" -r "$RUN/uv.txt" ||
+      die "pip could not fetch uv from $(input pypi 'its default index'): see above. Set upstreams.pypi to an index that this host reaches"
+    pip_install || die "pip could not install uv from $CACHE/wheels: see above"
+  }
   "$WORKSPACE/tools/bin/uv" --version >/dev/null || die "tools/bin/uv was installed and does not run on this host"
   printf '%s\n' "$_lock" >"$WORKSPACE/tools/uv.lock"
 }
+
+pip_install() { "$WORKSPACE/tools/bin/python" -m pip install -q --no-index --find-links "$CACHE/wheels" --no-deps -r "$RUN/uv.txt" >&2; }
 
 # make_tools: Debian's own python3 may lack ensurepip; another at hand may have it.
 make_tools() {

@@ -199,7 +199,13 @@ describe("wheels", () => {
     expect((await wheels({}, "remove")).code).toBe(0);
     expect(installed()).toEqual([]);
     expect((await python({}, "remove")).code).toBe(0);
-    expect(existsSync(join(workspace.path, "venv"))).toBe(false);
+    expect([existsSync(join(workspace.path, "venv")), existsSync(join(workspace.path, "tools/bin"))]).toEqual([
+      false,
+      false,
+    ]);
+    // What was downloaded is kept: no index is needed to bring it all back.
+    const { code, stderr } = await python({ pypi: ["http://127.0.0.1:1/simple"] });
+    expect(code, stderr).toBe(0);
     expect(readFileSync(join(workspace.path, "src/CLIP/setup.py"), "utf8")).toContain("pkg_resources");
   });
 });
