@@ -6,11 +6,12 @@ import { type PropertyMap, Unknown } from "../values.ts";
 import { formerUrns } from "./aliases.ts";
 import { EventSink } from "./eventSink.ts";
 import { type Goal, notCovered, Refusal } from "./goal.ts";
-import { definedOnly, launchProgram } from "./launch.ts";
+import { definedOnly } from "./launch.ts";
 import { containsUnknown } from "./marking.ts";
-import { Monitor, type MonitorHost } from "./monitor.ts";
+import type { MonitorHost } from "./monitor.ts";
 import { locateProgram } from "./program.ts";
 import type { ReadGoal, Sources } from "./requests.ts";
+import { ServedProgram } from "./servedProgram.ts";
 import { Stack } from "./stack.ts";
 
 /**
@@ -169,28 +170,19 @@ export async function adoptInputs(options: AdoptOptions, what: Adoption): Promis
         wanted.set(old, inputs);
       },
     });
-    const monitor = new Monitor(host);
-    const address = await monitor.listen();
-    const program = launchProgram({
-      stack,
-      location,
-      env: definedOnly(options.env),
-      options,
-      preview: true,
-      address,
-      events,
-    });
+    const env = definedOnly(options.env);
+    const session = await ServedProgram.start({ stack, location, env, options, preview: true, events });
     try {
+      session.serve(host);
       const stopped = new Promise<"stopped">((resolve) => {
         options.signal?.addEventListener("abort", () => resolve("stopped"), { once: true });
       });
-      const end = await Promise.race([program.finished, stopped]);
+      const end = await Promise.race([session.program.finished, stopped]);
       if (end === "stopped") throw new Error("Interrupted; the state was left as it was.");
       if (host.error !== undefined) throw host.error;
       if (!end.ok) throw new Error(end.error);
     } finally {
-      await program.stop();
-      monitor.close();
+      await session.stop();
     }
     const { snapshot, urns } = adopt(before, wanted, what);
     if (urns.length === 0) return urns;

@@ -1,7 +1,7 @@
 import { equalValues } from "../compare.ts";
 import type { CallContext } from "../provider.ts";
 import type { ProviderRegistry } from "../providers/registry.ts";
-import type { ResourceState, Snapshot } from "../resource.ts";
+import type { PendingOperation, ResourceState, Snapshot } from "../resource.ts";
 import { parseUrn, STACK_TYPE } from "../urn.ts";
 import { type PropertyMap, Secret } from "../values.ts";
 import { defaultProviderGoal } from "./defaultProviders.ts";
@@ -109,6 +109,15 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
   /** Nothing failed, or a preview goes on to show all that is to be seen. */
   get mayDelete(): boolean {
     return !this.#over;
+  }
+
+  /** What an earlier run was cut off in. */
+  get interrupted(): PendingOperation[] {
+    return this.#options.base.pendingOperations;
+  }
+
+  get killSignal(): AbortSignal {
+    return this.#options.kill;
   }
 
   get killed(): boolean {

@@ -16,12 +16,27 @@ export interface Launch {
   /** Of the monitor. */
   address: string;
   events: EventSink;
+  /** What the program prints is shown after this: only then are all secrets of the state known. @default at once */
+  after?: Promise<unknown>;
 }
 
 /** Starts a stack's program with its settings; what it prints is shown under the stack. */
-export function launchProgram({ stack, location, env, options, preview, address, events }: Launch): RunningProgram {
+export function launchProgram({
+  stack,
+  location,
+  env,
+  options,
+  preview,
+  address,
+  events,
+  after,
+}: Launch): RunningProgram {
   const { project, config } = stack;
   const urn = createUrn(stack.name, project.name, undefined, STACK_TYPE, `${project.name}-${stack.name}`);
+  const show = (severity: "info" | "info#err") => (message: string) => {
+    if (after === undefined) events.diagnostic({ urn, severity, message });
+    else void after.then(() => events.diagnostic({ urn, severity, message }));
+  };
   return startProgram({
     location,
     rootDir: project.dir,
@@ -35,8 +50,8 @@ export function launchProgram({ stack, location, env, options, preview, address,
     env,
     cacheDir: stack.cacheDir,
     nodeArgs: options.nodeArgs ?? nodeArgsOf(project),
-    onStdout: (message) => events.diagnostic({ urn, severity: "info", message }),
-    onStderr: (message) => events.diagnostic({ urn, severity: "info#err", message }),
+    onStdout: show("info"),
+    onStderr: show("info#err"),
   });
 }
 

@@ -44,13 +44,15 @@ const SEVERITIES = ["debug", "info", "warning", "error"] as const;
 
 /** Serves the resource monitor and the engine service to the program, on a loopback port of its own. */
 export class Monitor {
-  readonly #host: MonitorHost;
+  readonly #host: Promise<MonitorHost>;
   readonly #server: GrpcServer;
   readonly #goals = new Map<string, Goal>();
   #rootUrn = "";
 
-  constructor(host: MonitorHost) {
-    this.#host = host;
+  /** @param host may still be on its way: the program, which takes longer to start, waits for it with its first call */
+  constructor(host: MonitorHost | Promise<MonitorHost>) {
+    this.#host = Promise.resolve(host);
+    this.#host.catch(() => {});
     this.#server = new grpc.Server(CHANNEL_OPTIONS);
     this.#server.addService(resourceGrpc.ResourceMonitorService, {
       supportsFeature: this.#unary((request: InstanceType<typeof resourcePb.SupportsFeatureRequest>) =>
@@ -59,20 +61,20 @@ export class Monitor {
       registerResource: this.#unary((request: RegisterRequest) => this.#register(request)),
       registerResourceOutputs: this.#unary(
         async (request: InstanceType<typeof resourcePb.RegisterResourceOutputsRequest>) => {
-          await host.registerOutputs(request.getUrn(), fromStruct(request.getOutputs()));
+          await (await this.#host).registerOutputs(request.getUrn(), fromStruct(request.getOutputs()));
           return new emptyPb.Empty();
         },
       ),
       invoke: this.#unary((request: InstanceType<typeof resourcePb.ResourceInvokeRequest>) => this.#invoke(request)),
       readResource: this.#unary((request: InstanceType<typeof resourcePb.ReadResourceRequest>) => this.#read(request)),
       signalAndWaitForShutdown: this.#unary(async () => {
-        await host.programDone();
+        await (await this.#host).programDone();
         return new emptyPb.Empty();
       }),
     });
     this.#server.addService(engineGrpc.EngineService, {
-      log: this.#unary((request: InstanceType<typeof enginePb.LogRequest>) => {
-        host.log({
+      log: this.#unary(async (request: InstanceType<typeof enginePb.LogRequest>) => {
+        (await this.#host).log({
           severity: SEVERITIES[request.getSeverity()] ?? "info",
           message: request.getMessage(),
           urn: request.getUrn(),
@@ -104,18 +106,19 @@ export class Monitor {
   }
 
   async #register(request: RegisterRequest): Promise<InstanceType<typeof resourcePb.RegisterResourceResponse>> {
-    const goal = registrationGoal(request, this.#host.sources, this.#host.preview);
-    goal.inputs = await hashAssets(goal.inputs, this.#host.sources.programDir);
+    const host = await this.#host;
+    const goal = registrationGoal(request, host.sources, host.preview);
+    goal.inputs = await hashAssets(goal.inputs, host.sources.programDir);
     const parent = goal.parent === undefined ? undefined : this.#goals.get(goal.parent);
     if (parent !== undefined) inherit(goal, parent);
     if (goal.custom && !isProviderType(goal.type) && goal.provider === "") {
-      goal.provider = await this.#host.defaultProvider(
+      goal.provider = await host.defaultProvider(
         packageOf(goal.type),
         request.getVersion(),
         request.getPlugindownloadurl(),
       );
     }
-    const state = await this.#host.register(goal);
+    const state = await host.register(goal);
     this.#goals.set(state.urn, goal);
     const response = new resourcePb.RegisterResourceResponse().setUrn(state.urn).setId(state.id);
     // A component's old outputs may name resources that are not registered yet: the program must not see them.
@@ -127,18 +130,19 @@ export class Monitor {
   }
 
   async #read(request: InstanceType<typeof resourcePb.ReadResourceRequest>) {
-    const goal = readGoal(request, this.#host.sources);
+    const host = await this.#host;
+    const goal = readGoal(request, host.sources);
     if (goal.type === "pulumi:pulumi:StackReference") {
       throw new Refusal("Stack references are not covered by the embedded engine. Run with --engine pulumi.");
     }
     if (goal.provider === "") {
-      goal.provider = await this.#host.defaultProvider(
+      goal.provider = await host.defaultProvider(
         packageOf(goal.type),
         request.getVersion(),
         request.getPlugindownloadurl(),
       );
     }
-    const state = await this.#host.read(goal);
+    const state = await host.read(goal);
     return new resourcePb.ReadResourceResponse()
       .setUrn(state.urn)
       .setProperties(
@@ -148,7 +152,7 @@ export class Monitor {
 
   async #invoke(request: InstanceType<typeof resourcePb.ResourceInvokeRequest>) {
     const args = fromStruct(request.getArgs());
-    const { result, failures } = await this.#host.invoke(
+    const { result, failures } = await (await this.#host).invoke(
       request.getTok(),
       args,
       request.getProvider(),
@@ -170,7 +174,8 @@ export class Monitor {
           (response) => reply(null, response),
           (error: unknown) => {
             // Any other code would make the SDK throw with a long stack of its own.
-            if (!(error instanceof Stopped)) this.#host.refuse(error);
+            const refuse = (host: MonitorHost): void => host.refuse(error);
+            if (!(error instanceof Stopped)) this.#host.then(refuse, () => {});
             reply({ code: grpc.status.UNAVAILABLE, details: "resource monitor shut down" });
           },
         );

@@ -4,15 +4,14 @@ import type { EngineOptions, UpdateResult } from "../options.ts";
 import { builtinProviders } from "../providers/builtin.ts";
 import { DYNAMIC_PACKAGE } from "../providers/dynamic/index.ts";
 import { ProviderRegistry } from "../providers/registry.ts";
-import type { Snapshot } from "../resource.ts";
 import { Deployment } from "./deployment.ts";
 import { EventSink } from "./eventSink.ts";
-import { DEFAULT_PARALLEL, definedOnly, launchProgram } from "./launch.ts";
-import { Monitor } from "./monitor.ts";
+import { DEFAULT_PARALLEL, definedOnly } from "./launch.ts";
 import { outputsOf } from "./outputs.ts";
-import { locateProgram, type ProgramLocation, type RunningProgram } from "./program.ts";
+import { locateProgram } from "./program.ts";
 import { providerType } from "./references.ts";
 import { refreshAll } from "./refresh.ts";
+import { ServedProgram } from "./servedProgram.ts";
 import { SnapshotManager } from "./snapshotManager.ts";
 import { Stack, type StackConfig } from "./stack.ts";
 import { Stopped } from "./stopped.ts";
@@ -31,15 +30,41 @@ export async function run(kind: Kind, options: EngineOptions): Promise<UpdateRes
     lock: !preview,
     tell: (message) => events.diagnostic({ severity: "warning", message }),
   });
+  let session: ServedProgram | undefined;
   try {
     for (const { value, secret } of Object.values(stack.config)) if (secret) events.filter.addText(value);
     events.emit({ preludeEvent: { config: shownConfig(stack.config) } });
-    const snapshot = await stack.load();
-    for (const state of snapshot.resources) {
+    const location = locateProgram(stack.project.dir, stack.project.main);
+    const env = definedOnly(options.env);
+    if (kind === "preview" || kind === "up") {
+      session = await ServedProgram.start({ stack, location, env, options, preview, events });
+    }
+    const base = await stack.load({ write: !preview });
+    for (const state of base.resources) {
       events.filter.addSecrets(state.inputs);
       events.filter.addSecrets(state.outputs);
     }
-    const deployment = await deploy(kind, preview, options, stack, snapshot, events);
+    const builtin = builtinProviders({ project: stack.project.name, stack: stack.name, env, cacheDir: stack.cacheDir });
+    const killer = new AbortController();
+    const deployment = new Deployment({
+      stack: stack.name,
+      project: stack.project.name,
+      preview,
+      parallel: options.parallel ?? DEFAULT_PARALLEL,
+      base,
+      sources: { programDir: location.dir, rootDir: stack.project.dir },
+      config: stack.config,
+      registry: new ProviderRegistry({ ...builtin, ...options.providers }, location.dir),
+      snapshot: new SnapshotManager(base, preview ? async () => {} : (current) => stack.save(current)),
+      events,
+      kill: killer.signal,
+    });
+    const stopListening = listen(options, deployment, killer);
+    try {
+      await deploy(kind, deployment, session);
+    } finally {
+      stopListening();
+    }
     const seconds = (Date.now() - started) / 1000;
     const result = deployment.verdict === "running" ? "succeeded" : deployment.verdict;
     const { changes, diagnostics } = events;
@@ -52,90 +77,40 @@ export async function run(kind: Kind, options: EngineOptions): Promise<UpdateRes
     });
     return { result, changes, outputs: outputsOf(deployment.snapshot.current()), seconds, diagnostics };
   } finally {
+    await session?.stop();
     await stack.close();
   }
 }
 
-async function deploy(
-  kind: Kind,
-  preview: boolean,
-  options: EngineOptions,
-  stack: Stack,
-  base: Snapshot,
-  events: EventSink,
-): Promise<Deployment> {
-  const { project } = stack;
-  const location = locateProgram(project.dir, project.main);
-  const env = definedOnly(options.env);
-  const builtin = builtinProviders({ project: project.name, stack: stack.name, env, cacheDir: stack.cacheDir });
-  const registry = new ProviderRegistry({ ...builtin, ...options.providers }, location.dir);
-  const snapshot = new SnapshotManager(base, preview ? async () => {} : (current) => stack.save(current));
-  const killer = new AbortController();
-  const deployment = new Deployment({
-    stack: stack.name,
-    project: project.name,
-    preview,
-    parallel: options.parallel ?? DEFAULT_PARALLEL,
-    base,
-    sources: { programDir: location.dir, rootDir: project.dir },
-    config: stack.config,
-    registry,
-    snapshot,
-    events,
-    kill: killer.signal,
-  });
-  const stopListening = listen(options, deployment, killer);
+async function deploy(kind: Kind, deployment: Deployment, session: ServedProgram | undefined): Promise<void> {
   try {
-    warnOfPending(base, deployment);
+    warnOfPending(deployment);
     if (kind === "refresh") await refreshAll(deployment);
     else if (kind === "destroy") await deployment.destroyAll();
-    else await runProgram(deployment, options, stack, location, env);
+    else if (session !== undefined) await serve(deployment, session);
   } catch (error) {
     deployment.refuse(error);
   }
   await deployment.executor.idle();
-  await registry.close();
-  stopListening();
+  await deployment.registry.close();
   // A state that can't be saved is the one failure that must be heard: it is thrown.
-  if (!preview) await snapshot.flush();
-  return deployment;
+  if (!deployment.preview) await deployment.snapshot.flush();
 }
 
-/** Runs the program to its end, and does what follows from it. */
-async function runProgram(
-  deployment: Deployment,
-  options: EngineOptions,
-  stack: Stack,
-  location: ProgramLocation,
-  env: Record<string, string> | undefined,
-): Promise<void> {
-  const monitor = new Monitor(deployment);
-  let program: RunningProgram | undefined;
-  try {
-    const address = await monitor.listen();
-    program = launchProgram({
-      stack,
-      location,
-      env,
-      options,
-      preview: deployment.preview,
-      address,
-      events: deployment.events,
-    });
-    startProvidersOf(deployment);
-    const early = await Promise.race([deployment.registered().catch(stopped), program.finished]);
-    await deployment.executor.idle();
-    // An exit without the last word, even one with code 0, may be half of a program: nothing must be deleted for it.
-    if (early !== undefined) deployment.refuse(early.ok ? new Error(ENDED_EARLY) : new Error(early.error));
-    deployment.finishOutputs();
-    if (deployment.mayDelete && early === undefined) await deployment.deleteLeftovers();
-    deployment.release();
-    const last = await within(PROGRAM_END_MS, program.finished);
-    if (last !== undefined && !last.ok && deployment.verdict === "running") deployment.refuse(new Error(last.error));
-  } finally {
-    await program?.stop();
-    monitor.close();
-  }
+/** Serves the program to its end, and does what follows from it. */
+async function serve(deployment: Deployment, session: ServedProgram): Promise<void> {
+  session.serve(deployment);
+  startProvidersOf(deployment);
+  const { program } = session;
+  const early = await Promise.race([deployment.registered().catch(stopped), program.finished]);
+  await deployment.executor.idle();
+  // An exit without the last word, even one with code 0, may be half of a program: nothing must be deleted for it.
+  if (early !== undefined) deployment.refuse(early.ok ? new Error(ENDED_EARLY) : new Error(early.error));
+  deployment.finishOutputs();
+  if (deployment.mayDelete && early === undefined) await deployment.deleteLeftovers();
+  deployment.release();
+  const last = await within(PROGRAM_END_MS, program.finished);
+  if (last !== undefined && !last.ok && deployment.verdict === "running") deployment.refuse(new Error(last.error));
 }
 
 const ENDED_EARLY =
@@ -170,8 +145,8 @@ function listen(options: EngineOptions, deployment: Deployment, killer: AbortCon
   };
 }
 
-function warnOfPending(base: Snapshot, deployment: Deployment): void {
-  for (const { type, resource } of base.pendingOperations) {
+function warnOfPending(deployment: Deployment): void {
+  for (const { type, resource } of deployment.interrupted) {
     const after =
       type === "creating" ? " Something may have been made that the state does not know; a refresh clears this." : "";
     deployment.tell(

@@ -112,11 +112,17 @@ export class Stack {
 
   /**
    * The stack's state; of a stack that is new, an empty one.
+   * @param how with `write`, a new stack's key is made meanwhile, which takes as long as the program's start
    * @throws when it is broken, or its secrets can't be read
    */
-  async load(): Promise<Snapshot> {
+  async load(how = { write: false }): Promise<Snapshot> {
     const text = await this.#store.load(this.#place);
-    if (text === undefined) return emptySnapshot();
+    if (text === undefined) {
+      if (how.write) this.#secrets ??= this.#secretsOf(undefined);
+      // A wrong or missing passphrase is told by the first save.
+      this.#secrets?.catch(() => {});
+      return emptySnapshot();
+    }
     const { snapshot, secrets } = await decodeCheckpoint(text, ({ salt }) => this.#secretsOf(salt));
     if (secrets !== undefined) this.#secrets = Promise.resolve(secrets);
     verifyIntegrity(snapshot);

@@ -18,9 +18,13 @@ export interface StepHost {
   context(urn: string, seconds?: number): CallContext;
   /** True when the resource is deleted in this run. */
   isDeleted(urn: string): boolean;
+  readonly killSignal: AbortSignal;
   /** True once running calls were cut off: what they have done is not known. */
   readonly killed: boolean;
 }
+
+/** What a provider gets to end its calls in order, once they are cut off. */
+const CUT_OFF_MS = 3000;
 
 /** Does one step: the intention is saved before the provider is called, the result before anybody is told. */
 export class StepRunner {
@@ -223,7 +227,7 @@ export class StepRunner {
     const { snapshot, preview } = this.#host;
     const operation: PendingOperation | undefined = preview ? undefined : await snapshot.begin(type, state);
     try {
-      await call();
+      await cutOff(call(), this.#host.killSignal);
     } catch (error) {
       const exists = error instanceof InitFailed;
       // Cut off in the middle, nobody knows what was done: the operation stays in the state.
@@ -236,6 +240,25 @@ export class StepRunner {
   async #end(operation: PendingOperation | undefined, change: () => void): Promise<void> {
     if (this.#host.preview) change();
     else await this.#host.snapshot.end(operation, change);
+  }
+}
+
+/** The call's end; or, soon after the signal, a rejection: nobody waits for a provider that does not hear. */
+async function cutOff(call: Promise<void>, signal: AbortSignal): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort = (): void => {};
+  const killed = new Promise<never>((_, reject) => {
+    onAbort = () => {
+      timer = setTimeout(() => reject(new Error("Cut off while it ran; what it did is not known.")), CUT_OFF_MS);
+    };
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    await Promise.race([call, killed]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
