@@ -1,0 +1,62 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+const ready = resolve(import.meta.dirname, "..", "..", "scripts", "host", "ready.py");
+let folder: string;
+let server: Server;
+
+/** A WebUI that draws at once. */
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "atelier-ready-"));
+  server = createServer((_request, response) => {
+    response.end(
+      JSON.stringify({ images: ["…"], info: JSON.stringify({ sd_model_name: "model", sd_model_hash: "0123456789" }) }),
+    );
+  }).listen(0, "127.0.0.1");
+  await new Promise((done) => server.once("listening", done));
+});
+afterEach(() => {
+  server.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Waits for a WebUI whose log says `lines`. */
+function wait(lines: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const log = join(folder, "webui.log");
+  writeFileSync(log, ["=== atelier start 2026-11-24T00:00:00Z", ...lines, ""].join("\n"));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const child = spawn("python3", [ready, "wait"], { stdio: "pipe", timeout: 20_000 });
+  const asked = { url, log, timeout: "15", model: "model.safetensors", starter: "none", user: "u", password: "p" };
+  child.stdin.end(
+    Object.entries(asked)
+      .map(([key, value]) => `${key}\t${value}\n`)
+      .join(""),
+  );
+  const text = { stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk) => (text.stdout += chunk));
+  child.stderr.on("data", (chunk) => (text.stderr += chunk));
+  return new Promise((done) => child.on("close", (code) => done({ code, ...text })));
+}
+
+const noDriver = "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU";
+
+test("a picture that fails for want of a driver is final", async () => {
+  const { code, stderr } = await wait([`RuntimeError: ${noDriver}`, "Startup time: 9.0s"]);
+  expect(code).toBe(1);
+  expect(stderr).toContain("error: ready: torch finds no NVIDIA driver (host.gpu none for a CPU)");
+});
+
+test("on a CPU, the real WebUI's word that its memory monitor is off is no failure", async () => {
+  const { code, stdout, stderr } = await wait([
+    `Warning: caught exception '${noDriver}', memory monitor disabled`,
+    "Startup time: 9.0s",
+  ]);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ model: "model", hash: "0123456789" });
+});
