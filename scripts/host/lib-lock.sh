@@ -13,8 +13,8 @@ proc_start() {
   printf '%s' "${20}"
 }
 
-# alive PID START: the same process is still there.
-alive() { [ -n "$1" ] && [ "$(proc_start "$1")" = "$2" ]; }
+# alive PID START: the same process is still there. No START: it was gone before it could be read.
+alive() { [ -n "$1" ] && [ -n "$2" ] && [ "$(proc_start "$1")" = "$2" ]; }
 
 # holder LOCK KEY: a line of the lock's holder file.
 holder() { sed -n "s/^$2=//p" "$1/holder" 2>/dev/null || :; }

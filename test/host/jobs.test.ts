@@ -151,6 +151,30 @@ describe("a job", () => {
   });
 });
 
+describe("the identity of a process", () => {
+  it("that is gone, and was gone before its start could be read, is that of a dead one", async () => {
+    workspace.script(
+      "71-alive.sh",
+      `#!/bin/sh
+. "$(dirname "$0")/lib.sh"
+step_apply() {
+  true & gone=$!
+  wait $gone
+  if alive $gone ""; then fact gone alive; else fact gone dead; fi
+  if alive $$ "$(proc_start $$)"; then fact own alive; else fact own dead; fi
+  if alive $$ 1; then fact other alive; else fact other dead; fi
+  n=0
+  while [ $n -lt 20 ]; do with_progress quick - true; n=$((n + 1)); done
+}
+run_step "$@"
+`,
+    );
+    const { code, stderr, facts } = await workspace.run("71-alive.sh", "apply", {});
+    expect(code, stderr).toBe(0);
+    expect(facts).toMatchObject({ gone: "dead", own: "alive", other: "dead" });
+  });
+});
+
 describe.skipIf(!hasSshd)("a job behind a real SSH line (needs /usr/sbin/sshd)", () => {
   const sshd = new Sshd();
   beforeEach(async () => {
