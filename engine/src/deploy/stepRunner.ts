@@ -24,7 +24,7 @@ export interface StepHost {
 }
 
 /** What a provider gets to end its calls in order, once they are cut off. */
-const CUT_OFF_MS = 3000;
+const CUT_OFF_MS = 1500;
 
 /** Does one step: the intention is saved before the provider is called, the result before anybody is told. */
 export class StepRunner {

@@ -16,6 +16,23 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
+/** The node processes that a process has started. */
+function programsOf(pid: number): number[] {
+  const children = `/proc/${pid}/task/${pid}/children`;
+  if (!existsSync(children)) return [];
+  return readFileSync(children, "utf8")
+    .split(" ")
+    .filter((text) => text !== "")
+    .map(Number)
+    .filter((child) => readFileSync(`/proc/${child}/cmdline`, "utf8").includes("lifeline"));
+}
+
+function isRunning(pid: number): boolean {
+  if (!existsSync(`/proc/${pid}/stat`)) return false;
+  // A zombie has ended; that nobody has asked after it is not its fault.
+  return !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+}
+
 /** An `up` in a process of its own, killed when its log has the line. */
 async function killAt(line: string, work: Workspace, log: string, config: Record<string, string>): Promise<void> {
   const { onEvent: _, passphrase: __, ...options } = work.options({ config });
@@ -26,8 +43,12 @@ async function killAt(line: string, work: Workspace, log: string, config: Record
   );
   const ended = new Promise((resolve) => child.once("close", resolve));
   await until(() => existsSync(log) && readFileSync(log, "utf8").includes(line));
+  const programs = programsOf(child.pid ?? 0);
+  if (process.platform === "linux") expect(programs).toHaveLength(1);
   child.kill("SIGKILL");
   await ended;
+  // What the engine started does not outlive it.
+  await until(() => programs.every((pid) => !isRunning(pid)));
 }
 
 test("kill -9 between the begin and the end of a step, then up: nothing lost, nothing recorded twice, the dead holder's lock cleared with a word", async () => {
