@@ -60,8 +60,10 @@ const official: Contender = {
 function officialEnv(project: Project): NodeJS.ProcessEnv {
   const home = join(project.dir, "home");
   mkdirSync(home, { recursive: true });
+  // The cache of compiled code is this project's own doing; the CLI by itself knows none.
+  const { NODE_COMPILE_CACHE: _, ...env } = process.env;
   return {
-    ...process.env,
+    ...env,
     PULUMI_HOME: home,
     PULUMI_BACKEND_URL: project.backend,
     PULUMI_CONFIG_PASSPHRASE_FILE: project.passphraseFile,
