@@ -74,7 +74,9 @@ describe.skipIf(noSshd)(`a line that drops${noSshd ? ` (${noSshd})` : ""}`, () =
 
   it("does not pass for success when the command ended while it was gone", async () => {
     const go = join(server.dir, "go");
-    const running = failure(create(`echo begun; while [ ! -e ${go} ]; do sleep 0.05; done`));
+    const running = failure(
+      create(`echo begun; n=0; while [ ! -e ${go} ] && [ $n -lt 60 ]; do n=$((n + 1)); sleep 0.05; done`),
+    );
     await begun(harness);
     line.cut();
     writeFileSync(go, "");
