@@ -86,6 +86,10 @@ async function launch(sshd: string, dir: string, port: number, extra: string[]):
   ];
   writeFileSync(join(dir, "config"), config.join("\n"), { mode: 0o600 });
   const server = spawn(sshd, ["-D", "-f", join(dir, "config"), "-E", join(dir, "log")], { stdio: "ignore" });
+  // A run that breaks off leaves no server behind.
+  const end = () => server.kill("SIGKILL");
+  process.once("exit", end);
+  server.once("exit", () => process.off("exit", end));
   const ended = new Promise<false>((done) => server.once("exit", () => done(false)));
   const up = await Promise.race([waitForPort(port, 10_000), ended]);
   // A stranger on the port would accept too: ours must still be there, and say that it listens.
