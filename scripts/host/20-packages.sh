@@ -76,11 +76,15 @@ step_apply() {
       die "apt-get install $_packages failed: $(tail -n 3 "$RUN/apt.log" | tr '\n' ' ')(whole log: $RUN/apt.log). Mend apt on the host, or install them by hand, or name another mirror (upstreams.apt)"
   fi
   for _item in $_nice; do
-    apt install -y --no-install-recommends "$(package_of "$_item")" || say "$_item could not be had; going on without it"
+    if apt install -y --no-install-recommends "$(package_of "$_item")"; then
+      _packages="$_packages $(package_of "$_item")"
+    else
+      say "$_item could not be had; going on without it"
+    fi
   done
   _missing=$(missing_of wanted)
   [ -z "$_missing" ] || die "apt-get installed $_packages, and still missing: $(echo $_missing)"
-  _list=$(for _item in $(packages_of "$_packages $_nice"); do printf '"%s",' "$_item"; done)
+  _list=$(for _item in $_packages; do printf '"%s",' "$_item"; done)
   fact_json installed "[${_list%,}]"
 }
 

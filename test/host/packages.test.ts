@@ -78,6 +78,13 @@ describe("packages", () => {
     expect([hollow.code, hollow.stderr]).toEqual([1, expect.stringContaining("still missing: frobnicate")]);
   });
 
+  it("that would only be nice are gone without, with a word", async () => {
+    const apt = fakeApt('case "$*" in *install*) echo "E: Unable to locate package" >&2; exit 100;; esac');
+    const { code, stderr, facts } = await apply({ packages: "sed frobnicate?" }, [apt]);
+    expect([code, facts.installed]).toEqual([0, []]);
+    expect(stderr).toContain("frobnicate could not be had; going on without it");
+  });
+
   it("come from the mirror that the settings name, by lists of our own", async () => {
     const path = workspace.commands({});
     const apt = fakeApt(brings(path));
