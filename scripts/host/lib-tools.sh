@@ -16,7 +16,7 @@ all_pythons() {
     command -v "python$_v" 2>/dev/null || :
   done
   command -v python 2>/dev/null || :
-  for _p in "${PYENV_ROOT:-$REAL_HOME/.pyenv}"/versions/*/bin/python /root/.pyenv/versions/*/bin/python /opt/pyenv/versions/*/bin/python; do
+  for _p in "${PYENV_ROOT:-$REAL_HOME/.pyenv}"/versions/*/bin/python /opt/pyenv/versions/*/bin/python; do
     [ ! -x "$_p" ] || printf '%s\n' "$_p"
   done
   conda_roots | while read -r _root; do
