@@ -25,7 +25,11 @@ export interface CallContext {
   name: string;
   /** Aborted on the second Ctrl-C, or when the resource's own time is over. */
   signal: AbortSignal;
-  log: (line: { stream: "stdout" | "stderr" | "info" | "warning" | "error"; text: string; ephemeral?: boolean }) => void;
+  log: (line: {
+    stream: "stdout" | "stderr" | "info" | "warning" | "error";
+    text: string;
+    ephemeral?: boolean;
+  }) => void;
 }
 
 export interface CheckRequest extends CallContext {
