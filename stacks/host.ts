@@ -5,7 +5,7 @@ import { HostFacts } from "./facts.ts";
 import type { HostSettings } from "./schema.ts";
 import { installer } from "./scripts.ts";
 import type { Host } from "./settings.ts";
-import { createStep, type Step, type StepInputs } from "./step.ts";
+import { createStep, type Step, type StepArgs, type StepInputs } from "./step.ts";
 
 export interface GpuHostArgs {
   host: Host;
@@ -92,12 +92,16 @@ export class GpuHost extends pulumi.ComponentResource {
   }
 
   /** Adds a step to this host. `name` is one of the `steps` that host-facts watches. */
-  step(name: string, script: string, inputs: StepInputs, dependsOn: pulumi.Resource[], secret = false): Step {
-    return createStep(
-      name,
-      { host: this.host, connection: this.connection, script, inputs, token: this.token(name), secret },
-      { parent: this, dependsOn },
-    );
+  step(
+    name: string,
+    script: string,
+    inputs: StepInputs,
+    dependsOn: pulumi.Resource[],
+    more: Pick<StepArgs, "secret" | "removeWithoutScript"> = {},
+  ): Step {
+    const { host, connection } = this;
+    const token = this.token(name);
+    return createStep(name, { host, connection, script, inputs, token, ...more }, { parent: this, dependsOn });
   }
 
   private token(step: string): pulumi.Output<string> {

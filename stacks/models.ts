@@ -37,7 +37,7 @@ export function createModels(host: GpuHost, settings: Settings, { models, tokeni
       proxy: settings.host.proxy ?? "",
     },
     [host.python.resource],
-    token !== undefined,
+    { secret: token !== undefined },
   );
 }
 

@@ -18,6 +18,8 @@ export interface StepArgs {
   inputs: StepInputs;
   /** From host-facts: a new one applies the step again. */
   token: pulumi.Input<string>;
+  /** What takes the step away when its script is gone, with the box or by hand. @default nothing */
+  removeWithoutScript?: string;
   /** Its inputs hold a secret: nothing that it prints is shown or kept. */
   secret?: boolean;
 }
@@ -49,8 +51,7 @@ export function createStep(name: string, args: StepArgs, opts: pulumi.CustomReso
       connection: args.connection,
       create: `sh '${path}' apply`,
       update: `sh '${path}' apply`,
-      // The script may be gone already, with the box or by hand: then nothing is left to remove.
-      delete: `sh -c 'test -f "$0" || exit 0; exec sh "$0" remove' '${path}'`,
+      delete: removal(path, args.removeWithoutScript ?? "exit 0"),
       stdin,
       addPreviousOutputInEnv: false,
       logging: args.secret ? command.remote.Logging.None : command.remote.Logging.Stderr,
@@ -66,6 +67,10 @@ export function createStep(name: string, args: StepArgs, opts: pulumi.CustomReso
     version: pulumi.unsecret(stdin.apply(sha256)),
   };
 }
+
+/** Plain words and single quotes: it must mean the same to any login shell. `$0` is the script. */
+const removal = (script: string, without: string) =>
+  `sh -c 'test -f "$0" && exec sh "$0" remove; ${without}' '${script}'`;
 
 /** sha256 of a script's text and of every script that it names, so that a change of any of them applies the step again. */
 function scriptHash(script: string): string {

@@ -66,7 +66,7 @@ export class Webui extends pulumi.ComponentResource {
         password_secret: password,
       },
       [sources.resource],
-      true,
+      { secret: true },
     );
     const service = host.step(
       "service",
@@ -82,6 +82,7 @@ export class Webui extends pulumi.ComponentResource {
         proxy,
       },
       [wheels.resource, config.resource, models.resource],
+      { removeWithoutScript: endProcesses(host.host.workspace) },
     );
     this.ready = host.step(
       "ready",
@@ -95,13 +96,18 @@ export class Webui extends pulumi.ComponentResource {
         password_secret: password,
       },
       [service.resource],
-      true,
+      { secret: true },
     );
     this.version = pulumi
       .all([service.version, models.version, this.ready.version])
       .apply((versions) => versions.join(" "));
     this.registerOutputs({});
   }
+}
+
+/** Ends what serves the WebUI from a workspace that was emptied: nothing else would, and the port would stay taken. */
+function endProcesses(workspace: string): string {
+  return `for p in /proc/[0-9]*; do if { tr "\\000" " " <"$p/cmdline"; } 2>/dev/null | grep -qF -e "${workspace}"/run/supervisord.conf -e "${workspace}"/bin/webui_start.py; then kill "${"$"}{p#/proc/}"; fi; done; exit 0`;
 }
 
 /** Launch flags from settings; the port, the address and the credentials are the config step's. */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh uv_unpack.py
 # A Python that the settings accept, uv in tools/, and the empty virtual environment venv/.
 # Inputs: python (accepted versions, in order), uv_lock (requirements with hashes) or uv (version), pypi, conda_mirror,
 # uv_python_mirror, install=yes|no (may apt bring a Python?), proxy.
@@ -123,33 +123,41 @@ with_uv_mirror() {
   "$@"
 }
 
-# install_uv: into tools/, by pip of any Python at hand.
+# install_uv: into tools/, out of its wheel; the wheel comes by pip of any Python at hand, and stays with the downloads.
 install_uv() {
   _lock=$(input uv_lock)
   [ -n "$_lock" ] || _lock="uv==$(input uv 0.13.9)"
   if [ "$(cat "$WORKSPACE/tools/uv.lock" 2>/dev/null)" = "$_lock" ] && "$WORKSPACE/tools/bin/uv" --version >/dev/null 2>&1; then return 0; fi
   say "installing uv"
-  rm -rf "$WORKSPACE/tools/bin" "$WORKSPACE/tools/lib" "$WORKSPACE/tools/lib64" "$WORKSPACE/tools/pyvenv.cfg"
-  make_tools || die "none of these Pythons can make a virtual environment with pip: $(all_pythons | tr '\n' ' ')(last: $(tail -n 1 "$RUN/venv.log")). On Debian and Ubuntu: apt-get install python3-venv"
+  rm -rf "$WORKSPACE/tools/bin"
   printf '%s\n' "$_lock" >"$RUN/uv.txt"
-  # Its wheel is kept beside the other downloads: pip's own cache forgets what an index forbids to cache.
-  pip_install 2>/dev/null || {
-    with_index pip - "$WORKSPACE/tools/bin/python" -m pip download -q --only-binary :all: --no-deps -d "$CACHE/wheels" -r "$RUN/uv.txt" ||
-      die "pip could not fetch uv from $(input pypi 'its default index'): see above. Set upstreams.pypi to an index that this host reaches"
-    pip_install || die "pip could not install uv from $CACHE/wheels: see above"
-  }
+  if ! unpack_uv 2>/dev/null; then
+    fetch_uv
+    unpack_uv || die "pip fetched uv, and its wheel is not as expected: see above"
+  fi
   "$WORKSPACE/tools/bin/uv" --version >/dev/null || die "tools/bin/uv was installed and does not run on this host"
   printf '%s\n' "$_lock" >"$WORKSPACE/tools/uv.lock"
 }
 
-pip_install() { "$WORKSPACE/tools/bin/python" -m pip install -q --no-index --find-links "$CACHE/wheels" --no-deps -r "$RUN/uv.txt" >&2; }
+unpack_uv() { "$_python" "$BIN/uv_unpack.py" "$CACHE/wheels" "$RUN/uv.txt" "$WORKSPACE/tools/bin" >&2; }
 
-# make_tools: Debian's own python3 may lack ensurepip; another at hand may have it.
-make_tools() {
+fetch_uv() {
+  choose_pip || die "none of these Pythons has pip, or can make a virtual environment with it: $(all_pythons | tr '\n' ' ')(last: $(tail -n 1 "$RUN/venv.log")). On Debian and Ubuntu: apt-get install python3-venv"
+  with_index pip - "$_pip" -m pip download -q --only-binary :all: --no-deps -d "$CACHE/wheels" -r "$RUN/uv.txt" ||
+    die "pip could not fetch uv from $(input pypi 'its default index'): see above. Set upstreams.pypi to an index that this host reaches"
+  rm -rf "$RUN/pip"
+}
+
+# choose_pip: sets _pip to a Python with pip. Debian's own python3 may have neither pip nor ensurepip; another at hand may.
+choose_pip() {
+  for _pip in "$_python" $(all_pythons); do
+    "$_pip" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && "$_pip" -m pip --version >/dev/null 2>&1 && return 0
+  done
   for _maker in "$_python" $(all_pythons); do
     "$_maker" -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null || continue
-    if "$_maker" -m venv "$WORKSPACE/tools" >"$RUN/venv.log" 2>&1; then return 0; fi
-    rm -rf "$WORKSPACE/tools/bin" "$WORKSPACE/tools/lib"
+    _pip=$RUN/pip/bin/python
+    if "$_maker" -m venv "$RUN/pip" >"$RUN/venv.log" 2>&1; then return 0; fi
+    rm -rf "$RUN/pip"
   done
   return 1
 }
@@ -162,6 +170,6 @@ make_venv() {
     die "uv could not make $WORKSPACE/venv with $_python: see above"
 }
 
-step_remove() { rm -rf "$WORKSPACE/venv" "$WORKSPACE/tools/bin" "$WORKSPACE/tools/lib" "$WORKSPACE/tools/lib64" "$WORKSPACE/tools/pyvenv.cfg" "$WORKSPACE/tools/uv.lock" "$WORKSPACE/tools/python" "$WORKSPACE/tools/conda"; }
+step_remove() { rm -rf "$WORKSPACE/venv" "$WORKSPACE/tools/bin" "$WORKSPACE/tools/uv.lock" "$WORKSPACE/tools/python" "$WORKSPACE/tools/conda"; }
 
 run_job "$@"

@@ -31,7 +31,7 @@ all_pythons() {
 
 # any_python: one that can run our own helpers (3.8 or later, standard library only); 1 when there is none.
 any_python() {
-  for _p in "$WORKSPACE/venv/bin/python" "$WORKSPACE/tools/bin/python" $(all_pythons); do
+  for _p in "$WORKSPACE/venv/bin/python" $(all_pythons); do
     if [ -x "$_p" ] && "$_p" -c 'import sys, ssl; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; then
       printf '%s' "$_p"
       return 0

@@ -87,6 +87,10 @@ export class Project {
       timeout: options.timeout ?? 200_000,
       cancelSignal: options.signal,
       killSignal: options.killSignal ?? "SIGTERM",
+      // What runs may take its time to end.
+      forceKillAfterDelay: 60_000,
+      // Running steps may end in their own time.
+      forceKillAfterDelay: false,
       stdin: "ignore",
     });
     return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr, all: result.all };

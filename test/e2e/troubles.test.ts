@@ -68,7 +68,6 @@ describe.skipIf(noSshd)("a rented box in trouble", { timeout: 240_000 }, () => {
     } finally {
       other.close();
     }
-    await succeeds(["up"]);
   });
 
   it("says which key was refused, and by whom", async () => {
@@ -103,6 +102,13 @@ describe.skipIf(noSshd)("a rented box in trouble", { timeout: 240_000 }, () => {
     expect(gone).toMatch(/forgot/i);
     expect(await succeeds(["status"])).toMatch(/nothing|0 resources|not up/i);
     endStrays(disk);
+  });
+
+  it("ends the service of a workspace that was emptied, at down", async () => {
+    await succeeds(["up"]);
+    for (const name of readdirSync(join(disk, "ws"))) rmSync(join(disk, "ws", name), { recursive: true });
+    await succeeds(["down"]);
+    await expect.poll(() => running(disk), { timeout: 10_000 }).toBe("");
   });
 
   it("takes a changed port into the state before it removes", async () => {
@@ -186,12 +192,12 @@ describe.skipIf(noSshd)("a rented box in trouble", { timeout: 240_000 }, () => {
   });
 });
 
-/** Makes the wheels step wait 8 s, and count how often it really started. */
+/** Makes the wheels step wait 5 s, and count how often it really started. */
 function slow(project: Project): void {
   project.edit("scripts/host/50-wheels.sh", (text) =>
     text.replace(
       "step_apply() {",
-      'step_apply() {\n  echo start >>"$WORKSPACE/../starts"\n  sleep 8\n  echo slept >>"$WORKSPACE/../starts"',
+      'step_apply() {\n  echo start >>"$WORKSPACE/../starts"\n  sleep 5\n  echo slept >>"$WORKSPACE/../starts"',
     ),
   );
 }
@@ -219,6 +225,10 @@ function filesBelow(folder: string): string[] {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
 }
+
+/** What still runs out of a box. */
+const running = (disk: string) =>
+  execFileSync("sh", ["-c", 'ps axww -o args | grep -F "$0/ws/" | grep -v grep || true', disk]).toString();
 
 /** The box is gone for the stack, but its processes are of this machine. */
 function endStrays(disk: string): void {
