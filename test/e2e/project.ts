@@ -87,8 +87,6 @@ export class Project {
       timeout: options.timeout ?? 200_000,
       cancelSignal: options.signal,
       killSignal: options.killSignal ?? "SIGTERM",
-      // What runs may take its time to end.
-      forceKillAfterDelay: 60_000,
       // Running steps may end in their own time.
       forceKillAfterDelay: false,
       stdin: "ignore",
