@@ -28,6 +28,7 @@ export class Secret {
 }
 
 /** A value that only the real update will know. Never found outside a preview. */
+// biome-ignore lint/complexity/noStaticOnlyClass: told apart by instanceof, and there is only one.
 export class Unknown {
   static readonly value = new Unknown();
 }

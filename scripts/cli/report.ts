@@ -67,7 +67,7 @@ export async function proveAndReport(
     terminal.line(`Everything is in place, but the live check failed. Once mended: ${hint("up", stack.name)}`);
     return 1;
   }
-  for (const line of closingLines(report, record, context)) terminal.line(line);
+  for (const line of closingLines(report, stack, record, context)) terminal.line(line);
   return 0;
 }
 
@@ -86,7 +86,12 @@ function text(outputs: Outputs, name: string): string {
   throw new UserError(`The stack has no output \`${name}\`. Its program (stacks/index.ts) must give one.`);
 }
 
-function closingLines(report: Report, record: RecordDisplay, { options, terminal, startedAt }: Context): string[] {
+function closingLines(
+  report: Report,
+  stack: Stack,
+  record: RecordDisplay,
+  { options, terminal, startedAt }: Context,
+): string[] {
   const counts = countPlan(record.steps.steps);
   const folder = relative(process.cwd(), reportDir(options.stack)) || ".";
   const done = [
@@ -100,6 +105,7 @@ function closingLines(report: Report, record: RecordDisplay, { options, terminal
   const picture = report.images[0];
   const rows: [string, string][] = [
     ["WebUI", terminal.colours.cyan(report.webui.url)],
+    ...tunnelRow(stack),
     ["Login", hint("outputs", options.stack).concat(" --show-secrets")],
     ...(picture
       ? [
@@ -116,6 +122,12 @@ function closingLines(report: Report, record: RecordDisplay, { options, terminal
     `${terminal.colours.green("✓")} ${what}, in ${seconds((Date.now() - startedAt) / 1000)}.`,
     ...rows.map(([name, value]) => `  ${name.padEnd(10)} ${value}`),
   ];
+}
+
+/** With `exposure: tunnel` the address is the host's own: this makes it this machine's too, for as long as it runs. */
+function tunnelRow({ settings: { host, webui } }: Stack): [string, string][] {
+  if (webui.exposure !== "tunnel" || host.kind !== "ssh") return [];
+  return [["Tunnel", `ssh -N -L ${webui.port}:127.0.0.1:${webui.port} -p ${host.port} ${host.user}@${host.address}`]];
 }
 
 /** The last report, where there is a readable one. */
