@@ -53,6 +53,8 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
 
     it("mends a model that was removed, and fetches nothing for it", async () => {
       rmSync(join(project.workspace, "data", "models", "Stable-diffusion"), { recursive: true });
+      const plan = await project.atelier(["preview"]);
+      expect(plan.all).toMatch(/models is not in place: .*Stable-diffusion/);
       const applied = await mended();
       expect(applied).toContain("models");
       expect(applied).not.toContain("wheels");

@@ -29,6 +29,8 @@ export class Steps {
   /** Every operation on a resource of a provider, in the order of their start. */
   readonly steps: Step[] = [];
   readonly problems: Problem[] = [];
+  /** What host-facts found out of place on the host. */
+  readonly findings: string[] = [];
   changes: Partial<Record<OpType, number>> = {};
   result: "succeeded" | "failed" | "interrupted" | undefined;
   readonly #running = new Map<string, Step>();
@@ -88,6 +90,10 @@ export class Steps {
       const problem: Problem = { severity: diagnostic.severity, name, lines };
       this.problems.push(problem);
       return { problem };
+    }
+    for (const line of cleanLines(diagnostic.message)) {
+      const finding = /^host-facts: (.*)/.exec(line)?.[1];
+      if (finding && !this.findings.includes(finding)) this.findings.push(finding);
     }
     const line = cleanLine(diagnostic.message.trimEnd().split("\n").at(-1) ?? "");
     if (line === "") return {};
