@@ -2,7 +2,8 @@ import { catalog, catalogModel } from "../images/catalog.ts";
 import { joinLocks, readLock } from "../images/locks.ts";
 import { sources as pinned, type Source, webuiVersion } from "../images/sources.ts";
 import { type Tokenizer, tokenizer } from "../images/tokenizer.ts";
-import { type Model, modelSchema, type Settings, SettingsError } from "./schema.ts";
+import { type Model, modelSchema } from "./schema/models.ts";
+import { type Settings, SettingsError } from "./schema.ts";
 import type { Host, RehearsalUpstreams } from "./settings.ts";
 import { chooseUpstreams, type Upstreams } from "./upstreams.ts";
 

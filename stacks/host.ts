@@ -2,7 +2,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
 import { HostFacts } from "./facts.ts";
-import type { HostSettings } from "./schema.ts";
+import type { HostSettings } from "./schema/host.ts";
 import { installer } from "./scripts.ts";
 import type { Host } from "./settings.ts";
 import { createStep, type Step, type StepArgs, type StepInputs } from "./step.ts";

@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
 import type { GpuHost } from "./host.ts";
-import type { Model, Settings } from "./schema.ts";
+import type { Model } from "./schema/models.ts";
+import type { Settings } from "./schema.ts";
 import type { Step } from "./step.ts";
 import type { Upstreams } from "./upstreams.ts";
 

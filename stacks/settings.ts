@@ -4,7 +4,8 @@ import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type { Tokenizer } from "../images/tokenizer.ts";
 import { type Assembly, assemble } from "./assembly.ts";
-import { parseSettings, type Settings, SettingsError, type SshHostSettings, settingKeys } from "./schema.ts";
+import type { SshHostSettings } from "./schema/host.ts";
+import { parseSettings, type Settings, SettingsError, settingKeys } from "./schema.ts";
 
 /** A host that can be dialled. Nothing in it names a path of the control machine. */
 export interface Host {

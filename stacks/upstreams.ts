@@ -1,4 +1,4 @@
-import type { UpstreamSettings } from "./schema.ts";
+import type { UpstreamSettings } from "./schema/upstreams.ts";
 import type { RehearsalUpstreams } from "./settings.ts";
 
 /** Base URLs by kind, in the order in which they are tried. An empty list: the client's own default. */

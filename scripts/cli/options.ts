@@ -1,19 +1,34 @@
 import { parseArgs } from "node:util";
 import { UsageError } from "./errors.ts";
 
-export const commands = {
-  up: "Show the plan, make it so, prove it with a picture",
-  preview: "Show the plan, change nothing",
-  refresh: "Read the resources that can be read into the state",
-  down: "Remove what `up` made; the cache stays",
-  status: "Say what there is, and whether the WebUI answers",
-  outputs: "Print the stack's outputs",
-  env: 'Print shell exports for plain `pulumi`: eval "$(npx atelier env)"',
-  trust: "Show a host's SSH key and pin it",
-} as const;
-export type Command = keyof typeof commands;
+interface CommandForm {
+  says: string;
+  /** First words after the command, one of which must follow. */
+  actions?: readonly string[];
+  /** What else may follow, as the help shows it: `<model>` must be there, `[model…]` may be. */
+  takes?: string;
+}
+const forms = {
+  up: { says: "Show the plan, make it so, prove it with a picture" },
+  preview: { says: "Show the plan, change nothing" },
+  refresh: { says: "Read the resources that can be read into the state" },
+  down: { says: "Remove what `up` made; the cache stays" },
+  status: { says: "Say what there is, and whether the WebUI answers" },
+  outputs: { says: "Print the stack's outputs" },
+  env: { says: 'Print shell exports for plain `pulumi`: eval "$(npx atelier env)"' },
+  trust: { says: "Show a host's SSH key and pin it" },
+} as const satisfies Record<string, CommandForm>;
+export type Command = keyof typeof forms;
+export const commands: Record<Command, CommandForm> = forms;
 
-type Flag = { type: "string" | "boolean"; only?: readonly Command[]; values?: readonly string[]; says: string };
+interface Flag {
+  type: "string" | "boolean";
+  /** May be given more than once. */
+  multiple?: boolean;
+  only?: readonly Command[];
+  values?: readonly string[];
+  says: string;
+}
 const flags = {
   stack: { type: "string", says: "Stack, as in stacks/Pulumi.<stack>.yaml (default: rehearsal)" },
   engine: { type: "string", values: ["embedded", "pulumi"], says: "embedded, or the official Pulumi CLI: pulumi" },
@@ -27,20 +42,25 @@ const flags = {
   help: { type: "boolean", says: "Show this" },
 } as const satisfies Record<string, Flag>;
 
-export interface Options {
+type Camel<Name extends string> = Name extends `${infer Head}-${infer Tail}`
+  ? `${Head}${Capitalize<Camel<Tail>>}`
+  : Name;
+type ValueOf<F extends Flag> = F extends { type: "boolean" }
+  ? boolean
+  : F extends { multiple: true }
+    ? string[]
+    : F extends { values: readonly (infer V)[] }
+      ? V | undefined
+      : string | undefined;
+
+/** The command line as read: every flag under its name in camel case, `--host-gone` as `hostGone`. */
+export type Options = { [Name in keyof typeof flags as Camel<Name>]: ValueOf<(typeof flags)[Name]> } & {
   command: Command;
+  /** The word after the command, where it has actions: `list` of `models list`. */
+  action: string | undefined;
+  args: string[];
   stack: string;
-  /** Undefined: what the stack's settings say. */
-  engine: "embedded" | "pulumi" | undefined;
-  json: boolean;
-  yes: boolean;
-  verbose: boolean;
-  purge: boolean;
-  hostGone: boolean;
-  showSecrets: boolean;
-  replace: boolean;
-  help: boolean;
-}
+};
 
 /**
  * Reads the command line, without node and the script.
@@ -51,39 +71,47 @@ export function parseOptions(args: string[]): Options {
   const [command, ...rest] = positionals;
   if (command === undefined && !values.help) throw new UsageError("A command is missing.");
   if (command !== undefined && !isCommand(command)) throw new UsageError(`\`${command}\` is not a command.`);
-  if (rest.length > 0) throw new UsageError(`\`${rest.join(" ")}\` is more than \`${command}\` takes.`);
+  const { action, args: more } = command && !values.help ? follow(command, rest) : { action: undefined, args: [] };
   for (const [name, flag] of Object.entries<Flag>(flags)) {
-    const value = values[name];
-    if (value === undefined) continue;
+    const given = values[name];
+    if (given === undefined) continue;
     if (flag.only && command && !flag.only.includes(command))
       throw new UsageError(`--${name} belongs to \`${flag.only.join("`, `")}\`, not to \`${command}\`.`);
-    if (flag.values && !flag.values.includes(String(value)))
-      throw new UsageError(`--${name} is ${flag.values.join(" or ")}, not \`${value}\`.`);
+    for (const value of [given].flat())
+      if (flag.values && !flag.values.includes(String(value)))
+        throw new UsageError(`--${name} is ${flag.values.join(" or ")}, not \`${value}\`.`);
   }
   const stack = values.stack === undefined ? "rehearsal" : String(values.stack);
   // The name becomes a folder and a file name.
   if (!/^[A-Za-z0-9][\w-]{0,63}$/.test(stack))
     throw new UsageError(`--stack is a name of letters, digits, \`-\` and \`_\`, not \`${stack}\`.`);
-  return {
-    command: command ?? "up",
-    stack,
-    engine: values.engine as Options["engine"],
-    json: values.json === true,
-    yes: values.yes === true,
-    verbose: values.verbose === true,
-    purge: values.purge === true,
-    hostGone: values["host-gone"] === true,
-    showSecrets: values["show-secrets"] === true,
-    replace: values.replace === true,
-    help: values.help === true,
-  };
+  const read = Object.entries<Flag>(flags).map(([name, { type, multiple }]) => {
+    const value = values[name] ?? (type === "boolean" ? false : multiple ? [] : undefined);
+    return [name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase()), value];
+  });
+  return { ...Object.fromEntries(read), command: command ?? "up", action, args: more, stack } as Options;
 }
 
-function parse(args: string[]): { values: Record<string, string | boolean | undefined>; positionals: string[] } {
+/** What follows a command: its action, where it has some, and the rest. */
+function follow(command: Command, words: string[]): { action: string | undefined; args: string[] } {
+  const { actions, takes } = commands[command];
+  const action = actions ? words[0] : undefined;
+  if (actions && !(action && actions.includes(action)))
+    throw new UsageError(`\`${command}\` wants one of ${actions.join(", ")}${action ? `, not \`${action}\`` : ""}.`);
+  const args = actions ? words.slice(1) : words;
+  if (args.length > 0 && !takes) throw new UsageError(`\`${args.join(" ")}\` is more than \`${command}\` takes.`);
+  return { action, args };
+}
+
+type Given = Record<string, string | boolean | string[] | undefined>;
+
+function parse(args: string[]): { values: Given; positionals: string[] } {
   try {
-    const options = Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, { type }]));
+    const options = Object.fromEntries(
+      Object.entries<Flag>(flags).map(([name, { type, multiple }]) => [name, { type, multiple: multiple ?? false }]),
+    );
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true });
-    return { values: values as Record<string, string | boolean | undefined>, positionals };
+    return { values: values as Given, positionals };
   } catch (error) {
     // Node's first sentence names the flag; the second explains how to escape a dash.
     throw new UsageError(`${(error as Error).message.split(/\. |\n/)[0]?.replace(/\.$/, "")}.`);
@@ -96,9 +124,11 @@ const isCommand = (word: string): word is Command => Object.hasOwn(commands, wor
 export function usage(command?: Command): string {
   const shown = Object.entries<Flag>(flags).filter(([, { only }]) => !only || !command || only.includes(command));
   const list = (rows: [string, string][]) => rows.map(([left, right]) => `  ${left.padEnd(18)} ${right}`).join("\n");
+  const { says, actions, takes } = command ? commands[command] : ({} as Partial<CommandForm>);
+  const words = [command, actions?.join("|"), takes].filter(Boolean).join(" ");
   const head = command
-    ? `Usage: atelier ${command} [options]\n\n${commands[command]}.`
-    : `Usage: atelier <command> [options]\n\nCommands:\n${list(Object.entries(commands))}`;
+    ? `Usage: atelier ${words} [options]\n\n${says}.`
+    : `Usage: atelier <command> [options]\n\nCommands:\n${list(Object.entries(commands).map(([name, form]) => [name, form.says]))}`;
   const options = shown.map(([name, { type, only, says }]): [string, string] => [
     `--${name}${type === "string" ? " <name>" : ""}`,
     only && !command ? `${says} (${only.join(", ")})` : says,

@@ -26,7 +26,7 @@ describe("wrong usage", () => {
 
 describe("options", () => {
   test("defaults", () => {
-    expect(parseOptions(["up"])).toEqual({
+    expect(parseOptions(["up"])).toMatchObject({
       command: "up",
       stack: "rehearsal",
       engine: undefined,

@@ -1,0 +1,49 @@
+import type { z } from "zod";
+
+/** Paths that hold secrets: never shown in a mistake, never accepted in clear. */
+export const secretPaths = ["host.password", "host.key", "host.keyPassphrase", "huggingfaceToken"];
+
+/** A mistake as lines for people: the key, what was got, what is accepted. */
+export function describe(issue: z.core.$ZodIssue, prefix: PropertyKey[] = []): string[] {
+  const path = [...prefix, ...issue.path];
+  const key = `atelier:${path.join(".")}`;
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((name) => `${key === "atelier:" ? key : `${key}.`}${name}: not a setting; is it misspelt?`);
+  }
+  if (issue.code === "invalid_union" && issue.errors.length > 0) {
+    // The branch that got furthest is the one that was meant.
+    const closest = [...issue.errors].sort((a, b) => depth(b) - depth(a) || a.length - b.length)[0] ?? [];
+    if (closest.length > 0) return closest.flatMap((inner) => describe(inner, path));
+  }
+  return [`${key.replace(/:$/, "")}: ${got(path.join("."), issue.input)}accepted: ${accepted(issue)}`];
+}
+
+const depth = (issues: z.core.$ZodIssue[]) => Math.max(0, ...issues.map((issue) => issue.path.length));
+
+function got(path: string, input: unknown): string {
+  if (input === undefined) return "missing; ";
+  if (secretPaths.includes(path)) return "got a secret that does not fit; ";
+  // An object may hold secrets, and says less than the keys that are named.
+  if (typeof input === "object" && input !== null && !Array.isArray(input)) return "";
+  const text = JSON.stringify(input) ?? String(input);
+  return `got ${text.length > 80 ? `${text.slice(0, 77)}…` : text}; `;
+}
+
+function accepted(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return /^[aeiou]/.test(issue.expected) ? `an ${issue.expected}` : `a ${issue.expected}`;
+    case "invalid_value":
+      return issue.values.map((value) => JSON.stringify(value)).join(", ");
+    case "too_small":
+      return issue.origin === "array" ? `at least ${issue.minimum} of them` : `${issue.minimum} or more`;
+    case "too_big":
+      return `${issue.maximum} or less`;
+    case "not_multiple_of":
+      return `a multiple of ${issue.divisor}`;
+    case "invalid_format":
+      return issue.format === "url" ? "an http or https URL" : issue.message.replace(/^Invalid string: /, "");
+    default:
+      return issue.message;
+  }
+}

@@ -1,0 +1,19 @@
+import { z } from "zod";
+import { sha256, url } from "./words.ts";
+
+export const modelSourceSchema = z.union([
+  z.strictObject({ huggingface: z.string() }),
+  z.strictObject({ modelscope: z.string() }),
+  z.strictObject({ url }),
+]);
+export const modelSchema = z.strictObject({
+  name: z.string().regex(/^[\w.-]+$/, "a name of letters, digits, dots and dashes"),
+  kind: z.enum(["checkpoint", "vae", "lora", "controlnet", "upscaler", "embedding"]).default("checkpoint"),
+  file: z.string().regex(/^[\w.-]+\.(safetensors|ckpt|pt|pth|bin)$/, "a file name such as model.safetensors"),
+  bytes: z.number().int().positive().optional(),
+  sha256: sha256.optional(),
+  licence: z.string().optional(),
+  sources: z.array(modelSourceSchema).min(1),
+});
+
+export type Model = z.infer<typeof modelSchema>;

@@ -1,0 +1,26 @@
+import { z } from "zod";
+import { baseUrl, commit, url } from "./words.ts";
+
+export const upstreamsSchema = z.strictObject({
+  profile: z.enum(["direct", "china", "rehearsal"]).default("direct"),
+  /** Base URLs, in order; each list replaces the profile's. */
+  git: z.array(baseUrl).min(1).optional(),
+  pypi: z.array(url).min(1).optional(),
+  huggingface: z.array(baseUrl).min(1).optional(),
+  modelscope: z.array(baseUrl).min(1).optional(),
+  /** For hosts whose Python is neither 3.10 nor 3.11: where conda, or uv, gets one. */
+  condaMirror: url.optional(),
+  uvPythonMirror: url.optional(),
+  apt: url.optional(),
+});
+
+export const sourceOverrideSchema = z.strictObject({
+  commit: commit.optional(),
+  /** Repository paths under the git upstreams, tried in order. */
+  paths: z
+    .array(z.string().regex(/^[\w./-]+$/, "a repository path such as owner/name.git"))
+    .min(1)
+    .optional(),
+});
+
+export type UpstreamSettings = z.infer<typeof upstreamsSchema>;

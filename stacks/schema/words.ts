@@ -1,0 +1,13 @@
+import { z } from "zod";
+
+/** Words that several settings are made of. */
+export const absolutePath = z
+  .string()
+  .regex(/^\/[\w./-]+[\w-]$/, "an absolute path of letters, digits, dots, dashes and slashes, such as /root/atelier");
+export const port = z.number().int().min(1).max(65535);
+/** Passwords travel in `user:password` and in URLs: A1111 dies of a colon or a comma in them. */
+export const word = z.string().regex(/^[\w-]+$/, "letters, digits, `_` and `-` only");
+export const url = z.url({ protocol: /^https?$/ });
+export const baseUrl = url.transform((value) => (value.endsWith("/") ? value : `${value}/`));
+export const commit = z.string().regex(/^[0-9a-f]{40}$/, "a full commit of 40 hex digits");
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "a sha256 of 64 hex digits");
