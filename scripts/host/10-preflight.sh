@@ -1,7 +1,8 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh
 # Refuses, before anything is spent, a host that can't work: every reason at once, exit code 3.
-# Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, disk_mb, port, listen, python, upstreams (kind, url), owner.
+# Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, disk_mb, port, listen, python, upstreams (kind, base, probe),
+# upstreams_order=auto|given, owner, proxy.
 . "$(dirname "$0")/lib.sh"
 
 refuse() { printf '%s\n' "$*" >>"$RUN/refusals"; }
@@ -20,7 +21,7 @@ step_apply() {
   check_disk
   check_port
   check_python
-  check_upstreams
+  measure_upstreams
   if [ -s "$RUN/refusals" ]; then
     die "this host is refused, nothing was installed:
 $(sed 's/^/  - /' "$RUN/refusals")" 3
@@ -178,83 +179,6 @@ check_python() {
     case " $_found " in *" $_v "*) ;; *) _found="$_found $_v" ;; esac
   done
   fact pythons "${_found# }"
-}
-
-# check_upstreams: all of them at once, each at most 5 s. A kind of which none answers is a refusal.
-check_upstreams() {
-  _ask=''
-  if command -v curl >/dev/null 2>&1; then _ask=ask_curl; elif _python=$(any_python); then _ask=ask_python; fi
-  if [ -z "$_ask" ]; then
-    fact upstreams "not measured: no curl and no python on the host yet"
-    return
-  fi
-  rm -rf "$RUN/up"
-  mkdir -p "$RUN/up"
-  _n=0
-  # The list in a file: a pipe would lose the counter, and `wait` its children.
-  input upstreams >"$RUN/up/list"
-  echo >>"$RUN/up/list"
-  while IFS='	' read -r _kind _url; do
-    [ -n "$_url" ] || continue
-    _n=$((_n + 1))
-    {
-      printf '%s\t%s\t' "$_kind" "$_url"
-      case $_url in
-        http://* | https://*) $_ask "$_url" ;;
-        *) echo '?	not measured' ;;
-      esac
-    } >"$RUN/up/$_n" &
-  done <"$RUN/up/list"
-  wait
-  rm -f "$RUN/up/list"
-  _json=''
-  for _kind in $(cat "$RUN"/up/* 2>/dev/null | cut -f1 | sort -u); do
-    cat "$RUN"/up/* | awk -F'\t' -v k="$_kind" '$1 == k' >"$RUN/kind"
-    _best=$(awk -F'\t' '$3 != "-" && $3 != "?"' "$RUN/kind" | sort -t'	' -k3,3n | head -n 1)
-    if [ -z "$_best" ]; then
-      grep -q '	?	' "$RUN/kind" ||
-        refuse "no upstream of kind $_kind answers: $(awk -F'\t' '{ printf "%s%s (%s)", (NR > 1 ? ", " : ""), $2, $4 }' "$RUN/kind"). Set upstreams.$_kind, another upstreams.profile, or host.proxy"
-      continue
-    fi
-    _json="$_json,\"$_kind\":{\"best\":\"$(json "$(printf '%s' "$_best" | cut -f2)")\",\"ms\":$(printf '%s' "$_best" | cut -f3)}"
-    awk -F'\t' '$3 == "-" { print $2 " (" $4 ")" }' "$RUN/kind" >"$RUN/dead"
-    [ ! -s "$RUN/dead" ] || say "does not answer, another of kind $_kind does: $(tr '\n' ' ' <"$RUN/dead")"
-  done
-  rm -rf "$RUN/up" "$RUN/kind" "$RUN/dead"
-  fact_json upstreams "{${_json#,}}"
-}
-
-# ask_curl URL, ask_python URL: `MILLISECONDS<tab>status`, or `-<tab>why not`. A 404 is an answer; a proxy's refusal is none.
-ask_curl() {
-  _code=0
-  _got=$(curl -sS -o /dev/null --max-time 5 -w '%{http_code} %{time_total}' "$1" 2>"$TMPDIR/ask.$_n") || _code=$?
-  _why=$(head -n 1 "$TMPDIR/ask.$_n" | sed 's/^curl: //')
-  rm -f "$TMPDIR/ask.$_n"
-  answer "${_got%% *}" "$(printf '%s' "${_got#* }" | awk '{ printf "%d", $1 * 1000 }')" "$_why"
-}
-ask_python() {
-  _got=$("$_python" - "$1" 2>/dev/null <<'END'
-import sys, time, urllib.error, urllib.request
-began = time.time()
-try:
-    code, why = urllib.request.urlopen(sys.argv[1], timeout=5).status, ""
-except urllib.error.HTTPError as error:
-    code, why = error.code, ""
-except Exception as error:
-    code, why = 0, str(error)
-print(code, int((time.time() - began) * 1000), why)
-END
-  ) || _got='0 0 no answer'
-  read -r _status _ms _why <<END
-$_got
-END
-  answer "$_status" "$_ms" "$_why"
-}
-answer() {
-  case $1 in
-    407 | 502 | 503 | 504 | 000 | 0 | '') printf -- '-\t%s\n' "${3:-HTTP $1}" ;;
-    *) printf '%s\tHTTP %s\n' "$2" "$1" ;;
-  esac
 }
 
 step_remove() { rm -f "$WORKSPACE/run/owner" "$WORKSPACE/run/gpu"; }

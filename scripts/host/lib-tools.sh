@@ -73,9 +73,9 @@ with_progress() {
 machine() { [ -z "${IN_JOB:-}" ] || printf '@{"step":"%s",%s}\n' "$STEP" "$1" >&2; }
 
 # with_index COMMAND...: runs uv or pip once for each index URL of the input pypi, until it succeeds. No URL: the client's own default.
-# One index at a time: a dead or stale mirror then fails as a whole instead of being mixed with the next.
+# The best first, by what was measured. One index at a time: a dead or stale mirror then fails as a whole instead of being mixed with the next.
 with_index() {
-  _urls=$(input pypi)
+  _urls=$(input pypi | rank_urls)
   if [ -z "$_urls" ]; then
     # pip's machine-wide setting is the box's own mirror; uv would not look there.
     _own=${PIP_INDEX_URL:-$(sed -n 's/^ *index-url *= *//p' /etc/pip.conf 2>/dev/null | head -n 1)}

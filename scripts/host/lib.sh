@@ -12,6 +12,7 @@ FACTS=''
 . "$BIN/lib-lock.sh"
 . "$BIN/lib-job.sh"
 . "$BIN/lib-tools.sh"
+. "$BIN/lib-upstreams.sh"
 
 # say TEXT: a line for people.
 say() { printf '%s: %s\n' "$STEP" "$*" >&2; }
