@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { CommandFunction } from "./commands/command.ts";
+import { EventsFile } from "./display/eventsFile.ts";
 import { Interrupted, messageOf, UsageError, UserError } from "./errors.ts";
 import { Interrupt } from "./interrupt.ts";
 import { type Command, type Options, parseOptions, usage } from "./options.ts";
@@ -42,13 +43,17 @@ export async function main(args: string[]): Promise<number> {
   const forPrograms = options.json || ["env", "outputs"].includes(options.command);
   const terminal = openTerminal({ json: forPrograms });
   const interrupt = new Interrupt((text) => terminal.line(text));
+  let events: EventsFile | undefined;
   try {
+    if (options.events !== undefined) events = new EventsFile(options.events);
     const run = await commands[options.command]();
-    return await run({ options, terminal, interrupt, startedAt });
+    return await run({ options, terminal, interrupt, events, startedAt });
   } catch (error) {
     return report(error, options);
   } finally {
     interrupt.close();
+    const trouble = await events?.close();
+    if (trouble) process.stderr.write(`warning: ${trouble}\n`);
   }
 }
 

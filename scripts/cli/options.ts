@@ -33,6 +33,11 @@ const flags = {
   stack: { type: "string", says: "Stack, as in stacks/Pulumi.<stack>.yaml (default: rehearsal)" },
   engine: { type: "string", values: ["embedded", "pulumi"], says: "embedded, or the official Pulumi CLI: pulumi" },
   json: { type: "boolean", says: "One JSON document on standard output, all else on standard error" },
+  events: {
+    type: "string",
+    only: ["up", "preview", "refresh", "down"],
+    says: "A file or FIFO for the engine events, a JSON a line as they come",
+  },
   yes: { type: "boolean", says: "Ask nothing" },
   verbose: { type: "boolean", says: "Every line of every step; stack traces of Atelier's own errors" },
   purge: { type: "boolean", only: ["down"], says: "Remove the cache of downloads too" },

@@ -21,7 +21,7 @@ export function openDisplay(
 export async function runShown(
   runner: Runner,
   operation: Operation,
-  { options, terminal, interrupt }: Pick<Context, "options" | "terminal" | "interrupt">,
+  { options, terminal, interrupt, events }: Pick<Context, "options" | "terminal" | "interrupt" | "events">,
   { preview = false }: { preview?: boolean } = {},
 ): Promise<RunResult & { record: RecordDisplay }> {
   const record = new RecordDisplay();
@@ -33,8 +33,11 @@ export async function runShown(
   interrupt.say = (text) => display.note(text);
   try {
     const { result, outputs } = await runner.run(operation, {
-      // The engines count in whole seconds.
-      onEvent: (event) => display.event({ ...event, timestamp: Date.now() / 1000 }),
+      onEvent: (event) => {
+        events?.event(event);
+        // The engines count in whole seconds.
+        display.event({ ...event, timestamp: Date.now() / 1000 });
+      },
       signal: interrupt.signal,
       killSignal: interrupt.killSignal,
       preview,

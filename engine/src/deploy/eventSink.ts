@@ -1,10 +1,11 @@
 import type { DiagnosticEvent, EngineEvent, OpType, StepEventState } from "../events.ts";
 import { maskForEvent, type SecretFilter } from "../masking.ts";
 import type { ResourceState } from "../resource.ts";
+import { setKey } from "../signatures.ts";
 import { parseUrn } from "../urn.ts";
 import type { PropertyMap } from "../values.ts";
-import { isProviderType } from "./references.ts";
-import { isLogical, type Step } from "./step.ts";
+import { isProviderType } from "./plan/references.ts";
+import { isLogical, type Step } from "./steps/step.ts";
 
 type Body = Omit<EngineEvent, "sequence" | "timestamp">;
 
@@ -16,13 +17,13 @@ export class EventSink {
   /** Warnings and errors, as they were shown. */
   readonly diagnostics: DiagnosticEvent[] = [];
   readonly #send: (event: EngineEvent) => void;
-  readonly #planning: boolean;
+  readonly #planned: { planning?: true };
   #sequence = 0;
 
   constructor(send: (event: EngineEvent) => void, filter: SecretFilter, planning: boolean) {
     this.#send = send;
     this.filter = filter;
-    this.#planning = planning;
+    this.#planned = planning ? { planning: true } : {};
   }
 
   emit(body: Body): void {
@@ -30,14 +31,15 @@ export class EventSink {
   }
 
   diagnostic(event: DiagnosticEvent): void {
-    const shown = { ...event, message: this.filter.apply(event.message) };
+    const prefix = event.severity.startsWith("info") ? {} : { prefix: `${event.severity}: ` };
+    const shown = { ...event, ...prefix, message: this.filter.apply(event.message), color: "never" };
     if (shown.severity === "warning" || shown.severity === "error") this.diagnostics.push(shown);
     this.emit({ diagnosticEvent: shown });
   }
 
   begin(step: Step): void {
     if (isInternal(step)) return;
-    this.emit({ resourcePreEvent: { metadata: this.#metadata(step), planning: this.#planning } });
+    this.emit({ resourcePreEvent: { metadata: this.#metadata(step), ...this.#planned } });
   }
 
   /** Counts a step that was done, and shows it; a component is shown when it has told its outputs. */
@@ -48,11 +50,38 @@ export class EventSink {
   }
 
   outputs(step: Step): void {
-    this.emit({ resOutputsEvent: { metadata: this.#metadata(step), planning: this.#planning } });
+    this.emit({ resOutputsEvent: { metadata: this.#metadata(step), ...this.#planned } });
   }
 
   failed(step: Step): void {
     this.emit({ resOpFailedEvent: { metadata: this.#metadata(step), status: 1, steps: 1 } });
+  }
+
+  summary(result: "succeeded" | "failed" | "interrupted", seconds: number): void {
+    this.emit({
+      summaryEvent: {
+        maybeCorrupt: false,
+        durationSeconds: Math.ceil(seconds),
+        resourceChanges: this.changes,
+        PolicyPacks: {},
+        isPreview: this.#planned.planning ?? false,
+        result: result === "interrupted" ? "canceled" : result,
+      },
+    });
+  }
+
+  /** The last word of a run that had begun, however it ended. */
+  end(): void {
+    if (this.#sequence > 0) this.emit({ cancelEvent: {} });
+  }
+
+  /** An error that leaves the run, without the secrets that its texts may repeat; the same one where they repeat none. */
+  masked(error: unknown): unknown {
+    if (!(error instanceof Error)) return typeof error === "string" ? this.filter.apply(error) : error;
+    error.message = this.filter.apply(error.message);
+    if (error.stack !== undefined) error.stack = this.filter.apply(error.stack);
+    if (error.cause !== undefined) error.cause = this.masked(error.cause);
+    return error;
   }
 
   #metadata(step: Step): NonNullable<EngineEvent["resourcePreEvent"]>["metadata"] {
@@ -65,8 +94,9 @@ export class EventSink {
       old: step.old ? this.#state(step.old) : null,
       new: step.new ? this.#state(step.new) : null,
       ...(keys && keys.length > 0 ? { keys } : {}),
-      ...(diffs && diffs.length > 0 ? { diffs, detailedDiff: detailed(diffs, keys ?? []) } : {}),
-      logical: isLogical(op),
+      ...(diffs && diffs.length > 0 ? { diffs } : {}),
+      detailedDiff: diffs && diffs.length > 0 ? detailed(diffs, keys ?? []) : null,
+      ...(isLogical(op) ? { logical: true } : {}),
       provider,
     };
   }
@@ -75,10 +105,15 @@ export class EventSink {
     return {
       urn: state.urn,
       type: state.type,
+      ...(state.custom ? { custom: true } : {}),
+      ...(state.delete ? { delete: true } : {}),
       id: state.id,
       parent: state.parent ?? "",
       provider: state.provider ?? "",
       ...(state.protect ? { protect: true } : {}),
+      ...(state.external ? { external: true } : {}),
+      ...(state.retainOnDelete ? { retainOnDelete: true } : {}),
+      ...(state.initErrors?.length ? { initErrors: this.filter.applyDeep(state.initErrors) } : {}),
       inputs: this.#masked(state.inputs),
       outputs: this.#masked(state.outputs),
     };
@@ -86,8 +121,28 @@ export class EventSink {
 
   /** Marked secrets first, then every text known to be one: outputs of a careless provider repeat them. */
   #masked(map: PropertyMap): Record<string, unknown> {
-    return this.filter.applyDeep(maskForEvent(map));
+    return shortened(this.filter.applyDeep(maskForEvent(map)));
   }
+}
+
+/** Longer texts are cut: an event is to be followed, and what a command said in full is in the state. */
+const LONGEST_TEXT = 256 * 1024;
+
+// After the masking: a cut through a secret would leave a half that no filter knows.
+function shortened<T>(value: T): T {
+  return cut(value) as T;
+}
+
+function cut(value: unknown): unknown {
+  if (typeof value === "string") {
+    if (value.length <= LONGEST_TEXT) return value;
+    return `${value.slice(0, LONGEST_TEXT)}… (${value.length - LONGEST_TEXT} characters more)`;
+  }
+  if (Array.isArray(value)) return value.map(cut);
+  if (typeof value !== "object" || value === null) return value;
+  const object: Record<string, unknown> = {};
+  for (const [key, element] of Object.entries(value)) setKey(object, key, cut(element));
+  return object;
 }
 
 /** Default providers are the engine's own affair. */

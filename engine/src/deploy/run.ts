@@ -6,15 +6,15 @@ import { DYNAMIC_PACKAGE } from "../providers/dynamic/index.ts";
 import { ProviderRegistry } from "../providers/registry.ts";
 import { Deployment } from "./deployment.ts";
 import { EventSink } from "./eventSink.ts";
-import { DEFAULT_PARALLEL, definedOnly } from "./launch.ts";
+import { Stopped } from "./monitor/stopped.ts";
 import { outputsOf } from "./outputs.ts";
-import { locateProgram } from "./program.ts";
-import { providerType } from "./references.ts";
+import { providerType } from "./plan/references.ts";
+import { DEFAULT_PARALLEL, definedOnly } from "./program/launch.ts";
+import { locateProgram } from "./program/program.ts";
+import { ServedProgram } from "./program/servedProgram.ts";
 import { refreshAll } from "./refresh.ts";
-import { ServedProgram } from "./servedProgram.ts";
-import { SnapshotManager } from "./snapshotManager.ts";
 import { Stack, type StackConfig } from "./stack.ts";
-import { Stopped } from "./stopped.ts";
+import { SnapshotManager } from "./steps/snapshotManager.ts";
 
 export type Kind = "preview" | "up" | "refresh" | "destroy";
 
@@ -72,13 +72,14 @@ export async function run(kind: Kind, options: EngineOptions): Promise<UpdateRes
       const past = kind === "refresh" || kind === "destroy" ? kind : "update";
       await stack.record({ kind: past, result, changes, started, message: options.message ?? "" });
     }
-    events.emit({
-      summaryEvent: { maybeCorrupt: false, durationSeconds: Math.round(seconds), resourceChanges: changes, result },
-    });
+    events.summary(result, seconds);
     return { result, changes, outputs: outputsOf(deployment.snapshot.current()), seconds, diagnostics };
+  } catch (error) {
+    throw events.masked(error);
   } finally {
     await session?.stop();
     await stack.close();
+    events.end();
   }
 }
 

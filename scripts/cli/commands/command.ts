@@ -1,3 +1,4 @@
+import type { EventsFile } from "../display/eventsFile.ts";
 import type { Interrupt } from "../interrupt.ts";
 import type { Options } from "../options.ts";
 import type { Terminal } from "../terminal.ts";
@@ -7,6 +8,8 @@ export interface Context {
   options: Options;
   terminal: Terminal;
   interrupt: Interrupt;
+  /** Where `--events` wants them. */
+  events?: EventsFile;
   /** When the command began, milliseconds since the epoch. */
   startedAt: number;
 }

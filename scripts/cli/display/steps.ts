@@ -31,8 +31,6 @@ export class Steps {
   readonly problems: Problem[] = [];
   /** What host-facts found out of place on the host. */
   readonly findings: string[] = [];
-  changes: Partial<Record<OpType, number>> = {};
-  result: "succeeded" | "failed" | "interrupted" | undefined;
   readonly #running = new Map<string, Step>();
 
   /** Takes an event, gives what it was about. */
@@ -41,10 +39,6 @@ export class Steps {
     if (event.resOutputsEvent) return this.#end(event.resOutputsEvent.metadata, "done", event);
     if (event.resOpFailedEvent) return this.#end(event.resOpFailedEvent.metadata, "failed", event);
     if (event.diagnosticEvent) return this.#diagnose(event.diagnosticEvent);
-    if (event.summaryEvent) {
-      this.changes = event.summaryEvent.resourceChanges ?? {};
-      this.result = event.summaryEvent.result;
-    }
     return {};
   }
 

@@ -47,6 +47,7 @@ const metadata = (name: string, op: OpType, diffs: string[] = []) => ({
   old: null,
   new: null,
   diffs,
+  detailedDiff: null,
   logical: true,
   provider,
 });
