@@ -3,16 +3,16 @@ import type { EngineOptions } from "../options.ts";
 import type { ResourceState, Snapshot } from "../resource.ts";
 import { createUrn } from "../urn.ts";
 import { type PropertyMap, Unknown } from "../values.ts";
-import { formerUrns } from "./aliases.ts";
 import { EventSink } from "./eventSink.ts";
-import { type Goal, notCovered, Refusal } from "./goal.ts";
-import { definedOnly } from "./launch.ts";
-import { containsUnknown } from "./marking.ts";
-import type { MonitorHost } from "./monitor.ts";
-import { locateProgram } from "./program.ts";
-import type { ReadGoal, Sources } from "./requests.ts";
-import { ServedProgram } from "./servedProgram.ts";
+import type { MonitorHost } from "./monitor/monitor.ts";
+import type { ReadGoal, Sources } from "./monitor/requests.ts";
+import { formerUrns } from "./plan/aliases.ts";
+import { type Goal, notCovered, Refusal } from "./plan/goal.ts";
+import { definedOnly } from "./program/launch.ts";
+import { locateProgram } from "./program/program.ts";
+import { ServedProgram } from "./program/servedProgram.ts";
 import { Stack } from "./stack.ts";
+import { containsUnknown } from "./steps/marking.ts";
 
 /**
  * A deployment in name only: answers the program's registrations from the state, calls no provider, and hands each pair of

@@ -2,7 +2,7 @@ import { maskValue } from "../masking.ts";
 import type { Snapshot } from "../resource.ts";
 import { STACK_TYPE } from "../urn.ts";
 import { type PropertyMap, Unknown } from "../values.ts";
-import { containsSecret, containsUnknown, unwrapSecrets } from "./marking.ts";
+import { containsSecret, containsUnknown, unwrapSecrets } from "./steps/marking.ts";
 
 /** The stack's outputs in clear, each with whether it is a secret. */
 export function outputsOf(snapshot: Snapshot): Record<string, { value: unknown; secret: boolean }> {

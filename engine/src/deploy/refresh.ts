@@ -1,9 +1,9 @@
 import { equalValues } from "../compare.ts";
 import type { ResourceState } from "../resource.ts";
 import type { Deployment } from "./deployment.ts";
-import { markOutputs } from "./marking.ts";
-import { isProviderType } from "./references.ts";
-import type { Step } from "./step.ts";
+import { isProviderType } from "./plan/references.ts";
+import { markOutputs } from "./steps/marking.ts";
+import type { Step } from "./steps/step.ts";
 
 /**
  * Asks every resource's provider what is there, and makes the state say so. What is gone leaves the state.

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { notCovered, Refusal } from "../deploy/goal.ts";
-import { packageOf, parseReference, UNKNOWN_ID } from "../deploy/references.ts";
+import { notCovered, Refusal } from "../deploy/plan/goal.ts";
+import { packageOf, parseReference, UNKNOWN_ID } from "../deploy/plan/references.ts";
 import type { Provider, ProviderFactory } from "../provider.ts";
 import type { ResourceState } from "../resource.ts";
 import type { PropertyMap } from "../values.ts";

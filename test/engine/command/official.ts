@@ -2,7 +2,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
-import { emptyPb, engineGrpc, grpc, providerGrpc, providerPb, structPb } from "../../../engine/src/deploy/rpc.ts";
+import {
+  emptyPb,
+  engineGrpc,
+  grpc,
+  providerGrpc,
+  providerPb,
+  structPb,
+} from "../../../engine/src/deploy/monitor/rpc.ts";
 import type { CheckResult, DiffResult } from "../../../engine/src/provider.ts";
 import type { PropertyMap } from "../../../engine/src/values.ts";
 import { fromWire, toWire } from "../../../engine/src/wire.ts";

@@ -2,7 +2,7 @@ import { copyFileSync, cpSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { unwrapMap } from "../../../engine/src/deploy/marking.ts";
+import { unwrapMap } from "../../../engine/src/deploy/steps/marking.ts";
 import { decodeGolden, GOLDEN } from "../state/golden.ts";
 import { FakeProvider } from "./fakeProvider.ts";
 import { Workspace } from "./workspace.ts";

@@ -1,7 +1,7 @@
-import { childEnvironment } from "../../deploy/childProcess.ts";
-import { sdkScript } from "../../deploy/program.ts";
-import { providerPb as rpc } from "../../deploy/rpc.ts";
-import { fromStruct, toStruct } from "../../deploy/structs.ts";
+import { providerPb as rpc } from "../../deploy/monitor/rpc.ts";
+import { fromStruct, toStruct } from "../../deploy/monitor/structs.ts";
+import { childEnvironment } from "../../deploy/program/childProcess.ts";
+import { sdkScript } from "../../deploy/program/program.ts";
 import type {
   CallContext,
   CheckRequest,

@@ -1,6 +1,6 @@
-import { NodeChild } from "../../deploy/childProcess.ts";
-import { CLIENT_OPTIONS, grpc, providerGrpc, providerPb, statusPb, type structPb } from "../../deploy/rpc.ts";
-import { fromStruct } from "../../deploy/structs.ts";
+import { CLIENT_OPTIONS, grpc, providerGrpc, providerPb, statusPb, type structPb } from "../../deploy/monitor/rpc.ts";
+import { fromStruct } from "../../deploy/monitor/structs.ts";
+import { NodeChild } from "../../deploy/program/childProcess.ts";
 import { type CallContext, InitFailed } from "../../provider.ts";
 
 const START_TIMEOUT_MS = 60_000;

@@ -1,5 +1,5 @@
-import type { ResourceState } from "../resource.ts";
-import { type PropertyMap, Unknown } from "../values.ts";
+import type { ResourceState } from "../../resource.ts";
+import { type PropertyMap, Unknown } from "../../values.ts";
 import { applyReplaceOnChanges, diffCustom } from "./diff.ts";
 import { dependentsOf } from "./graph.ts";
 import type { PlannerHost } from "./planner.ts";

@@ -1,4 +1,4 @@
-import type { PendingOperation, PendingOperationType, ResourceState, Snapshot } from "../resource.ts";
+import type { PendingOperation, PendingOperationType, ResourceState, Snapshot } from "../../resource.ts";
 
 /**
  * Keeps the state of a running deployment, and its file.

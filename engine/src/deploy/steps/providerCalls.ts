@@ -9,9 +9,9 @@ import type {
   Provider,
   ReadRequest,
   UpdateRequest,
-} from "../provider.ts";
-import { InitFailed } from "../provider.ts";
-import type { PropertyMap } from "../values.ts";
+} from "../../provider.ts";
+import { InitFailed } from "../../provider.ts";
+import type { PropertyMap } from "../../values.ts";
 import { markLike, unwrapMap } from "./marking.ts";
 
 /**

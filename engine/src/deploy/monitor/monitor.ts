@@ -1,10 +1,10 @@
 import type { Server as GrpcServer, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
-import { hashAssets } from "../assets.ts";
-import type { ResourceState } from "../resource.ts";
-import { STACK_TYPE } from "../urn.ts";
-import type { PropertyMap } from "../values.ts";
-import { type Goal, Refusal } from "./goal.ts";
-import { isProviderType, packageOf } from "./references.ts";
+import { hashAssets } from "../../assets.ts";
+import type { ResourceState } from "../../resource.ts";
+import { STACK_TYPE } from "../../urn.ts";
+import type { PropertyMap } from "../../values.ts";
+import { type Goal, Refusal } from "../plan/goal.ts";
+import { isProviderType, packageOf } from "../plan/references.ts";
 import { type ReadGoal, readGoal, registrationGoal, type Sources } from "./requests.ts";
 import { CHANNEL_OPTIONS, emptyPb, engineGrpc, enginePb, grpc, providerPb, resourceGrpc, resourcePb } from "./rpc.ts";
 import { Stopped } from "./stopped.ts";

@@ -1,4 +1,4 @@
-import type { ResourceState } from "../resource.ts";
+import type { ResourceState } from "../../resource.ts";
 import { parseReference } from "./references.ts";
 
 /** Every URN that a resource leans on; `parent` only when asked for. */

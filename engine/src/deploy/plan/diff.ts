@@ -1,8 +1,8 @@
-import { diffPaths, equalValues, ignoreChangesAt, matchesPath } from "../compare.ts";
-import type { CallContext, DiffResult } from "../provider.ts";
-import type { ResourceState } from "../resource.ts";
-import type { PropertyMap } from "../values.ts";
-import type { ProviderCalls } from "./providerCalls.ts";
+import { diffPaths, equalValues, ignoreChangesAt, matchesPath } from "../../compare.ts";
+import type { CallContext, DiffResult } from "../../provider.ts";
+import type { ResourceState } from "../../resource.ts";
+import type { PropertyMap } from "../../values.ts";
+import type { ProviderCalls } from "../steps/providerCalls.ts";
 
 export const NO_DIFF: DiffResult = { changes: "none", replaceKeys: [], changedKeys: [], deleteBeforeReplace: false };
 

@@ -1,5 +1,5 @@
-import type { OpType } from "../events.ts";
-import type { ResourceState } from "../resource.ts";
+import type { OpType } from "../../events.ts";
+import type { ResourceState } from "../../resource.ts";
 
 /** One thing to do to one resource. Steps are values: the planner makes them, the executor runs them. */
 export interface Step {

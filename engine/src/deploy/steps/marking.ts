@@ -7,7 +7,7 @@ import {
   ResourceReference,
   Secret,
   Unknown,
-} from "../values.ts";
+} from "../../values.ts";
 
 /** True when `test` holds for the value or for anything in it. */
 function some(value: PropertyValue, test: (value: PropertyValue) => boolean): boolean {

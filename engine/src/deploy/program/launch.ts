@@ -1,9 +1,9 @@
-import type { EngineOptions } from "../options.ts";
-import type { Project } from "../project.ts";
-import { createUrn, STACK_TYPE } from "../urn.ts";
-import type { EventSink } from "./eventSink.ts";
+import type { EngineOptions } from "../../options.ts";
+import type { Project } from "../../project.ts";
+import { createUrn, STACK_TYPE } from "../../urn.ts";
+import type { EventSink } from "../eventSink.ts";
+import type { Stack } from "../stack.ts";
 import { type ProgramLocation, type RunningProgram, startProgram } from "./program.ts";
-import type { Stack } from "./stack.ts";
 
 export const DEFAULT_PARALLEL = 16;
 

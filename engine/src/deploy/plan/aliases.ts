@@ -1,4 +1,4 @@
-import { createUrn, parseUrn, qualifyType, STACK_TYPE } from "../urn.ts";
+import { createUrn, parseUrn, qualifyType, STACK_TYPE } from "../../urn.ts";
 import type { AliasSpec } from "./goal.ts";
 
 export interface AliasContext {

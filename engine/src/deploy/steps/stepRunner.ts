@@ -1,11 +1,11 @@
-import { equalValues } from "../compare.ts";
-import { type CallContext, InitFailed } from "../provider.ts";
-import { newProviderId, type ProviderRegistry, providerOutputs } from "../providers/registry.ts";
-import type { PendingOperation, PendingOperationType, ResourceState } from "../resource.ts";
-import { Refusal } from "./goal.ts";
+import { equalValues } from "../../compare.ts";
+import { type CallContext, InitFailed } from "../../provider.ts";
+import { newProviderId, type ProviderRegistry, providerOutputs } from "../../providers/registry.ts";
+import type { PendingOperation, PendingOperationType, ResourceState } from "../../resource.ts";
+import { Refusal } from "../plan/goal.ts";
+import { isProviderType, UNKNOWN_ID } from "../plan/references.ts";
 import { containsUnknown, markOutputs } from "./marking.ts";
 import type { ProviderCalls } from "./providerCalls.ts";
-import { isProviderType, UNKNOWN_ID } from "./references.ts";
 import type { SnapshotManager } from "./snapshotManager.ts";
 import type { Step } from "./step.ts";
 

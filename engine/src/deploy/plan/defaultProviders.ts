@@ -1,6 +1,6 @@
-import { DYNAMIC_PACKAGE } from "../providers/dynamic/index.ts";
-import { INTERNAL_KEY } from "../providers/registry.ts";
-import { type PropertyMap, Secret } from "../values.ts";
+import { DYNAMIC_PACKAGE } from "../../providers/dynamic/index.ts";
+import { INTERNAL_KEY } from "../../providers/registry.ts";
+import { type PropertyMap, Secret } from "../../values.ts";
 import type { Goal } from "./goal.ts";
 import { providerType } from "./references.ts";
 

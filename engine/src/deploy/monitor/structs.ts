@@ -1,5 +1,5 @@
-import type { PropertyMap } from "../values.ts";
-import { fromWire, toWire } from "../wire.ts";
+import type { PropertyMap } from "../../values.ts";
+import { fromWire, toWire } from "../../wire.ts";
 import { structPb } from "./rpc.ts";
 
 /** The properties of a message; an absent struct has none. */

@@ -1,18 +1,18 @@
 import { randomBytes } from "node:crypto";
-import { ignoreChangesAt } from "../compare.ts";
-import type { CallContext, CheckResult, DiffResult } from "../provider.ts";
-import { checkProviderInputs, providerOutputs } from "../providers/registry.ts";
-import type { ResourceState } from "../resource.ts";
-import { createUrn, parseUrn } from "../urn.ts";
-import type { PropertyMap } from "../values.ts";
+import { ignoreChangesAt } from "../../compare.ts";
+import type { CallContext, CheckResult, DiffResult } from "../../provider.ts";
+import { checkProviderInputs, providerOutputs } from "../../providers/registry.ts";
+import type { ResourceState } from "../../resource.ts";
+import { createUrn, parseUrn } from "../../urn.ts";
+import type { PropertyMap } from "../../values.ts";
+import type { ReadGoal } from "../monitor/requests.ts";
+import type { ProviderCalls } from "../steps/providerCalls.ts";
+import type { Step } from "../steps/step.ts";
 import { formerUrns } from "./aliases.ts";
 import { dependentsToReplace } from "./dependents.ts";
 import { applyReplaceOnChanges, diffComponent, diffCustom, replaceBecause } from "./diff.ts";
 import { type Goal, Refusal } from "./goal.ts";
-import type { ProviderCalls } from "./providerCalls.ts";
 import { isProviderType, packageOf } from "./references.ts";
-import type { ReadGoal } from "./requests.ts";
-import type { Step } from "./step.ts";
 
 /** What the planner needs of the deployment. */
 export interface PlannerHost {

@@ -1,5 +1,5 @@
+import { Stopped } from "../monitor/stopped.ts";
 import type { Step } from "./step.ts";
-import { Stopped } from "./stopped.ts";
 
 /** Runs steps: a chain one after the other, chains beside each other, at most `parallel` at once. The first failure stops all that has not begun. */
 export class Executor {

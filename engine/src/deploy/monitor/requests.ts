@@ -1,9 +1,9 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { PropertyMap } from "../values.ts";
-import { type AliasSpec, type Goal, notCovered, parseDuration, Refusal } from "./goal.ts";
-import { containsUnknown } from "./marking.ts";
-import { isProviderType } from "./references.ts";
+import type { PropertyMap } from "../../values.ts";
+import { type AliasSpec, type Goal, notCovered, parseDuration, Refusal } from "../plan/goal.ts";
+import { isProviderType } from "../plan/references.ts";
+import { containsUnknown } from "../steps/marking.ts";
 import type { resourcePb } from "./rpc.ts";
 import { fromStruct } from "./structs.ts";
 

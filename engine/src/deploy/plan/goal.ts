@@ -1,4 +1,4 @@
-import type { PropertyMap } from "../values.ts";
+import type { PropertyMap } from "../../values.ts";
 
 /** What one registration asks for, after inheritance from its parent. */
 export interface Goal {

@@ -1,5 +1,5 @@
+import { Monitor, type MonitorHost } from "../monitor/monitor.ts";
 import { type Launch, launchProgram } from "./launch.ts";
-import { Monitor, type MonitorHost } from "./monitor.ts";
 import type { RunningProgram } from "./program.ts";
 
 /**
