@@ -2,11 +2,11 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseLock } from "./locks.ts";
+import { lockNames, parseLock, readLock } from "./locks.ts";
 
 /**
- * Makes the wheel locks anew: `node images/lock-wheels.ts [lock …]`, with uv on PATH or in $UV (it is on PyPI).
- * A lock keeps the versions that the first target resolves to, and for every target the files that it can install: names, versions and sha256, never an address.
+ * Makes the wheel locks anew: `node images/lock-wheels.ts [--upgrade] [lock …]`, with uv on PATH or in $UV (it is on PyPI).
+ * Versions that a lock has already stay, unless `--upgrade` lets go of them. A lock keeps the versions that the first target resolves to, and for every target the files that it can install: names, versions and sha256, never an address.
  */
 
 interface Target {
@@ -39,8 +39,11 @@ interface Package {
 const uv = process.env.UV ?? "uv";
 const wheels = join(import.meta.dirname, "wheels");
 
-/** Resolves `<lock>.in` for one target. `pins` holds versions that are settled already. */
-function resolve(lock: string, { python, platform }: Target, pins: Map<string, Package>): Map<string, Package> {
+/** Versions that are settled already. */
+type Pins = Map<string, { version: string }>;
+
+/** Resolves `<lock>.in` for one target. */
+function resolve(lock: string, { python, platform }: Target, pins: Pins): Map<string, Package> {
   const scratch = mkdtempSync(join(tmpdir(), "atelier-lock-"));
   try {
     const constraints = join(scratch, "constraints.txt");
@@ -99,18 +102,21 @@ function render(lock: string, targets: Target[], packages: Map<string, Package>)
   ];
   const body = names.map((name) => {
     const { version = "", files = new Map<string, number>() } = packages.get(name) ?? {};
-    return [`${name}==${version}`, ...[...files.keys()].sort().map((sha256) => `    --hash=sha256:${sha256}`)].join(
-      " \\\n",
-    );
+    const hashes = [...files.keys()].sort().map((sha256) => `    --hash=sha256:${sha256}`);
+    return `${[`${name}==${version}`, ...hashes].join(" \\\n")}\n    # bytes: ${Math.max(...files.values())}`;
   });
   return `${[...head, ...body].join("\n")}\n`;
 }
 
-const asked = process.argv.slice(2);
+const upgrade = process.argv.includes("--upgrade");
+const asked = process.argv.slice(2).filter((word) => word !== "--upgrade");
 for (const lock of asked.length > 0 ? asked : Object.keys(locks)) {
   const [first, ...others] = locks[lock] ?? [];
   if (!first) throw new Error(`no lock \`${lock}\`; there are ${Object.keys(locks).join(", ")}`);
-  const packages = resolve(lock, first, new Map());
+  const kept: Pins = new Map();
+  if (!upgrade && lockNames().includes(lock))
+    for (const { name, version } of readLock(lock).packages) kept.set(name, { version });
+  const packages = resolve(lock, first, kept);
   for (const target of others) merge(lock, target, packages, resolve(lock, target, packages));
   const text = render(lock, [first, ...others], packages);
   const { bytes } = parseLock(lock, text);
