@@ -5,19 +5,21 @@ Standard input, fields between tabs:
     token   TOKEN                        sent to token_hosts only, over https (or to this machine itself)
     token_hosts  HOST HOST ...
     file    NAME  BYTES|-  SHA256|-  URL URL ...
-Standard output, a line a file:  NAME  SHA256  BYTES  PATH  here|fetched  URL|-
+Standard output, a line a file:  NAME  SHA256  BYTES  PATH  here|fetched  SOURCE|-  RECEIVED
+SOURCE is the server that brought most of it, RECEIVED what came over the network.
 Standard error: a readable line every 2 s, and its machine form behind an @.
 Exit code 0: all are in the store; 1: at least one is not, and standard error says why for each.
 """
 import concurrent.futures
+import contextlib
 import os
-import shutil
 import sys
 import threading
 
 import fetch_aria2
-from fetch_files import Bad, Store
-from fetch_http import Downloader
+from fetch_download import Download
+from fetch_files import Bad, Store, room, sha256_of
+from fetch_http import Client, plain
 from fetch_progress import Progress
 
 AT_ONCE = 3
@@ -46,52 +48,51 @@ def read_request(lines):
     return request
 
 
-def room(request, store):
-    """The missing bytes must fit, with a little left: a full disk breaks more than this download."""
-    missing = sum((file["bytes"] or 0) - store.begun(file) for file in request["files"] if not store.find(file))
-    free = shutil.disk_usage(store.cache).free
-    if missing > 0 and free < missing + 200_000_000:
-        raise Bad(
-            f"{missing // 1_000_000} MB are still to be fetched and {store.cache} has {free // 1_000_000} MB free: "
-            "free some, or set host.cache to a larger disk"
-        )
-
-
-def fetch(file, store, downloader, progress):
-    """Brings one file into the store; returns (sha256, bytes, path, how, url)."""
+def fetch(file, store, client, progress):
+    """Brings one file into the store; returns (sha256, bytes, path, how, source, received)."""
     found = store.find(file)
-    if found:
-        progress.skip(file)
-        return (*found, "here", "-")
-    if not file["urls"]:
+    if not found and not file["urls"]:
         raise Bad("no source is known for it")
-    with store.alone(file):
-        found = store.find(file)
+    with contextlib.ExitStack() as alone:
+        if not found:
+            alone.enter_context(store.alone(file))
+            # Somebody else may have brought it while we waited.
+            found = store.find(file)
         if found:
             progress.skip(file)
-            return (*found, "here", "-")
-        whys = []
-        if fetch_aria2.fits(file, downloader, ARIA2_BYTES):
+            return (*found, "here", "-", 0)
+        if fetch_aria2.fits(file, client, ARIA2_BYTES) and not os.path.exists(store.partial(file)):
+            before = store.begun(file)
             try:
-                path = fetch_aria2.download(file, store, progress)
-                return (*store.admit(path, file), "fetched", file["urls"][0])
+                path, sha256 = fetch_aria2.download(file, store, progress)
+                if sha256 != file["sha256"]:
+                    # It may have begun anew under our eyes.
+                    sha256 = sha256_of(path)
+                admitted = store.admit(path, file, sha256, file["sha256"])
+                return (*admitted, "fetched", plain(file["urls"][0]), max(0, file["bytes"] - before))
             except Bad as why:
-                whys.append(f"aria2c: {why}")
-                print(f"models: {file['name']}: aria2c: {why}; going on without it", file=sys.stderr)
+                say(f"models: {file['name']}: aria2c: {why}; going on without it")
+                if os.path.exists(store.partial(file, "aria2part.aria2")):
+                    fetch_aria2.hand_over(file, store)
+                fetch_aria2.forget(file, store)
                 progress.reset(file)
-        url = downloader.download(file, store, progress, whys)
-        fetch_aria2.forget(file, store)
-        return (*store.find(file), "fetched", url)
+        sha256, size, path, url, received = Download(file, store, client, progress).run()
+        return sha256, size, path, "fetched", plain(url), received
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
 
 
 def main():
     request = read_request(sys.stdin)
     store = Store(request["cache"])
-    downloader = Downloader(request["token"], request["token_hosts"])
+    client = Client(request["token"], request["token_hosts"])
     progress = Progress([file for file in request["files"]])
     failures = []
     try:
-        room(request, store)
+        missing = [file for file in request["files"] if not store.has(file)]
+        room(store.cache, sum((file["bytes"] or 0) - min(store.begun(file), file["bytes"] or 0) for file in missing))
     except Bad as why:
         print(f"error: models: {why}", file=sys.stderr)
         return 1
@@ -100,12 +101,11 @@ def main():
     ticker.start()
     # Two names for one content must not race for one partial file: `alone` lets the second find what the first brought.
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {pool.submit(fetch, file, store, downloader, progress): file for file in request["files"]}
+        futures = {pool.submit(fetch, file, store, client, progress): file for file in request["files"]}
         for future in concurrent.futures.as_completed(futures):
             file = futures[future]
             try:
-                sha256, size, path, how, url = future.result()
-                print("\t".join([file["name"], sha256, str(size), path, how, url]), flush=True)
+                print("\t".join(map(str, (file["name"], *future.result()))), flush=True)
             except (Bad, OSError) as why:
                 failures.append(f"{file['name']}: {why}")
     stop.set()

@@ -1,55 +1,136 @@
 """Downloads by aria2c, where it is on PATH: several sources and connections at once."""
 import contextlib
+import json
 import os
 import re
 import shutil
+import struct
 import subprocess
+import threading
+import urllib.parse
 
 from fetch_files import Bad
+from fetch_hash import Prefix
 
 TRIES = 5
+PER_SERVER = 4
+AT_MOST = 12
 
 
-def fits(file, downloader, least):
+def fits(file, client, least):
     """aria2c sends a header on to wherever it is redirected: a file that needs the token is not for it. Nor one that no sha256 proves."""
     return bool(
-        shutil.which("aria2c")
+        os.environ.get("ATELIER_FETCH_ARIA2") != "no"
+        and shutil.which("aria2c")
         and file["sha256"]
         and (file["bytes"] or 0) >= least
-        and not any(downloader.token_for(url) for url in file["urls"])
+        and not any(client.token_for(url) for url in file["urls"])
     )
 
 
 def download(file, store, progress):
-    """The path of the finished download. Goes on after a failure while that brings it further; what it had stays for the next time."""
+    """(path, sha256) of the finished download. Goes on after a failure while that brings it further; what it had stays for the next time."""
     path = store.partial(file, "aria2part")
-    best = -1
-    for _ in range(TRIES):
-        reached, why = _once(file, path, progress)
-        if why is None:
-            progress.at(file, file["bytes"])
-            return path
-        if reached <= best:
-            break
-        best = reached
-    raise Bad(why)
+    if os.path.exists(path) and not os.path.exists(path + ".aria2") and os.path.getsize(path) != file["bytes"]:
+        # Without its own record aria2c would take its length for its content.
+        os.remove(path)
+    control = Control(path, file["bytes"])
+    hashing = Prefix(control)
+    try:
+        best = -1
+        for _ in range(TRIES):
+            reached, why = _once(file, path, progress)
+            if why is None:
+                if os.path.getsize(path) != file["bytes"]:
+                    raise Bad(f"it has {os.path.getsize(path)} bytes; wanted: {file['bytes']}")
+                progress.at(file, file["bytes"])
+                control.finished = True
+                return path, hashing.result()
+            if reached <= best:
+                break
+            best = reached
+        raise Bad(why)
+    except OSError as why:
+        raise Bad(f"its file can't be read ({why})") from why
+    finally:
+        hashing.stop()
 
 
 def forget(file, store):
-    """Another way brought the file."""
+    """Another way brought the file, or what it brought was wrong."""
     for kind in ("aria2part", "aria2part.aria2"):
         with contextlib.suppress(OSError):
             os.remove(store.partial(file, kind))
 
 
+def hand_over(file, store):
+    """What aria2c had of a file becomes the beginning of our own partial file; who served which byte is not known."""
+    path = store.partial(file, "aria2part")
+    if os.path.exists(store.partial(file)) or not os.path.exists(path):
+        return
+    have = Control(path, file["bytes"]).spans()
+    if have:
+        os.replace(path, store.partial(file))
+        with open(store.partial(file, "json"), "w") as stream:
+            json.dump({"bytes": file["bytes"], "etag": None, "have": [[start, end, "aria2"] for start, end in have]}, stream)
+    forget(file, store)
+
+
+class Control:
+    """What aria2c's own record says of a file under way; as much of Pieces as Prefix asks for."""
+
+    def __init__(self, path, length):
+        self.path, self.length, self.wiped, self.finished = path, length, 0, False
+        self.known = 0
+        self.lock = threading.RLock()
+        if not os.path.exists(path):
+            # So that it can be read from the beginning on.
+            open(path, "wb").close()
+
+    def whole(self):
+        return self.finished
+
+    def frontier(self):
+        if self.finished:
+            return self.length
+        spans = self.spans()
+        self.known = max(self.known, spans[0][1] if spans and spans[0][0] == 0 else 0)
+        return self.known
+
+    def spans(self):
+        """Whole pieces, by the format that aria2's manual lays down."""
+        try:
+            with open(self.path + ".aria2", "rb") as stream:
+                data = stream.read()
+            version, _, hashes = struct.unpack_from(">H4sI", data)
+            piece, length, _, bits = struct.unpack_from(">IQQI", data, 10 + hashes)
+            field = data[34 + hashes : 34 + hashes + bits]
+        except (OSError, struct.error):
+            return []
+        if version != 1 or length != self.length or len(field) != bits or not piece:
+            return []
+        spans = []
+        for index in range((length + piece - 1) // piece):
+            if field[index // 8] & (128 >> index % 8):
+                end = min(length, (index + 1) * piece)
+                if spans and spans[-1][1] == index * piece:
+                    spans[-1][1] = end
+                else:
+                    spans.append([index * piece, end])
+        return spans
+
+
 def _once(file, path, progress):
     """(percent reached, None or why it failed)."""
+    servers = len({urllib.parse.urlsplit(url).netloc for url in file["urls"]})
     options = [
         "aria2c", "--no-conf=true", "--no-netrc=true", "--input-file=-", "--continue=true", "--allow-overwrite=true",
-        "--auto-file-renaming=false", "--file-allocation=none", "--split=8", "--max-connection-per-server=4",
-        "--min-split-size=4M", "--uri-selector=inorder", "--max-tries=3", "--retry-wait=1", "--connect-timeout=10",
-        "--timeout=20", "--lowest-speed-limit=20K", "--max-file-not-found=2", "--remote-time=false", "--summary-interval=2",
-        "--console-log-level=error", "--download-result=hide", f"--stop-with-process={os.getpid()}",
+        "--auto-file-renaming=false", "--file-allocation=none", "--disk-cache=0", "--auto-save-interval=1",
+        # By default it would open all of its connections to the first servers alone.
+        f"--split={min(AT_MOST, servers * PER_SERVER)}", f"--max-connection-per-server={min(PER_SERVER, AT_MOST // servers or 1)}",
+        "--min-split-size=4M", "--uri-selector=inorder", "--stream-piece-selector=inorder", "--max-tries=3", "--retry-wait=1",
+        "--connect-timeout=10", "--timeout=20", "--lowest-speed-limit=20K", "--max-file-not-found=2", "--remote-time=false",
+        "--summary-interval=1", "--console-log-level=error", "--download-result=hide", f"--stop-with-process={os.getpid()}",
     ]  # fmt: skip
     child = subprocess.Popen(options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     with contextlib.suppress(BrokenPipeError):

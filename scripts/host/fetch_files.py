@@ -4,7 +4,10 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import struct
+import sys
+import zipfile
 
 
 class Bad(Exception):
@@ -33,8 +36,11 @@ def inspect(path, name):
         raise Bad("it is empty")
     if name.endswith(".safetensors"):
         inspect_safetensors(path, size)
-    elif name.endswith((".ckpt", ".pt", ".pth")) and not head.startswith((b"PK\x03\x04", b"\x80")):
-        raise Bad("it is no torch checkpoint (neither a zip nor a pickle)")
+    elif name.endswith((".ckpt", ".pt", ".pth", ".bin")):
+        if not head.startswith((b"PK\x03\x04", b"\x80")):
+            raise Bad("it is no torch checkpoint (neither a zip nor a pickle)")
+        if head.startswith(b"PK") and not zipfile.is_zipfile(path):
+            raise Bad("it is a torn torch checkpoint (a zip without its end)")
 
 
 def inspect_safetensors(path, size):
@@ -49,6 +55,19 @@ def inspect_safetensors(path, size):
             raise Bad(f"its safetensors header can't be read ({error})") from error
     if 8 + length + max(ends, default=0) != size:
         raise Bad(f"it has {size} bytes; its safetensors header wants {8 + length + max(ends, default=0)}")
+
+
+def room(cache, missing, fail=None):
+    """What is missing must fit, with a little left: a full disk breaks more than this download."""
+    free = shutil.disk_usage(cache).free
+    if missing > 0 and free < missing + 200_000_000:
+        why = Bad(
+            f"{missing // 1_000_000} MB are still to be fetched and {cache} has {free // 1_000_000} MB free: "
+            "free some, or set host.cache to a larger disk"
+        )
+        if fail is None:
+            raise why
+        fail(why)
 
 
 class Store:
@@ -68,16 +87,22 @@ class Store:
         return os.path.join(self.cache, "fetch", f"{self.key(file)}.{kind}")
 
     def begun(self, file):
-        try:
-            return os.path.getsize(self.partial(file))
-        except OSError:
-            return 0
+        """Bytes on the disk of what was begun: partial files have holes."""
+        sizes = [0]
+        for kind in ("part", "aria2part"):
+            with contextlib.suppress(OSError):
+                sizes.append(os.stat(self.partial(file, kind)).st_blocks * 512)
+        return max(sizes)
 
     @contextlib.contextmanager
     def alone(self, file):
         """One process at a time works on a partial file; workspaces may share a cache."""
         with open(self.partial(file, "lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                print(f"models: {file['name']}: another stack on this host is fetching it; waiting for that", file=sys.stderr, flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def seen(self, file):
@@ -87,6 +112,10 @@ class Store:
                 return stream.read().strip()
         except OSError:
             return None
+
+    def has(self, file):
+        """Whether a file of that name is in the store; `find` looks closer."""
+        return os.path.exists(self.path(file["sha256"] or self.seen(file) or "-"))
 
     def find(self, file):
         """(sha256, bytes, path) of a whole file in the store, or None. A file that was changed since is read again in full."""
@@ -111,22 +140,17 @@ class Store:
             self._write(path + ".ok", mark)
         if file["bytes"] not in (None, status.st_size):
             raise Bad(f"the file with sha256 {sha256} has {status.st_size} bytes, the catalog says {file['bytes']}")
+        inspect(path, file["name"])
         return sha256, status.st_size, path
 
-    def admit(self, partial, file):
-        """Gives a finished download its name, if it is what was wanted; otherwise it is deleted and Bad says why."""
-        try:
-            size = os.path.getsize(partial)
-            if file["bytes"] not in (None, size):
-                raise Bad(f"it has {size} bytes; wanted: {file['bytes']}")
-            inspect(partial, file["name"])
-            sha256 = sha256_of(partial)
-            if sha256 != (file["sha256"] or self.seen(file) or sha256):
-                raise Bad(f"its sha256 is {sha256}; wanted: {file['sha256'] or self.seen(file)}")
-        except Bad:
-            with contextlib.suppress(OSError):
-                os.remove(partial)
-            raise
+    def admit(self, partial, file, sha256, expected):
+        """Gives a finished download its name, if it is what was wanted; Bad says why not."""
+        size = os.path.getsize(partial)
+        if file["bytes"] not in (None, size):
+            raise Bad(f"it has {size} bytes; wanted: {file['bytes']}")
+        inspect(partial, file["name"])
+        if sha256 != (expected or sha256):
+            raise Bad(f"its sha256 is {sha256}; wanted: {expected}")
         os.chmod(partial, 0o644)
         with open(partial, "rb") as stream:
             os.fsync(stream.fileno())

@@ -30,19 +30,21 @@ export class FileServer {
 /** Answers with the content, and with ranges of it, as an honest server does. */
 export function honest(content: Buffer, headers: Record<string, string> = {}) {
   return (request: IncomingMessage, response: ServerResponse) => {
-    const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? Number.NaN);
+    const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
+    const from = Number(first ?? Number.NaN);
     const common = { "content-type": "application/octet-stream", etag: '"1"', "accept-ranges": "bytes", ...headers };
     if (Number.isNaN(from)) {
       response.writeHead(200, { ...common, "content-length": content.length });
       return response.end(content);
     }
     if (from >= content.length) return response.writeHead(416).end();
+    const end = last ? Math.min(Number(last) + 1, content.length) : content.length;
     response.writeHead(206, {
       ...common,
-      "content-length": content.length - from,
-      "content-range": `bytes ${from}-${content.length - 1}/${content.length}`,
+      "content-length": end - from,
+      "content-range": `bytes ${from}-${end - 1}/${content.length}`,
     });
-    return response.end(content.subarray(from));
+    return response.end(content.subarray(from, end));
   };
 }
 

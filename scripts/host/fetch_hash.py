@@ -1,0 +1,62 @@
+"""The sha256 of a file that grows from its beginning: when its last byte comes, the sum is nearly done."""
+import hashlib
+import os
+import threading
+
+BLOCK = 4 << 20
+
+
+class Prefix:
+    def __init__(self, pieces):
+        self.pieces = pieces
+        self.stopped = False
+        self.failed = None
+        self.wake = threading.Condition()
+        self._begin()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _begin(self):
+        self.wiped = self.pieces.wiped
+        self.digest = hashlib.sha256()
+        self.at = 0
+
+    def _run(self):
+        handle = os.open(self.pieces.path, os.O_RDONLY)
+        try:
+            while not self.stopped:
+                with self.wake:
+                    if self.wiped != self.pieces.wiped:
+                        self._begin()
+                    wiped, at = self.wiped, self.at
+                    ready = self.pieces.frontier() - at
+                    whole = self.pieces.whole()
+                    # Blocks of one size, and the rest at the end.
+                    if ready < BLOCK and not (whole and ready > 0):
+                        self.wake.wait(0.02 if ready > 0 or whole else 0.1)
+                        continue
+                block = os.pread(handle, min(ready, BLOCK), at)
+                if not block:
+                    raise OSError(f"{self.pieces.path} is shorter than what was written to it")
+                self.digest.update(block)
+                with self.wake:
+                    if wiped == self.wiped:
+                        self.at += len(block)
+                        self.wake.notify_all()
+        except OSError as error:
+            self.failed = error
+        finally:
+            os.close(handle)
+
+    def result(self):
+        """Of the whole file; waits for the last bytes."""
+        with self.wake:
+            while self.wiped != self.pieces.wiped or self.at < self.pieces.length:
+                if self.failed:
+                    raise self.failed
+                self.wake.wait(0.05)
+            return self.digest.hexdigest()
+
+    def stop(self):
+        self.stopped = True
+        self.thread.join(5)

@@ -1,0 +1,60 @@
+"""Where a file can be had, and what is known of each place: its rate, its failures, whether it is of use at all."""
+import hashlib
+import time
+import urllib.parse
+
+from fetch_http import plain
+
+# In a row, without a byte between.
+BARREN = 4
+FAILURES = 60
+
+
+class Source:
+    def __init__(self, url, connections):
+        self.url = url
+        self.key = hashlib.sha256(url.encode()).hexdigest()[:16]
+        self.host = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
+        self.connections = connections
+        # Where the last redirect led, so that not every piece asks the hub again.
+        self.resolved = None
+        self.etag = None
+        self.no_ranges = False
+        # Why it is of no use; `unfit`: only because its file has another length than the first answer said.
+        self.gone = None
+        self.unfit = False
+        self.why = ""
+        self.parked = 0.0
+        self.barren = 0
+        self.failures = 0
+        self.active = 0
+        # Bytes a second of one connection, of the latest pieces.
+        self.rate = 0.0
+        self.received = 0
+
+    def plain(self):
+        return plain(self.url)
+
+    def usable(self):
+        return self.gone is None
+
+    def ready(self, now):
+        return self.gone is None and now >= self.parked and self.active < (1 if self.no_ranges else self.connections)
+
+    def measured(self, rate):
+        self.rate = rate if not self.rate else 0.6 * self.rate + 0.4 * rate
+
+    def failed(self, why, wait, grown):
+        """Something that may pass. Several connections that fail at once count as one failure."""
+        now = time.monotonic()
+        self.why = why
+        self.barren = 0 if grown else self.barren
+        if now < self.parked:
+            return
+        self.failures += 1
+        self.barren += 0 if grown else 1
+        self.connections = max(1, self.connections // 2)
+        if self.barren >= BARREN or self.failures >= FAILURES:
+            self.gone = f"{why} ({self.failures} tries)"
+            return
+        self.parked = now + (wait if wait is not None else 0.05 if grown else min(0.3 * 2**self.barren, 5))
