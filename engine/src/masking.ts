@@ -1,5 +1,6 @@
 import { encodeAsset } from "./assetForm.ts";
 import { setKey } from "./signatures.ts";
+import { TextSet } from "./textSet.ts";
 import {
   Archive,
   Asset,
@@ -14,8 +15,10 @@ import {
 const SECRET_WORD = "[secret]";
 const UNKNOWN_WORD = "[unknown]";
 
-/** Shorter ones would blot out ordinary words. */
-const SHORTEST_SECRET = 3;
+/** As part of an output, a shorter one says nothing of where it came from: "postgres" would make secrets of image names. */
+const SHORTEST_ECHO = 9;
+/** A line of a longer secret, such as a key's, that no other text has by chance. */
+const TELLING_LINE = /^\S{24,}$/;
 
 /** What a connection shows of itself even when the whole of it is marked secret: without it no error could say where. */
 const PLAIN_IN_CONNECTION = new Set([
@@ -48,8 +51,9 @@ export function maskValue(value: PropertyValue): unknown {
 export class SecretFilter {
   readonly #secrets = new Set<string>();
   /** Every form of every secret. */
-  readonly #texts = new Set<string>();
-  #pattern: RegExp | undefined;
+  readonly #texts = new TextSet();
+  /** Those that are in no text by chance. */
+  readonly #telling = new TextSet();
 
   /** Remembers every text inside the secrets of these values. */
   addSecrets(value: PropertyValue): void {
@@ -64,19 +68,21 @@ export class SecretFilter {
   addText(secret: string): void {
     if (this.#secrets.has(secret)) return;
     this.#secrets.add(secret);
-    for (const text of [secret, secret.trim(), ...secret.split(/\r?\n/).map((line) => line.trim())]) {
-      for (const form of formsOf(text)) {
-        if (form.length < SHORTEST_SECRET || this.#texts.has(form)) continue;
-        this.#texts.add(form);
-        this.#pattern = undefined;
-      }
+    const lines = secret.split(/\r?\n/).map((line) => line.trim());
+    for (const text of [secret.trim(), ...lines.filter((line) => TELLING_LINE.test(line))]) {
+      if (text.length >= SHORTEST_ECHO) for (const form of formsOf(text)) this.#telling.add(form);
     }
+    for (const text of [secret, secret.trim(), ...lines]) for (const form of formsOf(text)) this.#texts.add(form);
   }
 
   /** The text with each known secret in it replaced by the word `[secret]`. */
   apply(text: string): string {
-    if (this.#texts.size === 0 || text.length < SHORTEST_SECRET) return text;
-    return text.replace(this.#compiled(), SECRET_WORD);
+    return this.#texts.replaceIn(text, SECRET_WORD);
+  }
+
+  /** Whether the text holds a known secret that is long enough not to be there by chance. */
+  repeats(text: string): boolean {
+    return this.#telling.isIn(text);
   }
 
   /** The same for every string inside a JSON value, keys included. */
@@ -91,15 +97,6 @@ export class SecretFilter {
     const object: Record<string, unknown> = {};
     for (const [key, element] of Object.entries(value)) setKey(object, this.apply(key), this.#deep(element));
     return object;
-  }
-
-  #compiled(): RegExp {
-    if (this.#pattern === undefined) {
-      // The longest first: a secret that holds another must not leave its rest behind.
-      const texts = [...this.#texts].sort((a, b) => b.length - a.length);
-      this.#pattern = new RegExp(texts.map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|"), "g");
-    }
-    return this.#pattern;
   }
 
   #addInner(value: PropertyValue): void {

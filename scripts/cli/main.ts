@@ -25,6 +25,8 @@ const commands: Record<Command, () => Promise<CommandFunction>> = {
  */
 export async function main(args: string[]): Promise<number> {
   const startedAt = Date.now();
+  // A crash report that the user's NODE_OPTIONS ask for: without the environment, which may hold the passphrase.
+  if (process.report) process.report.excludeEnv = true;
   // Children have working folders of their own.
   if (process.env.ATELIER_HOME) process.env.ATELIER_HOME = resolve(process.env.ATELIER_HOME);
   let options: Options;

@@ -265,7 +265,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
   // What planner and steps ask for.
 
   async provider(reference: string): Promise<ProviderCalls> {
-    return new ProviderCalls(await this.registry.get(reference));
+    return new ProviderCalls(await this.registry.get(reference), this.events.filter);
   }
 
   context(urn: string, seconds = 0): CallContext {

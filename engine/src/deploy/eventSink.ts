@@ -107,7 +107,7 @@ export class EventSink {
       type: state.type,
       ...(state.custom ? { custom: true } : {}),
       ...(state.delete ? { delete: true } : {}),
-      id: state.id,
+      id: this.filter.apply(state.id),
       parent: state.parent ?? "",
       provider: state.provider ?? "",
       ...(state.protect ? { protect: true } : {}),

@@ -10,6 +10,8 @@ export interface NodeChildOptions {
   cwd: string;
   /** The whole environment of the child. */
   env: Record<string, string>;
+  /** Variables with secrets: the child's own code finds them in process.env, its environment and its children don't. */
+  hiddenEnv?: Record<string, string>;
   /** Arguments of node itself. */
   nodeArgs?: string[];
 }
@@ -32,9 +34,15 @@ export class NodeChild {
       process.execPath,
       ["--import", lifeline, ...(options.nodeArgs ?? []), options.script, ...options.args],
       // A group of its own: Ctrl-C in the terminal is the engine's to handle, and must not end the program first.
-      { cwd: options.cwd, env: options.env, stdio: ["pipe", "pipe", "pipe"], detached: process.platform !== "win32" },
+      {
+        cwd: options.cwd,
+        env: options.hiddenEnv ? { ...options.env, ENGINE_HIDDEN_VARIABLES: "1" } : options.env,
+        stdio: ["pipe", "pipe", "pipe"],
+        detached: process.platform !== "win32",
+      },
     );
     this.process.stdin?.on("error", () => {});
+    if (options.hiddenEnv) this.process.stdin?.write(`${JSON.stringify(options.hiddenEnv)}\n`);
     this.exited = new Promise<Exit>((resolve) => {
       this.process.once("error", () => resolve({ code: null, signal: null }));
       this.process.once("close", (code, signal) => resolve({ code, signal }));

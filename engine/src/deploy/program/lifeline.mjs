@@ -1,4 +1,5 @@
-import "./plainStacks.mjs";
+import "./hiddenVariables.mjs";
+import "./quickStart.mjs";
 
 // Preloaded into child processes: they end when the engine does, also when it was killed and could not tell them.
 process.stdin.on("end", () => process.exit(0));

@@ -103,8 +103,8 @@ export function startProgram(options: ProgramOptions): RunningProgram {
       location.entry,
     ],
     cwd: location.dir,
-    env: {
-      ...childEnvironment(options.env, options.cacheDir),
+    env: childEnvironment(options.env, options.cacheDir),
+    hiddenEnv: {
       PULUMI_CONFIG: JSON.stringify(config),
       PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(options.secretKeys),
     },

@@ -1,3 +1,5 @@
+import type { SecretFilter } from "../../masking.ts";
+import { setKey } from "../../signatures.ts";
 import {
   Archive,
   Asset,
@@ -59,6 +61,21 @@ export function markOutputs(outputs: PropertyMap, inputs: PropertyMap, additiona
   for (const [key, output] of Object.entries(outputs)) {
     if (output instanceof Secret) continue;
     if (additional.includes(key) || inputs[key] instanceof Secret) marked[key] = new Secret(output);
+  }
+  return marked;
+}
+
+/** Marks every text in the outputs that holds a known secret: a command that prints its password, an address with one in it. */
+export function markEchoes(outputs: PropertyMap, filter: SecretFilter): PropertyMap {
+  const mark = (value: PropertyValue): PropertyValue =>
+    typeof value === "string" && filter.repeats(value) ? new Secret(value) : value;
+  const marked: PropertyMap = {};
+  for (const [key, value] of Object.entries(outputs)) {
+    setKey(
+      marked,
+      key,
+      value instanceof Secret ? value : mapValues(value, (part) => (part instanceof Secret ? part : mark(part))),
+    );
   }
   return marked;
 }

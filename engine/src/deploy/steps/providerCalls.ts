@@ -1,3 +1,4 @@
+import type { SecretFilter } from "../../masking.ts";
 import type {
   CheckRequest,
   CheckResult,
@@ -12,17 +13,20 @@ import type {
 } from "../../provider.ts";
 import { InitFailed } from "../../provider.ts";
 import type { PropertyMap } from "../../values.ts";
-import { markLike, unwrapMap } from "./marking.ts";
+import { markEchoes, markLike, unwrapMap } from "./marking.ts";
 
 /**
- * A provider as the engine calls it: one that does not take secrets gets plain values, and what it answers is marked again;
- * one that can't preview is answered for with the inputs.
+ * A provider as the engine calls it: one that does not take secrets gets plain values, and what it answers is marked again, as is
+ * every output that repeats a known secret; one that can't preview is answered for with the inputs.
  */
 export class ProviderCalls {
   readonly #provider: Provider;
+  readonly #filter: SecretFilter;
 
-  constructor(provider: Provider) {
+  /** @param filter the secrets of the run */
+  constructor(provider: Provider, filter: SecretFilter) {
     this.#provider = provider;
+    this.#filter = filter;
   }
 
   async check(request: CheckRequest): Promise<CheckResult> {
@@ -48,7 +52,7 @@ export class ProviderCalls {
     const result = await this.#marking(request.inputs, () =>
       this.#provider.create({ ...request, inputs: this.#plain(request.inputs) }),
     );
-    return { ...result, outputs: this.#mark(result.outputs, request.inputs) };
+    return { ...result, outputs: this.#markOutputs(result.outputs, request.inputs) };
   }
 
   async update(request: UpdateRequest): Promise<{ outputs: PropertyMap }> {
@@ -61,7 +65,7 @@ export class ProviderCalls {
         news: this.#plain(request.news),
       }),
     );
-    return { outputs: this.#mark(result.outputs, request.news) };
+    return { outputs: this.#markOutputs(result.outputs, request.news) };
   }
 
   delete(request: DeleteRequest): Promise<void> {
@@ -82,7 +86,7 @@ export class ProviderCalls {
     return {
       id: result.id,
       inputs: this.#mark(result.inputs, request.inputs),
-      outputs: this.#mark(this.#mark(result.outputs, request.inputs), request.outputs),
+      outputs: this.#markOutputs(this.#mark(result.outputs, request.inputs), request.outputs),
     };
   }
 
@@ -99,13 +103,19 @@ export class ProviderCalls {
     return this.#provider.acceptsSecrets ? outputs : markLike(outputs, inputs);
   }
 
+  #markOutputs(outputs: PropertyMap, inputs: PropertyMap): PropertyMap {
+    return markEchoes(this.#mark(outputs, inputs), this.#filter);
+  }
+
   /** The outputs of a half-made resource need their marks as much as any. */
   async #marking<T>(inputs: PropertyMap, call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
-      if (error instanceof InitFailed) throw new InitFailed(error.id, this.#mark(error.outputs, inputs), error.reasons);
-      throw error;
+      if (!(error instanceof InitFailed)) throw error;
+      // The reasons are kept in the state, in clear.
+      const reasons = error.reasons.map((reason) => this.#filter.apply(reason));
+      throw new InitFailed(error.id, this.#markOutputs(error.outputs, inputs), reasons);
     }
   }
 }
