@@ -32,6 +32,8 @@ export interface EngineOptions {
   message?: string;
   /** Folder for node's compile cache. @default `node-compile-cache` in the system's folder for temporary files */
   cacheDir?: string;
+  /** Whether debug messages, the SDK's own above all, become events: some five calls a resource. @default false */
+  debug?: boolean;
   /** Arguments for the program's node. @default those of Pulumi.yaml's runtime.options.nodeargs */
   nodeArgs?: string[];
 }

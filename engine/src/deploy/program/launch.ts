@@ -11,7 +11,7 @@ export interface Launch {
   stack: Stack;
   location: ProgramLocation;
   env: Record<string, string> | undefined;
-  options: Pick<EngineOptions, "parallel" | "nodeArgs">;
+  options: Pick<EngineOptions, "parallel" | "nodeArgs" | "debug">;
   preview: boolean;
   /** Of the monitor. */
   address: string;
@@ -47,7 +47,7 @@ export function launchProgram({
     monitorAddress: address,
     config: Object.fromEntries(Object.entries(config).map(([key, { value }]) => [key, value])),
     secretKeys: Object.keys(config).filter((key) => config[key]?.secret),
-    env,
+    env: options.debug ? { ...env, ENGINE_DEBUG: "1" } : env,
     cacheDir: stack.cacheDir,
     nodeArgs: options.nodeArgs ?? nodeArgsOf(project),
     onStdout: show("info"),

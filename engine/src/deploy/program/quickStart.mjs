@@ -1,0 +1,74 @@
+import { createRequire, Module } from "node:module";
+
+// Preloaded into child processes, which run a script of the SDK: leaves out what most programs load, or send, and never use.
+// Each part stands alone, and does nothing where the SDK at hand has no such module.
+const sdk = createRequire(process.argv[1]);
+
+// The SDK installs source-map-support, which then reads the SDK's own source maps for the stack that it keeps of every
+// property of every resource: half of a program's time, for positions that only its authors need. Programs run as they
+// are written (types are stripped in place), so a stack without maps says where they went wrong.
+standIn("source-map-support/register", {});
+
+// Two big packages that only the serialization of functions needs: loaded when one of their members is asked for.
+late("@npmcli/arborist");
+late("../../typescript-shim");
+
+// OpenTelemetry, where nothing is traced.
+if (!process.argv.includes("--tracing") && process.env.TRACEPARENT === undefined) {
+  const span = { end() {}, setAttribute: () => span };
+  standIn("./tracing", { __esModule: true, start() {}, stop() {}, newSpan: () => span });
+}
+
+// The SDK tells of each registration in five debug messages, one call after the other; a program ends after the last of them.
+if (process.env.ENGINE_DEBUG !== "1") quiet("../../log");
+
+function standIn(request, exports) {
+  const path = found(request);
+  if (path === undefined || Module._cache[path] !== undefined) return;
+  const module = new Module(path);
+  module.filename = path;
+  module.loaded = true;
+  module.exports = exports;
+  Module._cache[path] = module;
+}
+
+function late(request) {
+  const path = found(request);
+  let loaded;
+  const real = () => {
+    if (loaded === undefined) {
+      delete Module._cache[path];
+      loaded = sdk(path);
+    }
+    return loaded;
+  };
+  standIn(
+    request,
+    new Proxy(
+      {},
+      {
+        // Whoever imports it takes a module of ES form as it is, without asking for every member.
+        get: (_, name) => (name === "__esModule" ? true : name === "default" ? real() : real()[name]),
+        has: (_, name) => name in real(),
+        ownKeys: () => Reflect.ownKeys(real()),
+        getOwnPropertyDescriptor: (_, name) => {
+          const descriptor = Reflect.getOwnPropertyDescriptor(real(), name);
+          return descriptor && { ...descriptor, configurable: true };
+        },
+      },
+    ),
+  );
+}
+
+function quiet(request) {
+  const path = found(request);
+  if (path !== undefined) sdk(path).debug = () => Promise.resolve();
+}
+
+function found(request) {
+  try {
+    return sdk.resolve(request);
+  } catch {
+    return undefined;
+  }
+}

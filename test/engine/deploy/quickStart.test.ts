@@ -1,0 +1,41 @@
+import { createRequire } from "node:module";
+import { expect, test } from "vitest";
+import { Workspace } from "./workspace.ts";
+
+/** What the preload of programs leaves out of the SDK's start, and that it is there for who asks. */
+function programOf(text: string): Workspace {
+  const workspace = new Workspace("spec.ts");
+  workspace.write("index.ts", `import * as pulumi from "@pulumi/pulumi";\n${text}`);
+  return workspace;
+}
+
+test("debug messages are sent where they are wanted, and nowhere else", async () => {
+  const workspace = programOf(`pulumi.log.debug("a word of debugging"); pulumi.log.info("a word of news");`);
+  const said = async (debug: boolean) =>
+    (await workspace.run("preview", { debug })).events.flatMap(({ diagnosticEvent }) =>
+      diagnosticEvent ? [`${diagnosticEvent.severity} ${diagnosticEvent.message.trim()}`] : [],
+    );
+  const quiet = await said(false);
+  expect(quiet).toContain("info a word of news");
+  expect(quiet.filter((line) => line.startsWith("debug"))).toEqual([]);
+  const loud = await said(true);
+  expect(loud).toContain("debug a word of debugging");
+  expect(loud.some((line) => line.startsWith("debug Registering resource"))).toBe(true);
+});
+
+test("functions are serialized, and the packages that they need are found", async () => {
+  const workspace = programOf(`
+const greeting = "hello";
+const serialized = await pulumi.runtime.serializeFunction(() => greeting.length);
+const paths = await pulumi.runtime.computeCodePaths({ extraExcludePackages: ["@pulumi/pulumi"] });
+export const text = serialized.text.includes("greeting.length");
+export const packages = paths instanceof Map;`);
+  const outcome = await workspace.run("up");
+  expect(outcome.errors).toEqual([]);
+  expect(outcome.outputs).toMatchObject({ text: { value: true }, packages: { value: true } });
+});
+
+test("what stands in for the SDK's tracing has every member of it", () => {
+  const tracing = createRequire(import.meta.url)("@pulumi/pulumi/cmd/run/tracing") as object;
+  expect(Object.keys(tracing).sort()).toEqual(["newSpan", "start", "stop"]);
+});
