@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { type CatalogModel, catalog } from "./catalog.ts";
-import { lockNames, readLock } from "./locks.ts";
+import { lockNames, readLock, type WheelLock } from "./locks.ts";
 import { type Source, sources, webuiVersion } from "./sources.ts";
 import { type Tokenizer, tokenizer } from "./tokenizer.ts";
 
@@ -175,4 +175,16 @@ export function pinnedInputs(): AtelierLock {
   if (mistakes.length > 0) throw new LockError(mistakes);
   checked = lock;
   return lock;
+}
+
+/**
+ * A wheel lock whose text is the one that is locked.
+ * @throws LockError when it is not
+ */
+export function lockedWheels(name: string): WheelLock {
+  const wheels = readLock(name);
+  const locked = (checked ?? readAtelierLock()).wheels[name]?.sha256;
+  const written = createHash("sha256").update(wheels.text).digest("hex");
+  if (locked === written) return wheels;
+  throw new LockError([`wheels/${name}.txt: the lock has ${locked ?? "none"}, the files have ${written}`]);
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh
 # System packages, by apt, only where install=yes, only as root (or with sudo that asks nothing), only what is missing.
-# Inputs: packages (commands and libraries wanted, `?` behind one that would be nice to have), install=yes|no, apt_mirror, proxy,
+# Inputs: packages (commands and libraries wanted, `?` behind one that would be nice to have), install=yes|no, apt_mirror (mirrors; `default` is the
+# host's own lists, `offline` nothing), proxy,
 # apt_wait (seconds to wait for another's apt, 900).
 . "$(dirname "$0")/lib.sh"
 
@@ -69,6 +70,8 @@ step_apply() {
   fi
   say "installing $(echo $_packages $(packages_of "$_nice"))"
   APT="-o Dpkg::Use-Pty=0 -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20"
+  # sudo drops the environment.
+  [ -z "$(input proxy)" ] || APT="$APT -o Acquire::http::Proxy=$(input proxy) -o Acquire::https::Proxy=$(input proxy)"
   other_sources
   apt update || say "apt-get update failed; trying with the lists that are there"
   if [ -n "$_packages" ]; then
@@ -90,6 +93,7 @@ step_apply() {
 
 # may_not: why nothing may be installed here; empty when it may.
 may_not() {
+  [ "$(input apt_mirror)" != offline ] || { echo "the upstreams of this stack have no packages (offline, or a bundle)" && return; }
   [ "$(input install no)" = yes ] || { echo "the settings do not allow it (host.packages)" && return; }
   command -v apt-get >/dev/null 2>&1 || { echo "this host has no apt-get" && return; }
   [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null || echo "the login $(id -un) is not root and has no sudo without a password"
@@ -97,8 +101,8 @@ may_not() {
 
 # other_sources: an apt mirror is used by lists of our own; /etc/apt stays as it is.
 other_sources() {
-  _mirror=$(input apt_mirror)
-  [ -n "$_mirror" ] || return 0
+  _mirror=$(input apt_mirror | rank_urls | head -n 1)
+  [ "${_mirror:-default}" != default ] || return 0
   . /etc/os-release
   _parts=main
   [ "$ID" != ubuntu ] || _parts='main universe'

@@ -1,8 +1,8 @@
 #!/bin/sh
 # uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh uv_unpack.py
 # A Python that the settings accept, uv in tools/, and the empty virtual environment venv/.
-# Inputs: python (accepted versions, in order), uv_lock (requirements with hashes) or uv (version), pypi, conda_mirror,
-# uv_python_mirror, install=yes|no (may apt bring a Python?), proxy.
+# Inputs: python (accepted versions, in order), uv_lock (requirements with hashes) or uv (version), pypi, conda_mirror (base URLs),
+# uv_python_mirror (base URLs), install=yes|no (may apt bring a Python?), proxy.
 . "$(dirname "$0")/lib.sh"
 
 accepted() { input python 3.10; }
@@ -79,8 +79,8 @@ from_apt() {
 }
 
 from_conda() {
-  _mirror=$(input conda_mirror)
-  if [ -z "$_mirror" ]; then
+  _mirrors=$(input conda_mirror | rank_urls)
+  if [ -z "$_mirrors" ]; then
     tried "conda for $_version: no mirror is set"
     return 1
   fi
@@ -89,6 +89,11 @@ from_conda() {
     tried "conda for $_version: a mirror is set, but there is no conda on the host"
     return 1
   fi
+  for _mirror in $_mirrors; do conda_create && return 0; done
+  return 1
+}
+
+conda_create() {
   say "making a Python $_version by conda from $_mirror"
   rm -rf "$WORKSPACE/tools/conda"
   if CONDA_PKGS_DIRS="$CACHE/conda" CONDARC=/dev/null with_progress conda - "$_conda" create -y -q -p "$WORKSPACE/tools/conda" \
@@ -108,19 +113,22 @@ from_uv() {
   fi
   _python=$_any
   install_uv
-  _mirror=$(input uv_python_mirror)
-  say "fetching Python $_version by uv${_mirror:+ from $_mirror}"
-  if with_uv_mirror with_progress "uv python" - "$WORKSPACE/tools/bin/uv" python install --no-bin --install-dir "$WORKSPACE/tools/python" "$_version" 2>"$RUN/uv.log"; then
+  _mirrors=$(input uv_python_mirror | rank_urls)
+  [ -n "$_mirrors" ] || tried "uv's Python $_version: no upstream is set for it"
+  for _mirror in $_mirrors; do uv_python && return 0; done
+  return 1
+}
+
+uv_python() {
+  say "fetching Python $_version by uv from $_mirror"
+  export UV_PYTHON_INSTALL_MIRROR="$_mirror" UV_PYTHON_CACHE_DIR="$CACHE/python"
+  if with_progress "uv python" - "$WORKSPACE/tools/bin/uv" python install --no-bin --install-dir "$WORKSPACE/tools/python" "$_version" 2>"$RUN/uv.log"; then
     for _python in "$WORKSPACE"/tools/python/*"$_version"*/bin/python3; do
       usable "$_python" "$_version" && return 0
     done
   fi
-  tried "uv python install $_version${_mirror:+ from $_mirror}: $(tail -n 2 "$RUN/uv.log" | tr '\n' ' ')"
+  tried "uv python install $_version from $_mirror: $(tail -n 2 "$RUN/uv.log" | tr '\n' ' ')"
   return 1
-}
-with_uv_mirror() {
-  [ -z "$_mirror" ] || export UV_PYTHON_INSTALL_MIRROR="$_mirror"
-  "$@"
 }
 
 # install_uv: into tools/, out of its wheel; the wheel comes by pip of any Python at hand, and stays with the downloads.

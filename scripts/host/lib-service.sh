@@ -55,7 +55,7 @@ install_supervisor() {
   rm -rf "$_tools"
   "$WORKSPACE/tools/bin/uv" venv -q --no-project --python "$WORKSPACE/venv/bin/python" "$_tools" || die "uv could not make $_tools: see above"
   printf '%s\n' "$_lock" >"$RUN/supervisor.txt"
-  with_index uv - "$WORKSPACE/tools/bin/uv" pip sync -q --python "$_tools/bin/python" --require-hashes "$RUN/supervisor.txt" ||
+  with_cached_index uv - "$WORKSPACE/tools/bin/uv" pip sync -q --python "$_tools/bin/python" --require-hashes "$RUN/supervisor.txt" ||
     die "uv could not install supervisor from $(input pypi 'its default index'): see above"
   printf '%s\n' "$_lock" >"$_tools/.lock"
 }

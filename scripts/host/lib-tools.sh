@@ -72,27 +72,38 @@ with_progress() {
 # machine JSON: progress in its machine form, into a job's log; not shown.
 machine() { [ -z "${IN_JOB:-}" ] || printf '@{"step":"%s",%s}\n' "$STEP" "$1" >&2; }
 
-# with_index COMMAND...: runs uv or pip once for each index URL of the input pypi, until it succeeds. No URL: the client's own default.
-# The best first, by what was measured. One index at a time: a dead or stale mirror then fails as a whole instead of being mixed with the next.
+# with_index WHAT FOLDER|- COMMAND...: runs uv or pip once for each index of the input pypi, the best first, until it succeeds. INDEX is the one that did.
+# One index at a time: a dead or stale mirror then fails as a whole instead of being mixed with the next.
+# `default` is the client's own, `offline` none: what was laid into cache/wheels, and what is cached.
 with_index() {
-  _urls=$(input pypi | rank_urls)
-  if [ -z "$_urls" ]; then
-    # pip's machine-wide setting is the box's own mirror; uv would not look there.
-    _own=${PIP_INDEX_URL:-$(sed -n 's/^ *index-url *= *//p' /etc/pip.conf 2>/dev/null | head -n 1)}
-    if [ -n "$_own" ]; then UV_DEFAULT_INDEX=$_own PIP_INDEX_URL=$_own with_progress "$@"; else with_progress "$@"; fi
-    return
-  fi
-  for _url in $_urls; do
-    if UV_DEFAULT_INDEX=$_url PIP_INDEX_URL=$_url with_index_env "$_url" "$@"; then return 0; fi
-    say "that failed with the index $_url"
+  _indexes=$(input pypi | rank_urls)
+  for INDEX in ${_indexes:-default}; do
+    if (index_env "$INDEX" && with_progress "$@"); then return 0; fi
+    say "that failed with the index $INDEX"
   done
   return 1
 }
-with_index_env() {
-  export UV_DEFAULT_INDEX="$1" PIP_INDEX_URL="$1"
-  shift
-  with_progress "$@"
+
+# with_cached_index WHAT FOLDER|- COMMAND...: first from the cache alone, so that what came once asks nobody; then as with_index. INDEX is `cache`, or the index.
+with_cached_index() {
+  INDEX=cache
+  (index_env offline && with_progress "$@" >"$RUN/offline.log" 2>&1) || with_index "$@"
 }
+
+# index_env INDEX: the environment that makes uv and pip use it.
+index_env() {
+  _own=$(own_index)
+  unset UV_DEFAULT_INDEX UV_INDEX_URL UV_OFFLINE PIP_INDEX_URL PIP_NO_INDEX
+  if ls "$CACHE"/wheels/*.whl >/dev/null 2>&1; then export UV_FIND_LINKS="$CACHE/wheels"; fi
+  case $1 in
+    default) [ -z "$_own" ] || export UV_DEFAULT_INDEX="$_own" PIP_INDEX_URL="$_own" ;;
+    offline) export UV_OFFLINE=1 PIP_NO_INDEX=1 PIP_FIND_LINKS="$CACHE/wheels" ;;
+    *) export UV_DEFAULT_INDEX="$1" PIP_INDEX_URL="$1" ;;
+  esac
+}
+
+# own_index: the box's own index, where it has one; uv would not look where pip does.
+own_index() { printf '%s' "${PIP_INDEX_URL:-$(sed -n 's/^ *index-url *= *//p' /etc/pip.conf 2>/dev/null | head -n 1)}"; }
 
 # port_owner PORT: `PID NAME` of the process that listens on it; `? unknown` when it can't be seen; empty when the port is free.
 port_owner() {

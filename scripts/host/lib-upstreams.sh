@@ -42,6 +42,10 @@ measure_upstreams() {
   for _kind in $(grep -v '^#' "$_table" | cut -f1 | sort -u); do
     awk -F'\t' -v k="$_kind" '$1 == k' "$_table" >"$RUN/kind"
     _best=$(cut -f2 "$RUN/kind" | best_of)
+    if [ -z "$_best" ] && may_be_silent "$_kind"; then
+      say "none of kind $_kind answers, and the host may do without: $(cut -f2 "$RUN/kind" | tr '\n' ' ')"
+      continue
+    fi
     if [ -z "$_best" ]; then
       refuse "no upstream of kind $_kind answers: $(awk -F'\t' '{ printf "%s%s (%s)", (NR > 1 ? ", " : ""), $2, $5 }' "$RUN/kind"). Set upstreams.$_kind, another upstreams.profile, or host.proxy"
       _silent=1
@@ -55,6 +59,16 @@ measure_upstreams() {
   # Asked again the next time.
   [ $_silent = 0 ] || rm -f "$_table"
   fact_json upstreams "{${_json#,}}"
+}
+
+# may_be_silent KIND: no reason to refuse a host. Models come from either hub; a client's own default is its own matter, and may be a cache.
+may_be_silent() {
+  case $1 in
+    git) return 1 ;;
+    pypi) grep -q '	default	' "$RUN/kind" ;;
+    huggingface) grep -q '^modelscope	[^	]*	[^-]' "$_table" ;;
+    modelscope) grep -q '^huggingface	[^	]*	[^-]' "$_table" ;;
+  esac
 }
 
 # best_of: of the bases on standard input the first that answered, fastest first; those that were not asked only when no other answered.
@@ -81,8 +95,9 @@ ask_upstreams() {
     _n=$((_n + 1))
     {
       printf '%s\t%s\t' "$_kind" "$_url"
-      case $_url in
-        http://* | https://*) $_ask "${_probe:-$_url}" ;;
+      _probe=$(probe_of "$_kind" "$_url" "${_probe:-$_url}")
+      case $_probe in
+        http://* | https://*) $_ask "$_probe" ;;
         *) printf '?\t-\tnot measured\n' ;;
       esac
     } >"$RUN/up/$_n" &
@@ -95,6 +110,26 @@ ask_upstreams() {
   } >"$_table.new"
   mv "$_table.new" "$_table"
   rm -rf "$RUN/up"
+}
+
+# probe_of KIND BASE PROBE: what is asked. Only the host knows its own index, and which distribution it is.
+probe_of() {
+  case $1:$2 in
+    pypi:default)
+      _index=$(own_index)
+      if [ -z "$_index" ] && _any=$(any_python); then
+        _index=$("$_any" -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)' 2>/dev/null) || _index=''
+      fi
+      [ -z "$_index" ] || printf '%s/%s' "${_index%/}" "${3#default/}"
+      ;;
+    apt:*)
+      . /etc/os-release
+      _mirror=${2%/}/$ID
+      [ "$2" != default ] || _mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -oE 'https?://[^ ]+' | head -n 1)
+      [ -z "$_mirror" ] || printf '%s/dists/%s/InRelease' "${_mirror%/}" "${VERSION_CODENAME:-stable}"
+      ;;
+    *) printf '%s' "$3" ;;
+  esac
 }
 
 # ask_curl URL, ask_python URL: `MS<tab>BYTES/S<tab>status`, or `-<tab>-<tab>why not`. A 404 is an answer; a proxy's refusal is none.
