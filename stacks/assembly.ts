@@ -4,7 +4,7 @@ import { sources as pinned, type Source, webuiVersion } from "../images/sources.
 import { type Tokenizer, tokenizer } from "../images/tokenizer.ts";
 import { type Model, modelSchema } from "./schema/models.ts";
 import { type Settings, SettingsError } from "./schema.ts";
-import type { Host, RehearsalUpstreams } from "./settings.ts";
+import type { RehearsalUpstreams } from "./settings.ts";
 import { chooseUpstreams, type Upstreams } from "./upstreams.ts";
 
 /** Everything that a stack is made of: its settings joined with the pinned inputs. */
@@ -21,7 +21,6 @@ export interface Assembly {
   /** Commands and libraries that the host must have; `?` behind one that is only nice to have. */
   packages: string[];
   listen: string;
-  url: string;
   wants: { port: number; listen: string; diskMb: number; minVramMb: number };
 }
 
@@ -32,7 +31,6 @@ export interface Assembly {
 export function assemble(
   stack: string,
   settings: Settings,
-  host: Host,
   rehearsal: RehearsalUpstreams | undefined,
 ): Assembly {
   const { webui } = settings;
@@ -45,7 +43,6 @@ export function assemble(
   const locks = rehearsal ? [rehearsal.wheels] : ["a1111-cu121", ...(webui.xformers ? ["xformers-cu121"] : [])];
   const lock = joinLocks(locks.map(readLock));
   const listen = webui.listen ?? (webui.exposure === "tunnel" ? "127.0.0.1" : "0.0.0.0");
-  const own = `http://${webui.exposure === "tunnel" ? "127.0.0.1" : host.address}:${webui.port}`;
   return {
     upstreams: chooseUpstreams(settings.upstreams, rehearsal),
     sources,
@@ -60,7 +57,6 @@ export function assemble(
       ? ["git", "venv"]
       : ["git", "venv", "ca-certificates", "libGL.so.1", "libglib-2.0.so.0", "aria2c?"],
     listen,
-    url: webui.exposure === "tunnel" ? own : (webui.publicUrl ?? own),
     wants: {
       port: webui.port,
       listen,

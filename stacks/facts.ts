@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Host } from "./settings.ts";
 
 interface FactsInputs {
-  host: Host;
+  host: pulumi.Unwrap<Host>;
   /** Every step whose check is asked for, in order. */
   steps: string[];
 }
@@ -15,7 +15,10 @@ interface FactsOutputs {
  * Runs a command on the host over one connection of its own.
  * It lives in the state as text (a dynamic provider is serialized): it may use nothing of this module but functions.
  */
-async function runOnHost(host: Host, command: string): Promise<{ code: number; stdout: string; stderr: string }> {
+async function runOnHost(
+  host: FactsInputs["host"],
+  command: string,
+): Promise<{ code: number; stdout: string; stderr: string }> {
   const { Client, utils } = (await import("ssh2")).default;
   const where = `${host.user}@${host.address}:${host.port}`;
   return new Promise((resolve, reject) => {
@@ -106,6 +109,9 @@ const provider: pulumi.dynamic.ResourceProvider = {
     return { id: "host-facts", outs: { tokens: Object.fromEntries(steps.map((step) => [step, ""])), workspaceId: "" } };
   },
   async diff(_id, olds: FactsOutputs, news: FactsInputs) {
+    // A plan that rents a box knows no address yet; an unknown value stands as this word in both engines.
+    const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+    if (!news.host.address || Object.values(news.host).includes(unknown)) return { changes: true };
     const { drifted } = await drift(news);
     // The engines show what a provider prints: a plan can't say which steps will run, but this can say why.
     for (const [step, why] of Object.entries(drifted)) console.log(`host-facts: ${step} is not in place: ${why}`);
@@ -133,7 +139,8 @@ export class HostFacts extends pulumi.dynamic.Resource {
 
   constructor(name: string, args: { host: Host; steps: string[] }, opts: pulumi.CustomResourceOptions = {}) {
     const { password, privateKey, privateKeyPassword } = args.host;
-    const secret = (value: string | undefined) => (value === undefined ? undefined : pulumi.secret(value));
+    const secret = (value: pulumi.Input<string> | undefined) =>
+      value === undefined ? undefined : pulumi.secret(value);
     const host = {
       ...args.host,
       password: secret(password),

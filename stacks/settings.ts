@@ -1,24 +1,26 @@
 import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { LockError } from "../images/lock.ts";
 import type { Tokenizer } from "../images/tokenizer.ts";
 import { type Assembly, assemble } from "./assembly.ts";
+import { readLogin } from "./login.ts";
+import { readPlatform, withPlatform } from "./platforms/saved.ts";
 import type { SshHostSettings } from "./schema/host.ts";
 import { parseSettings, type Settings, SettingsError, settingKeys } from "./schema.ts";
 
-/** A host that can be dialled. Nothing in it names a path of the control machine. */
+/** A host that can be dialled. Nothing in it names a path of the control machine. What a rental says is known once it is made. */
 export interface Host {
-  address: string;
-  port: number;
-  user: string;
+  address: pulumi.Input<string>;
+  port: pulumi.Input<number>;
+  user: pulumi.Input<string>;
   /** One of password, privateKey and agent. */
-  password?: string;
-  privateKey?: string;
-  privateKeyPassword?: string;
-  agent?: boolean;
+  password?: pulumi.Input<string> | undefined;
+  privateKey?: pulumi.Input<string> | undefined;
+  privateKeyPassword?: string | undefined;
+  agent?: boolean | undefined;
   /** As in known_hosts, without the host's name. */
-  hostKey: string;
+  hostKey: pulumi.Input<string>;
   workspace: string;
   cache: string;
 }
@@ -53,10 +55,18 @@ export const atelierHome = () => process.env.ATELIER_HOME ?? resolve(import.meta
 export function readSettings(): StackSettings {
   const stack = pulumi.getStack();
   try {
-    const settings = parseSettings(rawSettings(pulumi.runtime.allConfig(), pulumi.getProject()), stack);
+    const project = pulumi.getProject();
+    const written = rawSettings(pulumi.runtime.allConfig(), project);
+    const { raw, missing } = withPlatform(written, readPlatform(atelierHome(), stack), `${project}/${stack}`);
+    const settings = parseSettings(raw, stack);
+    if (missing) {
+      throw new SettingsError(stack, [
+        `atelier:host.platform: nothing is known of this box yet, so nothing can be proposed; \`npx atelier env --stack ${stack}\` looks at it, and so does \`npx atelier up\`; \`plain\` proposes nothing`,
+      ]);
+    }
     return resolveSettings(settings, stack);
   } catch (error) {
-    if (error instanceof SettingsError) throw new pulumi.RunError(error.message);
+    if (error instanceof SettingsError || error instanceof LockError) throw new pulumi.RunError(error.message);
     throw error;
   }
 }
@@ -93,7 +103,7 @@ export function resolveSettings(settings: Settings, stack: string): StackSetting
       ? readJson<RehearsalUpstreams>(join(home, "upstreams", "upstreams.json"), "atelier:upstreams.profile", mistakes)
       : undefined;
   if (mistakes.length > 0 || !host) throw new SettingsError(stack, mistakes);
-  return { stack, settings, host, assembly: assemble(stack, settings, host, rehearsal) };
+  return { stack, settings, host, assembly: assemble(stack, settings, rehearsal) };
 }
 
 function localHost(home: string, mistakes: string[]): Host | undefined {
@@ -113,13 +123,11 @@ function readJson<T>(path: string, key: string, mistakes: string[]): T | undefin
 }
 
 function sshHost(host: SshHostSettings, home: string, mistakes: string[]): Host | undefined {
-  const secret = (path: string, name: string) => readFile(path, `atelier:host.${name}`, mistakes);
-  const variable = (name: string, key: string) => {
-    const value = process.env[name];
-    if (!value)
-      mistakes.push(`atelier:host.${key}: the environment has no ${name}; set it, or use another way to log in`);
-    return value;
-  };
+  const login = readLogin(host, mistakes);
+  const { workspace } = host;
+  const place = { workspace, cache: host.cache ?? `${workspace}/cache` };
+  // The rental says the rest (stacks/rent.ts).
+  if (host.rent) return { ...login, ...place, address: "", port: host.port, user: host.user, hostKey: "" };
   const pinned = join(home, "hostkey");
   const hostKey = host.hostKey ?? (existsSync(pinned) ? readFileSync(pinned, "utf8").trim() : undefined);
   if (!hostKey) {
@@ -127,30 +135,6 @@ function sshHost(host: SshHostSettings, home: string, mistakes: string[]): Host 
       `atelier:host.hostKey: missing, and no key is pinned for ${host.address}; \`npx atelier trust\` shows the host's key and pins it`,
     );
   }
-  return {
-    address: host.address,
-    port: host.port,
-    user: host.user,
-    password:
-      host.password ??
-      (host.passwordFile ? secret(host.passwordFile, "passwordFile")?.replace(/\r?\n$/, "") : undefined) ??
-      (host.passwordEnv ? variable(host.passwordEnv, "passwordEnv") : undefined),
-    privateKey: host.key ?? (host.keyFile ? secret(host.keyFile, "keyFile") : undefined),
-    privateKeyPassword:
-      host.keyPassphrase ?? (host.keyPassphraseEnv ? variable(host.keyPassphraseEnv, "keyPassphraseEnv") : undefined),
-    agent: host.agent,
-    hostKey: hostKey ?? "",
-    workspace: host.workspace,
-    cache: host.cache ?? `${host.workspace}/cache`,
-  };
-}
-
-function readFile(path: string, key: string, mistakes: string[]): string | undefined {
-  const full = path.startsWith("~/") ? join(homedir(), path.slice(2)) : resolve(import.meta.dirname, "..", path);
-  try {
-    return readFileSync(full, "utf8");
-  } catch (error) {
-    mistakes.push(`${key}: ${path} can't be read (${(error as NodeJS.ErrnoException).code ?? error})`);
-    return undefined;
-  }
+  const { address = "", port, user } = host;
+  return { ...login, ...place, address, port, user, hostKey: hostKey ?? "" };
 }

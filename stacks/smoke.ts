@@ -8,9 +8,27 @@ import type { Host } from "./settings.ts";
  * What the proof is told, by the `smoke` resource and by the live check after every update; see docs/architecture.md, "Proof".
  * Holds secrets. With `tunnel`, the URL is the WebUI's own address on the host, reached through SSH.
  */
-export function proofInput(settings: Settings, host: Host, assembly: Assembly, password: string) {
+export function proofInput(
+  settings: Settings,
+  host: Host,
+  assembly: Assembly,
+  { password, url }: { password: pulumi.Output<string>; url: pulumi.Output<string> },
+) {
+  const tunnel = settings.webui.exposure === "tunnel" ? host : undefined;
+  return pulumi
+    .all([password, url, pulumi.output(tunnel)])
+    .apply(([secret, where, through]) => inputOf(settings, assembly, secret, where, through));
+}
+
+function inputOf(
+  settings: Settings,
+  assembly: Assembly,
+  password: string,
+  url: string,
+  tunnel: pulumi.Unwrap<Host> | undefined,
+) {
   const { proof, webui } = settings;
-  const { checkpoint, sources, version, url } = assembly;
+  const { checkpoint, sources, version } = assembly;
   return {
     url,
     user: webui.user,
@@ -28,12 +46,12 @@ export function proofInput(settings: Settings, host: Host, assembly: Assembly, p
     // Relative to where a machine keeps what it made for itself: a path of this machine would change the plan elsewhere.
     reportDir: `${pulumi.getStack()}/report`,
     deadlines: { ready: proof.timeout, picture: proof.timeout, total: 6 * proof.timeout },
-    ...(webui.exposure === "tunnel" ? { tunnel: host } : {}),
+    ...(tunnel ? { tunnel } : {}),
   };
 }
 
 export interface SmokeArgs {
-  input: pulumi.Output<ReturnType<typeof proofInput>>;
+  input: ReturnType<typeof proofInput>;
   /** A new one proves everything again. */
   version: pulumi.Output<string>;
 }

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
 import type { GpuHost } from "./host.ts";
 import type { Settings } from "./schema.ts";
+import type { Host } from "./settings.ts";
 import type { Step } from "./step.ts";
 
 export interface WebuiArgs {
@@ -75,6 +76,7 @@ export class Webui extends pulumi.ComponentResource {
         manager: settings.host.serviceManager,
         supervisor_lock: locked.supervisorLock,
         pypi: upstreams.pypi,
+        huggingface: upstreams.huggingface,
         port: webui.port,
         listen,
         // What it runs: another text of any of these restarts it.
@@ -103,6 +105,13 @@ export class Webui extends pulumi.ComponentResource {
       .apply((versions) => versions.join(" "));
     this.registerOutputs({});
   }
+}
+
+/** Where people and the proof reach the WebUI: on the host itself through a tunnel, else where the platform maps its port to. */
+export function webuiAddress({ webui }: Settings, host: Host, mapped: pulumi.Output<string>): pulumi.Output<string> {
+  if (webui.exposure === "tunnel") return pulumi.output(`http://127.0.0.1:${webui.port}`);
+  if (webui.publicUrl) return pulumi.output(webui.publicUrl);
+  return pulumi.all([mapped, host.address]).apply(([url, address]) => url || `http://${address}:${webui.port}`);
 }
 
 /** Ends what serves the WebUI from a workspace that was emptied: nothing else would, and the port would stay taken. */

@@ -1,10 +1,11 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { readPlatform, withPlatform } from "../../stacks/platforms/saved.ts";
 import { parseSettings, type Settings, SettingsError } from "../../stacks/schema.ts";
 import { UserError } from "./errors.ts";
 import { readIfThere } from "./files.ts";
-import { project, root } from "./paths.ts";
+import { home, project, root } from "./paths.ts";
 
 /** A stack as its settings file tells it, before any engine runs. */
 export interface Stack {
@@ -13,6 +14,8 @@ export interface Stack {
   settings: Settings;
   /** The rehearsal asks nothing: it touches nothing but its own folder. */
   asks: boolean;
+  /** Its box was not looked at yet: settings that its platform proposes are missing (`platform.ts`). */
+  unseen: boolean;
 }
 
 /**
@@ -29,8 +32,16 @@ export function openStack(name: string): Stack {
       2,
     );
   }
-  const settings = validate(name, readConfig(text, settingsFile));
-  return { name, settingsFile, settings, asks: settings.upstreams.profile !== "rehearsal" };
+  const written = readConfig(text, settingsFile);
+  const { raw, missing } = withPlatform(written, readPlatform(home, name), `${project}/${name}`);
+  const settings = validate(name, raw);
+  return { name, settingsFile, settings, asks: settings.upstreams.profile !== "rehearsal", unseen: missing };
+}
+
+/** What the settings say of the WebUI's address themselves, without a default and without what a platform proposes. */
+export function writtenSettings(name: string): { webui: { port?: number; publicUrl?: string; exposure?: string } } {
+  const settingsFile = join(root, "stacks", `Pulumi.${name}.yaml`);
+  return { webui: {}, ...readConfig(readIfThere(settingsFile) ?? "", settingsFile) };
 }
 
 /** The stacks that have a settings file. */

@@ -1,10 +1,33 @@
 import { z } from "zod";
+import { platformNames } from "../platforms/table.ts";
 import { absolutePath, port, url, word } from "./words.ts";
 
+/** A shell line, or a program and its arguments. */
+const commandLine = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
 const sshHost = z.strictObject({
   kind: z.literal("ssh"),
   /** Name or address of the box, as in `ssh root@address -p port`. */
-  address: z.string().regex(/^[\w.:-]+$/, "a host name or address"),
+  address: z
+    .string()
+    .regex(/^[\w.:-]+$/, "a host name or address")
+    .optional(),
+  /** In place of `address`: commands on the control machine that rent a box, and end the rental. */
+  rent: z
+    .strictObject({
+      /** Prints `{host, port, user, hostKey}` as JSON; `password`, `privateKey` and `publicUrl` where it knows them. */
+      create: commandLine,
+      /** Reads on standard input what `create` printed. */
+      destroy: commandLine,
+      /** Seconds from the end of `create` until the box's SSH server answers. */
+      timeout: z.number().int().min(1).max(3600).default(600),
+    })
+    .optional(),
+  /** Which rental it is: what it proposes is shown by `up`, and every setting overrides it. `plain` proposes nothing. */
+  platform: z.enum(["auto", "plain", ...platformNames]).default("auto"),
+  /** What reaches GitHub and Hugging Face faster: a script on the host that sets proxies, or a proxy. @default the platform's */
+  accelerator: z.union([absolutePath, url, z.literal("none")]).optional(),
+  /** A script on the host that the platform runs at its start: the WebUI comes back by it. @default the platform's */
+  startHook: z.union([absolutePath, z.literal("none")]).optional(),
   port: port.default(22),
   user: word.default("root"),
   /** One of: password (a secret), passwordFile, passwordEnv, key (a secret), keyFile, agent. */
@@ -42,12 +65,22 @@ const anyHost = {
   serviceManager: z.enum(["auto", "systemd", "supervisor"]).default("auto"),
 };
 
+// Also when another key is wrong: all mistakes are shown at once.
+const when = ({ value }: { value: unknown }) => typeof value === "object" && value !== null;
+const logins = (host: object) => loginWays.filter((way) => (host as Record<string, unknown>)[way] !== undefined).length;
+
 export const hostSchema = z.discriminatedUnion("kind", [
-  sshHost.extend(anyHost).refine((host) => loginWays.filter((way) => host[way]).length === 1, {
-    error: `exactly one of ${loginWays.join(", ")}`,
-    // Also when another key is wrong: all mistakes are shown at once.
-    when: ({ value }) => typeof value === "object" && value !== null,
-  }),
+  sshHost
+    .extend(anyHost)
+    .refine((host) => (host.address === undefined) !== (host.rent === undefined), {
+      error: "exactly one of address, rent",
+      when,
+    })
+    // What is rented may bring its own login.
+    .refine((host) => (host.rent ? logins(host) <= 1 : logins(host) === 1), {
+      error: `exactly one of ${loginWays.join(", ")}`,
+      when,
+    }),
   localHost.extend(anyHost),
 ]);
 

@@ -90,6 +90,7 @@ export class Clone {
 /** A host that nothing dials: for programs that have none. */
 export const nowhere = {
   kind: "ssh",
+  platform: "plain",
   address: "127.0.0.1",
   port: 9,
   password: "unused-password",

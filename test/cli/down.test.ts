@@ -28,6 +28,7 @@ describe.skipIf(noSshd)("down, against a real OpenSSH server", () => {
     clone.settings("box", {
       host: {
         kind: "ssh",
+        platform: "plain",
         address: "127.0.0.1",
         port: server.port,
         user: server.user,

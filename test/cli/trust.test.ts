@@ -10,6 +10,7 @@ describe.skipIf(noSshd)("trust, against a real OpenSSH server", () => {
   let server: Sshd;
   const host = (more: Record<string, unknown> = {}) => ({
     kind: "ssh",
+    platform: "plain",
     address: "127.0.0.1",
     port: server.port,
     password: "unused-password",

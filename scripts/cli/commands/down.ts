@@ -10,6 +10,7 @@ import { UserError } from "../errors.ts";
 import { failureLines, throwSettingsMistakes } from "../failure.ts";
 import { startMachine, stopMachine } from "../machine.ts";
 import { home, reportDir, stackHome } from "../paths.ts";
+import { settlePlatform } from "../platform.ts";
 import { orderPurge } from "../purge.ts";
 import { runShown } from "../run.ts";
 import { openStack, type Stack } from "../stack.ts";
@@ -19,7 +20,7 @@ import { ensureTrusted } from "./trust.ts";
 /** `atelier down`: removes what `up` made. */
 export async function down(context: Context): Promise<number> {
   const { options, terminal, interrupt, startedAt } = context;
-  const stack = openStack(options.stack);
+  let stack = openStack(options.stack);
   const runner = openRunner(stack, options, terminal);
   const local = stack.settings.host.kind === "local";
   const before = await listResources(stack.name);
@@ -34,6 +35,7 @@ export async function down(context: Context): Promise<number> {
     if (!options.hostGone) {
       await startMachine(stack);
       await ensureTrusted(stack, options.yes, terminal);
+      stack = await settlePlatform(stack, { fresh: false }, terminal);
     }
     const plan = await runShown(runner, "destroy", context, { preview: true });
     if (plan.result !== "succeeded") return giveUp(plan, runner, stack, context);
@@ -63,11 +65,16 @@ export async function down(context: Context): Promise<number> {
       ? "There was nothing to remove."
       : `${terminal.colours.green("✓")} Removed ${plural(removed, "resource")}, in ${took}.`,
   );
-  if (!local) terminal.line("The rental goes on and is billed until you end it in the platform's console.");
+  if (!local && removed > 0 && rented(stack)) terminal.line("The rental was ended by host.rent.destroy.");
+  else if (!local && !rented(stack))
+    terminal.line("The rental goes on and is billed until you end it in the platform's console.");
   return 0;
 }
 
+const rented = ({ settings: { host } }: Stack): boolean => host.kind === "ssh" && host.rent !== undefined;
+
 function whatStays(stack: Stack, purge: boolean, hostGone: boolean): string {
+  if (rented(stack)) return "The rental ends, and its disks go with it.";
   if (hostGone) return "The host is not dialled: what is on it, if it still exists, stays there.";
   if (purge) return "The cache of downloads goes too.";
   return stack.settings.host.kind === "local"

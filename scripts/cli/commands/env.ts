@@ -5,13 +5,19 @@ import { readIfThere } from "../files.ts";
 import { startMachine } from "../machine.ts";
 import { readPassphrase } from "../passphrase.ts";
 import { backendUrl, home, passphraseFile, root, stateDir } from "../paths.ts";
+import { settlePlatform } from "../platform.ts";
 import { openStack } from "../stack.ts";
 import type { Context } from "./command.ts";
+import { ensureTrusted } from "./trust.ts";
 
 /** `eval "$(npx atelier env)"`: what plain `pulumi` needs, as shell exports. */
 export async function env({ options, terminal }: Context): Promise<number> {
-  const stack = openStack(options.stack);
+  let stack = openStack(options.stack);
   await startMachine(stack);
+  if (stack.unseen) {
+    await ensureTrusted(stack, options.yes, terminal);
+    stack = await settlePlatform(stack, { fresh: false }, terminal);
+  }
   readPassphrase();
   mkdirSync(stateDir, { recursive: true });
   const values: Record<string, string> = { PULUMI_BACKEND_URL: backendUrl, PULUMI_STACK: stack.name };

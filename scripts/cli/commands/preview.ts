@@ -1,6 +1,7 @@
 import { openRunner } from "../engines/open.ts";
 import { failureLines, showPlan, throwSettingsMistakes } from "../failure.ts";
 import { startMachine } from "../machine.ts";
+import { settlePlatform } from "../platform.ts";
 import { runShown } from "../run.ts";
 import { openStack } from "../stack.ts";
 import type { Context } from "./command.ts";
@@ -9,10 +10,11 @@ import { ensureTrusted } from "./trust.ts";
 /** `atelier preview`: the plan, and nothing changed. */
 export async function preview(context: Context): Promise<number> {
   const { options, terminal } = context;
-  const stack = openStack(options.stack);
+  let stack = openStack(options.stack);
   const runner = openRunner(stack, options, terminal);
   await startMachine(stack);
   await ensureTrusted(stack, options.yes, terminal);
+  stack = await settlePlatform(stack, { fresh: true }, terminal);
   const { result, record } = await runShown(runner, "preview", context);
   throwSettingsMistakes(record);
   if (result === "succeeded") showPlan(record, context);

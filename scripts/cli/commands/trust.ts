@@ -13,6 +13,8 @@ export async function trust({ options, terminal }: Context): Promise<number> {
   const { host } = stack.settings;
   if (host.kind !== "ssh")
     throw new UserError(`The host of stack \`${stack.name}\` is this machine: there is no key to trust.`, 2);
+  if (!host.address)
+    throw new UserError(`The host of stack \`${stack.name}\` is rented by \`up\`: host.rent.create tells its key.`, 2);
   const where = `${host.address}:${host.port}`;
   const offered = await fetchHostKey(host.address, host.port);
   const known = host.hostKey ?? readIfThere(hostKeyFile(stack.name));
@@ -53,7 +55,13 @@ export async function trust({ options, terminal }: Context): Promise<number> {
 /** Before an update: a host without a known key is shown, and pinned if the user says so. */
 export async function ensureTrusted(stack: Stack, yes: boolean, terminal: Terminal): Promise<void> {
   const { host } = stack.settings;
-  if (host.kind !== "ssh" || host.hostKey !== undefined || readIfThere(hostKeyFile(stack.name)) !== undefined) return;
+  if (
+    host.kind !== "ssh" ||
+    !host.address ||
+    host.hostKey !== undefined ||
+    readIfThere(hostKeyFile(stack.name)) !== undefined
+  )
+    return;
   const where = `${host.address}:${host.port}`;
   const offered = await fetchHostKey(host.address, host.port);
   terminal.line(`First contact: ${where} shows ${offered.type} ${offered.fingerprint}`);

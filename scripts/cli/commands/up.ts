@@ -7,6 +7,7 @@ import { readOutputs } from "../engines/state.ts";
 import { UserError } from "../errors.ts";
 import { failureLines, lostConnection, showPlan, throwSettingsMistakes } from "../failure.ts";
 import { startMachine } from "../machine.ts";
+import { settlePlatform } from "../platform.ts";
 import { proveAndReport } from "../report.ts";
 import { runShown } from "../run.ts";
 import { openStack } from "../stack.ts";
@@ -19,7 +20,7 @@ const reconnects = 3;
 /** `atelier up`: plan, question, update, live check, report. */
 export async function up(context: Context): Promise<number> {
   const { options, terminal } = context;
-  const stack = openStack(options.stack);
+  let stack = openStack(options.stack);
   const runner = openRunner(stack, options, terminal);
   if (stack.asks && !options.yes && !terminal.asks) {
     throw new UserError(
@@ -29,6 +30,7 @@ export async function up(context: Context): Promise<number> {
   }
   await startMachine(stack);
   await ensureTrusted(stack, options.yes, terminal);
+  stack = await settlePlatform(stack, { fresh: true }, terminal);
 
   const plan = await runShown(runner, "preview", context);
   if (plan.result !== "succeeded") return giveUp("preview", plan, runner, context);
