@@ -12,6 +12,9 @@ export { type Lock, type LockHolder, StackLocked } from "./lock.ts";
 const LAYOUT_VERSION = 1;
 const STATE_FILE = /^(.+)\.json(?:\.gz|\.zst)?$/;
 
+/** What follows the name of a state in that of a file that is about to be one, or its `.bak`. */
+const TEMPORARY_STATE = /^(\.gz|\.zst)?(\.bak)?\.\d+(\.\d+)?\.tmp$/;
+
 export interface StackName {
   project: string;
   stack: string;
@@ -104,11 +107,7 @@ export class FileStore {
       name.stack,
       onCleared,
     );
-    const folder = this.#path("stacks", name.project);
-    for (const file of await names(folder)) {
-      if (TEMPORARY.test(file) && file.startsWith(`.${name.stack}.json.`))
-        await rm(join(folder, file), { force: true });
-    }
+    await this.#sweep(name);
     return lock;
   }
 
@@ -156,6 +155,22 @@ export class FileStore {
   /** Where a stack's state lies, for messages. */
   fileOf(name: StackName): string {
     return `${this.#base(name)}.json`;
+  }
+
+  /** Removes what a killed writer has left half-written, in every folder that only the holder of the lock writes to. */
+  async #sweep({ project, stack }: StackName): Promise<void> {
+    const others = { prefixes: [""], end: TEMPORARY };
+    const places = [
+      { folder: this.#path("stacks", project), prefixes: [`.${stack}.json`, `${stack}.json`], end: TEMPORARY_STATE },
+      { folder: this.#path("history", project, stack), ...others },
+      { folder: this.#path("backups", project, stack), ...others },
+    ];
+    for (const { folder, prefixes, end } of places) {
+      for (const file of await names(folder)) {
+        const half = prefixes.some((prefix) => file.startsWith(prefix) && end.test(file.slice(prefix.length)));
+        if (half) await rm(join(folder, file), { force: true });
+      }
+    }
   }
 
   #path(...parts: string[]): string {

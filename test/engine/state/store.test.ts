@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync, zstdCompressSync } from "node:zlib";
@@ -132,6 +132,22 @@ describe("the store", () => {
     expect(await store.load(NAME)).toBeUndefined();
     expect(await store.history(NAME)).toEqual([]);
     expect(await readdir(at("backups/p/s"))).toHaveLength(2);
+  });
+
+  it("sweeps up what a killed writer left in the history, the backups and beside the state, and nothing else", async () => {
+    const store = await open();
+    await store.save(NAME, "whole");
+    const half = [
+      "stacks/p/s.json.bak.7.tmp",
+      "history/p/s/.s-1.history.json.7.1.tmp",
+      "backups/p/s/.s.1.json.7.2.tmp",
+    ];
+    for (const file of half) await put(at(file), "hal");
+    await put(at("stacks/p/.s.json.json.7.3.tmp"), "of the stack s.json, which is being written");
+    await (await store.lock(NAME)).release();
+    for (const file of half) expect(await readdir(dirname(at(file)))).not.toContain(basename(file));
+    expect(await readdir(at("stacks/p"))).toEqual([".s.json.json.7.3.tmp", "s.json"]);
+    expect(await store.load(NAME)).toBe("whole");
   });
 
   it("is never half written: killed in the middle of saving, the state is whole and the rest is swept up", async () => {
