@@ -36,6 +36,28 @@ describe("local.Command", () => {
     );
   });
 
+  it.skipIf(process.platform !== "linux")(
+    "keeps a secret command out of every argument, and runs it as any other",
+    async () => {
+      const script = `# hunter2-of-command\nfor n in a b; do echo "$0 $n"; done\ncat\ncat /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep -c 'hunter2-of-c[o]mmand' || :\nls /proc/$$/fd | grep -c '^3$'; exit 5`;
+      const error = await failure(harness.create(LOCAL, { create: new Secret(script), stdin: "from stdin\n" }));
+      expect(error.message).toBe('exit status 5: running "[secret]":\n/bin/sh a\n/bin/sh b\nfrom stdin\n0\n0\n');
+      expect(
+        (await harness.create(LOCAL, { create: new Secret(`: ${"x".repeat(300_000)}; echo long`) })).outputs.stdout,
+      ).toBe("long");
+    },
+  );
+
+  it("keeps the state's passphrase to itself", async () => {
+    process.env.PULUMI_CONFIG_PASSPHRASE = "of the state";
+    try {
+      const { outputs } = await harness.create(LOCAL, { create: "env | grep -c PULUMI_CONFIG_PASSPHRASE= || :" });
+      expect(outputs.stdout).toBe("0");
+    } finally {
+      delete process.env.PULUMI_CONFIG_PASSPHRASE;
+    }
+  });
+
   it("says what is missing when it can't start", async () => {
     const noFolder = await failure(harness.create(LOCAL, { create: "true", dir: "nowhere" }));
     expect(noFolder.message).toContain(`chdir ${dir}/nowhere: no such file or directory: running "true"`);

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import type { Writable } from "node:stream";
 import { SecretFilter } from "../../masking.ts";
 import type { CallContext } from "../../provider.ts";
-import type { PropertyMap } from "../../values.ts";
+import { type PropertyMap, Secret } from "../../values.ts";
 import { CommandFailed } from "./errors.ts";
 import { Output } from "./output.ts";
 import { list, reveal, text, textMap } from "./plain.ts";
@@ -63,13 +64,15 @@ async function execute(
   const [program, ...args] = interpreter(inputs);
   const cwd = workingDir(inputs, programDir);
   const stdin = text(inputs, "stdin") ?? "";
-  const child = spawn(program, [...args, command], {
+  const hidden = hides(inputs, command);
+  const child = spawn(program, [...args, hidden ? FROM_PIPE : command], {
     cwd,
     env: environment(inputs, previous),
-    stdio: [stdin === "" ? "ignore" : "pipe", "pipe", "pipe"],
+    stdio: [stdin === "" ? "ignore" : "pipe", "pipe", "pipe", ...(hidden ? (["pipe"] as const) : [])],
     // A group of its own, so that stopping the command stops what it has started too.
     detached: process.platform !== "win32",
   });
+  if (hidden) sendCommand(child, command);
   child.stdout?.on("data", (data: Buffer) => output.push("stdout", data));
   child.stderr?.on("data", (data: Buffer) => output.push("stderr", data));
   // A command that does not read its input closes the pipe: no fault of anyone.
@@ -83,6 +86,21 @@ async function execute(
   } finally {
     signal.removeEventListener("abort", stop);
   }
+}
+
+/** What the shell gets in the place of a secret command, which every user of the machine could read in its arguments. */
+const FROM_PIPE = 'eval "exec 3<&-; $(cat <&3)"';
+
+/** Whether the command is a secret that can be kept out of the arguments: an interpreter of the user's own wants it there. */
+function hides(inputs: PropertyMap, command: string): boolean {
+  if (process.platform === "win32" || (list(inputs, "interpreter") ?? []).length > 0) return false;
+  return Object.values(inputs).some((value) => value instanceof Secret && value.element === command);
+}
+
+function sendCommand(child: ChildProcess, command: string): void {
+  const pipe = child.stdio[3] as Writable | null | undefined;
+  pipe?.on("error", () => {});
+  pipe?.end(command);
 }
 
 function ended(child: ChildProcess, program: string, cwd: string, signal: AbortSignal): Promise<Cause | undefined> {
@@ -131,7 +149,9 @@ function interpreter(inputs: PropertyMap): [string, ...string[]] {
 }
 
 function environment(inputs: PropertyMap, previous: Streams): NodeJS.ProcessEnv {
-  return { ...process.env, ...textMap(inputs, "environment"), ...previousOutput(inputs, previous) };
+  // The state's passphrase is the engine's: a command that wants it is given it, or finds the file that holds it.
+  const { PULUMI_CONFIG_PASSPHRASE: _, ...inherited } = process.env;
+  return { ...inherited, ...textMap(inputs, "environment"), ...previousOutput(inputs, previous) };
 }
 
 /** The variables that tell a command what its last run said: none for what was empty, none if it does not want them. */
