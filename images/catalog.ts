@@ -1,23 +1,43 @@
 import { z } from "zod";
+import { models } from "./models.ts";
 
+/** The folder of the WebUI's models that a kind belongs into; embeddings lie beside them. */
+export const modelFolders = {
+  checkpoint: "Stable-diffusion",
+  vae: "VAE",
+  lora: "Lora",
+  // Where sd-webui-controlnet looks besides its own folder.
+  controlnet: "ControlNet",
+  // Of the WebUI's folders for upscalers the one whose every file is tried by its content.
+  upscaler: "ESRGAN",
+  embedding: "embeddings",
+} as const;
+export type ModelKind = keyof typeof modelFolders;
+export const modelKinds = Object.keys(modelFolders) as [ModelKind, ...ModelKind[]];
+
+const hubPath = z.string().regex(/^[\w.-]+\/[\w.-]+\/resolve\/[\w.-]+\/\S+$/);
 const modelSchema = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/),
-  kind: z.enum(["checkpoint", "vae", "lora", "controlnet", "upscaler", "embedding"]),
+  kind: z.enum(modelKinds),
   /** Under this name the WebUI lists it. */
   file: z.string().regex(/^[\w.-]+\.(safetensors|ckpt|pt|pth|bin)$/),
   bytes: z.number().int().positive().optional(),
+  /** Where the exact length is not known: what its page shows, for the check of the disk only. */
+  aboutBytes: z.number().int().positive().optional(),
   sha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/)
     .optional(),
   /** SPDX identifier, or the licence's own name. */
   licence: z.string(),
+  /** Where bytes and sha256 are from, and how sure they are. */
+  evidence: z.string(),
   /** In order: a path under the Hugging Face or ModelScope upstreams, or a whole address. */
   sources: z
     .array(
       z.union([
-        z.strictObject({ huggingface: z.string().regex(/^[\w.-]+\/[\w.-]+\/resolve\/[\w.-]+\/\S+$/) }),
-        z.strictObject({ modelscope: z.string().regex(/^[\w.-]+\/[\w.-]+\/resolve\/[\w.-]+\/\S+$/) }),
+        z.strictObject({ huggingface: hubPath }),
+        z.strictObject({ modelscope: hubPath }),
         z.strictObject({ url: z.url({ protocol: /^https?$/ }) }),
       ]),
     )
@@ -26,36 +46,8 @@ const modelSchema = z.strictObject({
 
 export type CatalogModel = z.infer<typeof modelSchema>;
 
-const sd15 = (file: string): CatalogModel["sources"] => [
-  { huggingface: `stable-diffusion-v1-5/stable-diffusion-v1-5/resolve/main/${file}` },
-  { modelscope: `AI-ModelScope/stable-diffusion-v1-5/resolve/master/${file}` },
-  { url: `https://hf-mirror.com/stable-diffusion-v1-5/stable-diffusion-v1-5/resolve/main/${file}` },
-];
-
-/**
- * Models that settings may name. Sizes and sha256 as published by Hugging Face for these files; the first sha256 stands in the WebUI's own code too.
- * safetensors come first: a ckpt is a pickle, which can run code when it is loaded.
- */
-export const catalog: readonly CatalogModel[] = z.array(modelSchema).parse([
-  {
-    name: "v1-5-pruned-emaonly",
-    kind: "checkpoint",
-    file: "v1-5-pruned-emaonly.safetensors",
-    bytes: 4_265_146_304,
-    sha256: "6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa",
-    licence: "CreativeML-OpenRAIL-M",
-    sources: sd15("v1-5-pruned-emaonly.safetensors"),
-  },
-  {
-    name: "v1-5-pruned-emaonly-ckpt",
-    kind: "checkpoint",
-    file: "v1-5-pruned-emaonly.ckpt",
-    bytes: 4_265_380_512,
-    sha256: "cc6cb27103417325ff94f52b7a5d2dde45a7515b25c255d8e396c90014281516",
-    licence: "CreativeML-OpenRAIL-M",
-    sources: sd15("v1-5-pruned-emaonly.ckpt"),
-  },
-]);
+/** Models that settings may name. */
+export const catalog: readonly CatalogModel[] = z.array(modelSchema).parse(models);
 
 /**
  * A model of the catalog.

@@ -1,20 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
+import { modelFolders } from "../images/catalog.ts";
 import type { Assembly } from "./assembly.ts";
 import type { GpuHost } from "./host.ts";
 import type { Model } from "./schema/models.ts";
 import type { Settings } from "./schema.ts";
 import type { Step } from "./step.ts";
 import type { Upstreams } from "./upstreams.ts";
-
-/** The folder of the WebUI's data that a kind of model belongs into. */
-const folders: { [kind in Model["kind"]]: string } = {
-  checkpoint: "Stable-diffusion",
-  vae: "VAE",
-  lora: "Lora",
-  controlnet: "ControlNet",
-  upscaler: "ESRGAN",
-  embedding: "embeddings",
-};
 
 /** The models step: every file into the host's store by its hash, then linked into the WebUI's folders. */
 export function createModels(host: GpuHost, settings: Settings, { models, tokenizer, upstreams }: Assembly): Step {
@@ -25,7 +16,7 @@ export function createModels(host: GpuHost, settings: Settings, { models, tokeni
     {
       models: models.map((model) => {
         const { name, kind, file, bytes, sha256 } = model;
-        return fields(name, kind, folders[kind], file, bytes, sha256, modelUrls(model, upstreams).join(" "));
+        return fields(name, kind, modelFolders[kind], file, bytes, sha256, modelUrls(model, upstreams).join(" "));
       }),
       tokenizer_repository: tokenizer.repository,
       tokenizer_revision: tokenizer.revision,
@@ -46,10 +37,12 @@ const fields = (...values: (string | number | undefined)[]) =>
   values.map((value) => (value === undefined || value === "" ? "-" : value)).join("\t");
 
 /** Every URL that a model can be had from, best first. */
-export function modelUrls(model: Model, upstreams: Upstreams): string[] {
-  return model.sources.flatMap((source) => {
+export function modelUrls(model: Model, upstreams: Pick<Upstreams, "huggingface" | "modelscope">): string[] {
+  const urls = model.sources.flatMap((source) => {
     if ("url" in source) return [source.url];
     if ("huggingface" in source) return upstreams.huggingface.map((base) => base + source.huggingface);
     return upstreams.modelscope.map((base) => base + source.modelscope);
   });
+  // A mirror may be an upstream of its own, too.
+  return [...new Set(urls)];
 }

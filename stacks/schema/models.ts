@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { modelKinds } from "../../images/catalog.ts";
 import { sha256, url } from "./words.ts";
 
 export const modelSourceSchema = z.union([
@@ -8,11 +9,15 @@ export const modelSourceSchema = z.union([
 ]);
 export const modelSchema = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, "a name of letters, digits, dots and dashes"),
-  kind: z.enum(["checkpoint", "vae", "lora", "controlnet", "upscaler", "embedding"]).default("checkpoint"),
+  kind: z.enum(modelKinds).default("checkpoint"),
   file: z.string().regex(/^[\w.-]+\.(safetensors|ckpt|pt|pth|bin)$/, "a file name such as model.safetensors"),
   bytes: z.number().int().positive().optional(),
+  /** For the check of the disk only, where the exact length is not known. */
+  aboutBytes: z.number().int().positive().optional(),
   sha256: sha256.optional(),
   licence: z.string().optional(),
+  /** Where bytes and sha256 are from. */
+  evidence: z.string().optional(),
   sources: z.array(modelSourceSchema).min(1),
 });
 

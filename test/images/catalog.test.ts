@@ -9,16 +9,34 @@ test("an unknown model is refused, and the known ones are named", () => {
   );
 });
 
-test("both files of the tutorial can be had, whole and proved, from three places each", () => {
+test("both files of the tutorial can be had, proved, from three places each", () => {
   const files = ["v1-5-pruned-emaonly", "v1-5-pruned-emaonly-ckpt"].map(catalogModel);
   expect(files.map(({ file }) => file)).toEqual(["v1-5-pruned-emaonly.safetensors", "v1-5-pruned-emaonly.ckpt"]);
-  for (const { file, bytes, sha256, sources } of files) {
-    expect(bytes).toBeGreaterThan(4e9);
+  for (const { file, bytes, aboutBytes, sha256, sources } of files) {
+    expect(bytes ?? aboutBytes).toBeGreaterThan(4e9);
     expect(sha256).toMatch(/^[0-9a-f]{64}$/);
     expect(sources.map((source) => Object.keys(source)[0])).toEqual(["huggingface", "modelscope", "url"]);
     for (const source of sources) expect(Object.values(source)[0]).toMatch(new RegExp(`/${file}$`));
   }
   expect(files[0]?.sha256).toBe("6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa");
+});
+
+test("every entry says where its numbers are from, its licence, and a length that is exact or said not to be", () => {
+  for (const { name, bytes, aboutBytes, sha256, licence, evidence } of catalog) {
+    expect([name, (bytes === undefined) !== (aboutBytes === undefined)]).toEqual([name, true]);
+    expect([name, sha256 === undefined || /sha256/.test(evidence)]).toEqual([name, true]);
+    expect([name, licence.length > 2]).toEqual([name, true]);
+  }
+});
+
+test("the catalog has what a first set-up is made of", () => {
+  const count = (kind: string) => catalog.filter((model) => model.kind === kind).length;
+  expect(catalog.filter(({ evidence }) => evidence.startsWith("anime"))).toHaveLength(2);
+  expect(["checkpoint", "vae", "controlnet", "lora", "upscaler"].map(count)).toEqual([6, 1, 3, 1, 1]);
+  expect(catalog.filter(({ file }) => !file.endsWith(".safetensors")).map(({ name }) => name)).toEqual([
+    "v1-5-pruned-emaonly-ckpt",
+    "realesrgan-x4plus",
+  ]);
 });
 
 test("names and files in the catalog are unlike", () => {
