@@ -1,6 +1,7 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh
 # The WebUI and its repositories at pinned commits, by git, below src/. A commit proves itself, whoever serves it.
+# What is fetched goes into bare repositories in cache/git, which outlive the workspace; the checkouts come from there.
 # Inputs: sources (name, into, commit, paths separated by spaces), git (base URLs), proxy.
 # Always real checkouts: in a plain folder inside repositories/, git finds the WebUI's own .git and wrecks it.
 . "$(dirname "$0")/lib.sh"
@@ -43,28 +44,81 @@ step_apply() {
   COUNT=$(input sources | grep -c .) || die "the list of sources is empty" 2
   AT=0
   FETCHED=0
+  BYTES=0
+  ITEMS=''
+  mkdir -p "$CACHE/git"
+  # Stacks on one host share the cache.
+  take_lock "$CACHE/git/lock"
   each_source apply_one
+  drop_lock "$CACHE/git/lock"
+  use_mirror
   fact_json sources "$COUNT"
   fact_json fetched "$FETCHED"
+  fact_json fetchedBytes "$BYTES"
+  fact_json items "[${ITEMS#,}]"
 }
+
+# use_mirror: git of the WebUI and of its extensions goes to the best upstream too, by the private configuration that lib.sh makes.
+use_mirror() {
+  _best=$(input git | rank_urls | head -n 1)
+  if [ "${_best:-$CANONICAL}" = "$CANONICAL" ]; then rm -f "$HOME/mirrors.gitconfig"; else instead_of "$_best" >"$HOME/mirrors.gitconfig"; fi
+}
+
+# item NAME BYTES SOURCE CACHED: for the report of what was fetched and what was there.
+item() { ITEMS="$ITEMS,{\"name\":\"$(json "$1")\",\"kind\":\"git\",\"bytes\":$2,\"source\":\"$(json "$3")\",\"cached\":$4}"; }
 
 apply_one() {
   AT=$((AT + 1))
-  settle "$1" "$2" "$3" && return 0
+  _bare=$CACHE/git/$1.git
+  if settle "$1" "$2" "$3"; then
+    item "$1" "$(packed "$_bare")" cache true
+    return 0
+  fi
   _new=$WORKSPACE/src/.new
-  rm -rf "$_new"
-  git init -q "$_new"
-  fetch_commit "$1" "$_new" "$3" "$4"
-  git_in "$_new" checkout -q --force --detach "$3" || die "git could not check $1 out at $3 (above); is the disk full?"
-  _got=$(git_in "$_new" rev-parse HEAD)
-  [ "$_got" = "$3" ] || die "$1: git rev-parse HEAD says $_got; wanted: $3"
+  if ! { has_commit "$_bare" "$3" && from_cache "$1" "$_bare" "$_new" "$3"; }; then
+    make_bare "$_bare"
+    _had=$(packed "$_bare")
+    fetch_commit "$1" "$_bare" "$3" "$4"
+    # Named, so that no clean-up of git's takes it.
+    git --git-dir="$_bare" update-ref "refs/atelier/$3" "$3"
+    _came=$(($(packed "$_bare") - _had))
+    BYTES=$((BYTES + _came))
+    FETCHED=$((FETCHED + 1))
+    item "$1" "$_came" "$_base" false
+    from_cache "$1" "$_bare" "$_new" "$3" || die "git could not check $1 out at $3: $(tail -n 2 "$RUN/git.log" | tr '\n' ' ')Is the disk full?"
+  else
+    item "$1" "$(packed "$_bare")" cache true
+  fi
   mkdir -p "$(dirname "$2")"
   # The WebUI's new tree must keep what lives inside it: the other repositories.
   if [ -d "$2" ]; then move_aside "$1" "$2"; fi
   mv "$_new" "$2"
   if [ -n "$ASIDE" ] && [ -d "$ASIDE/repositories" ] && [ ! -e "$2/repositories" ]; then mv "$ASIDE/repositories" "$2/repositories"; fi
   [ $CHANGED = 1 ] || rm -rf "$ASIDE"
-  FETCHED=$((FETCHED + 1))
+}
+
+# make_bare FOLDER: an empty repository, unless a whole one is there. Everything that is fetched becomes a pack: its size is what came over the line.
+make_bare() {
+  rm -f "$1/shallow.lock"
+  git --git-dir="$1" rev-parse --git-dir >/dev/null 2>&1 && [ -f "$1/HEAD" ] || { rm -rf "$1" && git init -q --bare "$1"; }
+  git --git-dir="$1" config fetch.unpackLimit 1
+  git --git-dir="$1" config uploadpack.allowAnySHA1InWant true
+}
+
+# packed FOLDER: bytes of the repository's packs.
+packed() { cat /dev/null "$1"/objects/pack/*.pack 2>/dev/null | wc -c; }
+
+# from_cache NAME BARE NEW COMMIT: a checkout of its own, with nothing shared: the cache may go. A cache that is damaged is thrown away.
+from_cache() {
+  rm -rf "$3"
+  git init -q "$3"
+  if git --git-dir="$3/.git" fetch -q --no-tags --depth 1 --update-shallow "file://$2" "$4" >"$RUN/git.log" 2>&1 &&
+    (cd "$3" && git checkout -q --force --detach "$4") >>"$RUN/git.log" 2>&1 && [ "$(git_in "$3" rev-parse HEAD)" = "$4" ]; then
+    return 0
+  fi
+  say "$1: the cache in $2 is of no use: $(grep -v '^$' "$RUN/git.log" | tail -n 1)"
+  rm -rf "$3" "$2"
+  return 1
 }
 
 # settle NAME FOLDER COMMIT: 0 when the checkout is whole at its commit (or could be brought there without the network).
@@ -102,29 +156,31 @@ move_aside() {
   [ $CHANGED = 0 ] || say "$1: the old folder was moved to $ASIDE"
 }
 
-# fetch_commit NAME FOLDER COMMIT PATHS: from the first upstream and path that has it.
+# fetch_commit NAME BARE COMMIT PATHS: from the first upstream and path that has it; _base is that upstream.
 fetch_commit() {
   _failures=''
+  _bases=$(input git | rank_urls)
   for _path in $4; do
-    for _base in $(input git); do
+    for _base in $_bases; do
       case "$DEAD " in *" $_base "*) continue ;; esac
       _url=${_base%/}/${_path#/}
       say "$AT/$COUNT $1 from $_url"
-      if try_fetch "$1" "$2" "$3" "$_url"; then return 0; fi
+      if try_fetch "$1" "$2" "$3" "$CANONICAL${_path#/}"; then return 0; fi
       _failures="$_failures
   - $_url: $_why"
       say "$1: $_url: $_why"
     done
   done
+  [ -n "$_bases" ] || die "$1 at $3 is not in $CACHE/git, and this stack has no upstreams (offline): \`atelier bundle push\` lays it there; or set another upstreams.profile"
   die "no upstream has $1 at $3. Tried:$_failures${DEAD:+
   - not answering:$DEAD}
 Set upstreams.git to one that this host reaches, or host.proxy"
 }
 
-# try_fetch NAME FOLDER COMMIT URL: the one commit; where the server does not give single commits, everything. _why says why not.
+# try_fetch NAME BARE COMMIT URL: the one commit; where the server does not give single commits, everything. _why says why not.
 try_fetch() {
-  rm -f "$2/.git/shallow.lock"
-  if run_fetch "$1" "$2" --depth 1 "$4" "$3"; then
+  rm -f "$2/shallow.lock"
+  if run_fetch "$1" "$2" --depth 1 "$4" "$3" || { damaged "$1" "$2" && run_fetch "$1" "$2" --depth 1 "$4" "$3"; }; then
     has_commit "$2" "$3" && return 0
   elif printf '%s' "$_why" | grep -qi -e 'not found' -e 'resolve host' -e 'refused' -e 'timed out' -e 'too slow' -e 'too long' -e 'could not read' -e 'Authentication' -e 'does not exist' -e ' 40[134]' -e ' 50[0-9]'; then
     case $_why in
@@ -141,18 +197,33 @@ try_fetch() {
   fi
 }
 
-has_commit() { git_in "$1" cat-file -e "$2^{commit}" 2>/dev/null; }
+# damaged NAME BARE: git complains of what is in the cache already, and not of what came: the cache was thrown away.
+damaged() {
+  printf '%s' "$_why" | grep -qi -e 'bad object' -e 'not send all necessary' -e corrupt || return 1
+  [ "$(packed "$2")" -gt 0 ] || return 1
+  say "$1: the cache in $2 is of no use: $_why"
+  rm -rf "$2"
+  make_bare "$2"
+  _had=0
+}
 
-# run_fetch NAME FOLDER ARGS...: one git fetch. A server that stalls is left after 20 s, any after 30 minutes.
+has_commit() { [ -d "$1" ] && git --git-dir="$1" cat-file -e "$2^{commit}" 2>/dev/null; }
+
+# The address that every pin, submodule and extension names; a private configuration sends it to the upstream that is tried.
+CANONICAL=https://github.com/
+instead_of() { printf '[url "%s/"]\n\tinsteadOf = %s\n' "${1%/}" "$CANONICAL"; }
+
+# run_fetch NAME BARE ARGS...: one git fetch from _base. A server that stalls is left after 20 s, any after 30 minutes.
 run_fetch() {
   _fetch_name=$1
-  _fetch_tree=$2
+  _fetch_bare=$2
   shift 2
   _limit=''
   ! command -v timeout >/dev/null 2>&1 || _limit='timeout 1800'
+  { cat "$HOME/.gitconfig" && instead_of "$_base"; } | grep -v 'path = ' >"$RUN/gitconfig"
   _code=0
-  with_progress "$_fetch_name" "$_fetch_tree" env GIT_HTTP_LOW_SPEED_LIMIT=500 GIT_HTTP_LOW_SPEED_TIME=20 $_limit \
-    git --git-dir="$_fetch_tree/.git" fetch -q --no-tags --update-shallow "$@" >"$RUN/git.log" 2>&1 || _code=$?
+  with_progress "$_fetch_name" "$_fetch_bare" env GIT_CONFIG_GLOBAL="$RUN/gitconfig" GIT_HTTP_LOW_SPEED_LIMIT=500 GIT_HTTP_LOW_SPEED_TIME=20 $_limit \
+    git --git-dir="$_fetch_bare" fetch -q --no-tags --update-shallow "$@" >"$RUN/git.log" 2>&1 || _code=$?
   _why=$(grep -v '^$' "$RUN/git.log" | tail -n 2 | tr '\n' ' ')
   [ $_code != 124 ] || _why="timed out (took too long)"
   return $_code

@@ -130,7 +130,9 @@ isolate() {
   fi
   export GIT_TERMINAL_PROMPT=0 GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL="$HOME/.gitconfig" GIT_LFS_SKIP_SMUDGE=1
   # A mounted disk may show another owner; git would then refuse our own checkouts.
-  printf '[safe]\n\tdirectory = *\n[advice]\n\tdetachedHead = false\n[gc]\n\tauto = 0\n' >"$HOME/.gitconfig"
+  # mirrors.gitconfig is the step sources': it sends git to the upstream that this host reaches best.
+  printf '[safe]\n\tdirectory = *\n[advice]\n\tdetachedHead = false\n[gc]\n\tauto = 0\n[include]\n\tpath = mirrors.gitconfig\n' >"$HOME/.gitconfig.$$"
+  mv "$HOME/.gitconfig.$$" "$HOME/.gitconfig"
   _proxy=$(input proxy)
   if [ -n "$_proxy" ]; then
     export http_proxy="$_proxy" https_proxy="$_proxy" HTTP_PROXY="$_proxy" HTTPS_PROXY="$_proxy"

@@ -1,8 +1,19 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { deflateSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Inputs, Workspace } from "./lib/workspace.ts";
 
@@ -151,7 +162,8 @@ describe("sources", () => {
     expect([drift.code, drift.stderr]).toEqual([10, expect.stringContaining("webui has changed files (launch.py)")]);
     const { code, stderr, facts } = await apply();
     expect(code, stderr).toBe(0);
-    expect(facts.fetched).toBe(1);
+    // Out of the cache.
+    expect([facts.fetched, facts.fetchedBytes]).toEqual([0, 0]);
     expect(workspace.file("src/webui/launch.py")).toBe("print(1) second\n");
     expect(head("webui/repositories/BLIP")).toBe(commits.BLIP);
     const aside = join(workspace.path, "src/.aside");
@@ -185,6 +197,88 @@ describe("sources", () => {
     const { code, stderr } = await apply({ git: [base, `file://${origin}/`] });
     expect(code, stderr).toBe(0);
     expect(stderr).toMatch(/could not read Username|Authentication failed|terminal prompts disabled/);
+  });
+
+  it("tell what came over the line; after remove they come out of the cache, without a byte", async () => {
+    const first = await apply();
+    const came = { kind: "git", bytes: expect.any(Number), source: `file://${origin}/`, cached: false };
+    expect(first.facts.items).toEqual([
+      { name: "webui", ...came },
+      { name: "BLIP", ...came },
+    ]);
+    const bytes = (first.facts.items as { bytes: number }[]).reduce((sum, item) => sum + item.bytes, 0);
+    expect(first.facts.fetchedBytes).toBe(bytes);
+    expect(bytes).toBeGreaterThan(300);
+    expect((await workspace.run("40-sources.sh", "remove", inputs())).code).toBe(0);
+    rmSync(origin, { recursive: true });
+
+    const again = await apply({ git: ["http://127.0.0.1:1/"] });
+    expect(again.code, again.stderr).toBe(0);
+    expect([head("webui"), head("webui/repositories/BLIP")]).toEqual([commits.webui, commits.BLIP]);
+    expect(again.facts.fetchedBytes).toBe(0);
+    expect(again.facts.items).toMatchObject([
+      { name: "webui", source: "cache", cached: true },
+      { name: "BLIP", source: "cache", cached: true },
+    ]);
+  });
+
+  it("are fetched anew where the cache is damaged; offline, with an empty cache, the error says what to do", async () => {
+    await apply();
+    await workspace.run("40-sources.sh", "remove", inputs());
+    const packs = join(workspace.cache, "git/webui.git/objects/pack");
+    for (const name of readdirSync(packs).filter((file) => file.endsWith(".pack"))) {
+      const path = join(packs, name);
+      chmodSync(path, 0o644);
+      writeFileSync(path, readFileSync(path).fill(0, 60));
+    }
+    const { code, stderr, facts } = await apply();
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("git/webui.git is of no use");
+    expect([head("webui"), facts.fetched]).toEqual([commits.webui, 1]);
+
+    await workspace.run("40-sources.sh", "remove", inputs());
+    rmSync(workspace.cache, { recursive: true });
+    const offline = await apply({ git: [] });
+    expect([offline.code, offline.stderr]).toEqual([1, expect.stringContaining("atelier bundle push")]);
+  });
+
+  it("of a mirror that lies are found out, and come from the next", async () => {
+    // Under the pinned commit's name, another object; git asks for objects by their hashes, and holds them to it.
+    const lying = await serve((request, response) => {
+      const path = join(origin, decodeURIComponent((request.url ?? "").split("?")[0] as string));
+      const wanted = `/objects/${commits.webui.slice(0, 2)}/${commits.webui.slice(2)}`;
+      if (path.endsWith(wanted)) response.end(deflateSync(Buffer.from("blob 4\0liar")));
+      else if (existsSync(path) && statSync(path).isFile()) response.end(readFileSync(path));
+      else response.writeHead(404).end();
+    });
+    const unpacked = join(origin, "owner/webui.git");
+    for (const name of readdirSync(join(unpacked, "objects/pack"))) {
+      const from = join(unpacked, "objects/pack", name);
+      renameSync(from, join(workspace.top, name));
+      if (name.endsWith(".pack"))
+        execFileSync("git", ["-C", unpacked, "unpack-objects", "-q"], {
+          input: readFileSync(join(workspace.top, name)),
+        });
+    }
+    git(unpacked, "update-server-info");
+    const { code, stderr, facts } = await apply({ git: [lying, `file://${origin}/`] });
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/webui: http:\/\/127\.0\.0\.1:\d+\/owner\/webui\.git: /);
+    expect(head("webui")).toBe(commits.webui);
+    expect((facts.items as { source: string }[])[0]?.source).toBe(`file://${origin}/`);
+  });
+
+  it("send the host's later git, of extensions and submodules, to the same mirror: by a configuration of its own", async () => {
+    const settings = join(workspace.path, "run/home/.gitconfig");
+    const url = () =>
+      execFileSync("git", ["ls-remote", "--get-url", "https://github.com/a/b.git"], {
+        encoding: "utf8",
+        env: { PATH: process.env.PATH, GIT_CONFIG_GLOBAL: settings, GIT_CONFIG_NOSYSTEM: "1" },
+      }).trim();
+    await apply();
+    expect(url()).toBe(`file://${origin}/a/b.git`);
+    await apply({ git: ["https://github.com/"] });
+    expect(url()).toBe("https://github.com/a/b.git");
   });
 
   it("are gone after remove", async () => {
