@@ -15,10 +15,14 @@ export const modelFolders = {
 export type ModelKind = keyof typeof modelFolders;
 export const modelKinds = Object.keys(modelFolders) as [ModelKind, ...ModelKind[]];
 
+export const modelBases = ["sd15", "sdxl"] as const;
+
 const hubPath = z.string().regex(/^[\w.-]+\/[\w.-]+\/resolve\/[\w.-]+\/\S+$/);
 const modelSchema = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/),
   kind: z.enum(modelKinds),
+  /** The family of models that it is of, or made for. @default sd15 */
+  base: z.enum(modelBases).optional(),
   /** Under this name the WebUI lists it. */
   file: z.string().regex(/^[\w.-]+\.(safetensors|ckpt|pt|pth|bin)$/),
   bytes: z.number().int().positive().optional(),

@@ -21,6 +21,7 @@ const linux = (...pythons: string[]): Target[] =>
 const locks: Record<string, Target[]> = {
   "a1111-cu121": linux("3.10", "3.11"),
   "xformers-cu121": linux("3.10", "3.11"),
+  "controlnet-cu121": linux("3.10", "3.11"),
   supervisor: linux("3.10"),
   // The rehearsal runs on whatever Python the machine has.
   rehearsal: ["3.10", "3.11", "3.12", "3.13", "3.14"].flatMap((python) => [
@@ -29,6 +30,12 @@ const locks: Record<string, Target[]> = {
   ]),
   uv: [...linux("3.10"), { python: "3.10", platform: "aarch64-manylinux_2_28" }],
 };
+
+/** Locks that are installed beside another one: they take its versions, and hold only what it lacks. */
+const beside: Record<string, string> = { "controlnet-cu121": "a1111-cu121" };
+
+/** Never installed: the same `cv2` as opencv-python's, whose files these would take with them when they go. */
+const leftOut = ["opencv-contrib-python", "opencv-python-headless"];
 
 /** A locked package: the files that some target installs. */
 interface Package {
@@ -49,12 +56,15 @@ function resolve(lock: string, { python, platform }: Target, pins: Pins): Map<st
     const constraints = join(scratch, "constraints.txt");
     writeFileSync(constraints, [...pins].map(([name, { version }]) => `${name}==${version}\n`).join(""));
     const output = join(scratch, "pylock.toml");
+    const overrides = join(scratch, "overrides.txt");
+    // uv has no other word for "not this one" than a condition that never holds.
+    writeFileSync(overrides, leftOut.map((name) => `${name}; python_version < "0"\n`).join(""));
     const dependencies = lock.startsWith("xformers") ? ["--no-deps"] : [];
     execFileSync(
       uv,
       ["pip", "compile", "--quiet", "--no-config", "--format", "pylock.toml", "--python-version", python]
         .concat(["--python-platform", platform, "--constraint", constraints, "--output-file", output])
-        .concat(dependencies, join(wheels, `${lock}.in`)),
+        .concat("--override", overrides, dependencies, join(wheels, `${lock}.in`)),
       { stdio: ["ignore", "ignore", "inherit"], encoding: "utf8", timeout: 300_000 },
     );
     return readPylock(readFileSync(output, "utf8"));
@@ -116,8 +126,12 @@ for (const lock of asked.length > 0 ? asked : Object.keys(locks)) {
   const kept: Pins = new Map();
   if (!upgrade && lockNames().includes(lock))
     for (const { name, version } of readLock(lock).packages) kept.set(name, { version });
+  const below = beside[lock] ? readLock(beside[lock]).packages : [];
+  for (const { name, version } of below) kept.set(name, { version });
   const packages = resolve(lock, first, kept);
-  for (const target of others) merge(lock, target, packages, resolve(lock, target, packages));
+  const pins = new Map([...kept, ...packages]);
+  for (const target of others) merge(lock, target, packages, resolve(lock, target, pins));
+  for (const { name } of below) packages.delete(name);
   const text = render(lock, [first, ...others], packages);
   const { bytes } = parseLock(lock, text);
   const path = join(wheels, `${lock}.txt`);

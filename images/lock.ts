@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { type CatalogModel, catalog } from "./catalog.ts";
+import { extensions } from "./extensions.ts";
 import { lockNames, readLock, type WheelLock } from "./locks.ts";
 import { type Source, sources, webuiVersion } from "./sources.ts";
 import { type Tokenizer, tokenizer } from "./tokenizer.ts";
@@ -91,12 +92,12 @@ export function readAtelierLock(path = lockPath): AtelierLock {
 
 /** What the files of `images/` say, as a lock without what was seen. A model's unknown size and hash come from `recorded`. */
 export function lockOfFiles(recorded: Recorded = {}): AtelierLock {
-  const pinned = ({ name, commit, paths }: Source) => ({ name, commit, paths });
+  const pinned = ({ name, commit, paths }: Pick<Source, "name" | "commit" | "paths">) => ({ name, commit, paths });
   return {
     form: 1,
     webui: webuiVersion,
     sources: sources.map(pinned),
-    extensions: [],
+    extensions: extensions.map(pinned),
     wheels: Object.fromEntries(lockNames().map((name) => [name, wheelsOf(name)])),
     models: catalog.map((model) => lockedModel(model, recorded)),
     tokenizer,

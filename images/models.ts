@@ -46,6 +46,7 @@ export const models: readonly CatalogModel[] = [
   {
     name: "sd-xl-base-1.0",
     kind: "checkpoint",
+    base: "sdxl",
     file: "sd_xl_base_1.0.safetensors",
     bytes: 6_938_078_334,
     sha256: "31e35c80fc4829d14f90153f4c74cd59c90b779f6afe05a74cd6120b893f7e5b",
@@ -60,6 +61,7 @@ export const models: readonly CatalogModel[] = [
   {
     name: "sd-xl-refiner-1.0",
     kind: "checkpoint",
+    base: "sdxl",
     file: "sd_xl_refiner_1.0.safetensors",
     bytes: 6_075_981_930,
     sha256: "7440042bbdc8a24813002c09b6b69b64dc90fded4472613437b7f55f9b7d9c5f",
@@ -81,6 +83,7 @@ export const models: readonly CatalogModel[] = [
   {
     name: "animagine-xl-3.1",
     kind: "checkpoint",
+    base: "sdxl",
     file: "animagine-xl-3.1.safetensors",
     bytes: 6_938_325_776,
     sha256: "e3c47aedb06418c6c331443cd89f2b3b3b34b7ed2102a3d4c4408a8d35aad6b0",

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { modelKinds } from "../../images/catalog.ts";
+import { modelBases, modelKinds } from "../../images/catalog.ts";
 import { sha256, url } from "./words.ts";
 
 export const modelSourceSchema = z.union([
@@ -10,6 +10,8 @@ export const modelSourceSchema = z.union([
 export const modelSchema = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, "a name of letters, digits, dots and dashes"),
   kind: z.enum(modelKinds).default("checkpoint"),
+  /** The family of models that it is of, or made for. @default sd15 */
+  base: z.enum(modelBases).optional(),
   file: z.string().regex(/^[\w.-]+\.(safetensors|ckpt|pt|pth|bin)$/, "a file name such as model.safetensors"),
   bytes: z.number().int().positive().optional(),
   /** For the check of the disk only, where the exact length is not known. */
