@@ -9,18 +9,33 @@ const sdk = createRequire(process.argv[1]);
 // are written (types are stripped in place), so a stack without maps says where they went wrong.
 standIn("source-map-support/register", {});
 
-// Two big packages that only the serialization of functions needs: loaded when one of their members is asked for.
+// Packages that only the serialization of functions needs: loaded when one of their members is asked for.
 late("@npmcli/arborist");
 late("../../typescript-shim");
 
-// OpenTelemetry, where nothing is traced.
+// OpenTelemetry but for its interface, whose spans record nothing, where nothing is traced.
 if (!process.argv.includes("--tracing") && process.env.TRACEPARENT === undefined) {
-  const span = { end() {}, setAttribute: () => span };
-  standIn("./tracing", { __esModule: true, start() {}, stop() {}, newSpan: () => span });
+  const newSpan = (name) => sdk("@opentelemetry/api").trace.getTracer("nodejs-runtime").startSpan(name);
+  standIn("./tracing", { __esModule: true, start() {}, stop() {}, newSpan });
 }
 
 // The SDK tells of each registration in five debug messages, one call after the other; a program ends after the last of them.
-if (process.env.ENGINE_DEBUG !== "1") quiet("../../log");
+if (process.env.ENGINE_DEBUG !== "1") patch("../../log", "debug", () => () => Promise.resolve());
+
+// It also keeps where each of some twenty promises a resource was made, for whoever looks for one that never settles.
+if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS) patch("../../runtime/debuggable", "debuggablePromise", withoutStack);
+
+function withoutStack(debuggable) {
+  return (...args) => {
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    try {
+      return debuggable(...args);
+    } finally {
+      Error.stackTraceLimit = limit;
+    }
+  };
+}
 
 function standIn(request, exports) {
   const path = found(request);
@@ -60,9 +75,10 @@ function late(request) {
   );
 }
 
-function quiet(request) {
+function patch(request, name, make) {
   const path = found(request);
-  if (path !== undefined) sdk(path).debug = () => Promise.resolve();
+  const module = path === undefined ? {} : sdk(path);
+  if (typeof module[name] === "function") module[name] = make(module[name]);
 }
 
 function found(request) {
