@@ -13,6 +13,7 @@ import { type Goal, Refusal } from "./plan/goal.ts";
 import { deletionLayers } from "./plan/graph.ts";
 import { Planner, type PlannerHost } from "./plan/planner.ts";
 import { isProviderType } from "./plan/references.ts";
+import { Deletions } from "./steps/deletions.ts";
 import { Executor } from "./steps/executor.ts";
 import { ProviderCalls } from "./steps/providerCalls.ts";
 import type { SnapshotManager } from "./steps/snapshotManager.ts";
@@ -48,6 +49,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
   readonly registry: ProviderRegistry;
   readonly events: EventSink;
   readonly executor: Executor;
+  readonly deletions = new Deletions();
   resources: ResourceState[];
   olds: Map<string, ResourceState>;
   /** Why nothing more is begun. */
@@ -56,7 +58,6 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
   readonly #planner: Planner;
   /** The step by which each resource of this run came to be. */
   readonly #news = new Map<string, Step & { new: ResourceState }>();
-  readonly #deleted = new Set<string>();
   readonly #defaults = new Map<string, Promise<string>>();
   readonly #stopped: Promise<never>;
   readonly #programDone: Promise<void>;
@@ -293,8 +294,9 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
     this.snapshot.rename(from, to);
   }
 
-  isDeleted(urn: string): boolean {
-    return this.#deleted.has(urn);
+  *everything(): Iterable<ResourceState> {
+    yield* this.resources;
+    for (const step of this.#news.values()) if (step.new !== step.old) yield step.new;
   }
 
   /** Takes over what a refresh has found. */
@@ -311,7 +313,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
     });
     this.#planning = planned.catch(() => {});
     const done = planned.then(async (steps) => {
-      for (const step of steps) if (step.op === "delete-replaced") this.#deleted.add(step.urn);
+      for (const step of steps) if (step.op === "delete-replaced" && step.old) this.deletions.plan(step.old);
       if (!(await this.executor.run(steps))) throw new Stopped();
       const state = steps.findLast((step) => step.new !== undefined)?.new;
       if (state === undefined) throw new Error("a registration was planned without a result");
@@ -329,7 +331,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
       blocked = true;
     }
     if (blocked && !this.preview) return false;
-    for (const state of condemned) this.#deleted.add(state.urn);
+    for (const state of condemned) this.deletions.plan(state);
     const gone = forgotten.map((old): Step => ({ op: "remove-pending-replace", urn: old.urn, type: old.type, old }));
     if (!(await this.executor.runLayer(gone))) return false;
     for (const layer of deletionLayers(this.resources, new Set(condemned))) {

@@ -4,6 +4,7 @@ import { newProviderId, type ProviderRegistry, providerOutputs } from "../../pro
 import type { PendingOperation, PendingOperationType, ResourceState } from "../../resource.ts";
 import { Refusal } from "../plan/goal.ts";
 import { isProviderType, UNKNOWN_ID } from "../plan/references.ts";
+import type { Deletions } from "./deletions.ts";
 import { containsUnknown, markOutputs } from "./marking.ts";
 import type { ProviderCalls } from "./providerCalls.ts";
 import type { SnapshotManager } from "./snapshotManager.ts";
@@ -16,8 +17,10 @@ export interface StepHost {
   provider(reference: string): Promise<ProviderCalls>;
   /** @param seconds the resource's own time, 0: as long as it takes */
   context(urn: string, seconds?: number): CallContext;
-  /** True when the resource is deleted in this run. */
-  isDeleted(urn: string): boolean;
+  /** What is deleted in this run. */
+  readonly deletions: Deletions;
+  /** Everything that there is, as it was before the run and as the run has made it. */
+  everything(): Iterable<ResourceState>;
   readonly killSignal: AbortSignal;
   /** True once running calls were cut off: what they have done is not known. */
   readonly killed: boolean;
@@ -54,14 +57,18 @@ export class StepRunner {
       case "remove-pending-replace":
         this.#host.snapshot.lazily(() => this.#host.snapshot.done(step.old, undefined));
         return Promise.resolve();
+      case "import":
+      case "import-replacement":
+        return this.#import(step);
       case "replace":
       case "refresh":
         return Promise.resolve();
     }
   }
 
-  async #same({ old, new: state }: Step): Promise<void> {
-    if (old === undefined || state === undefined) return;
+  async #same({ old, new: state, kept, skipped }: Step): Promise<void> {
+    if (skipped || old === undefined || state === undefined) return;
+    if (kept) return this.#host.snapshot.done(old, state);
     state.id = old.id;
     state.outputs = markOutputs(old.outputs, state.inputs, state.additionalSecretOutputs ?? []);
     const { snapshot, registry } = this.#host;
@@ -155,17 +162,19 @@ export class StepRunner {
 
   async #delete({ op, old, keepPending }: Step): Promise<void> {
     if (old === undefined) return;
-    const { snapshot, preview } = this.#host;
+    const { snapshot, preview, deletions } = this.#host;
     // A replacement was checked against old and new protection when it was planned.
     if (old.protect && op === "delete") throw protectedFromDelete(old);
     const finish = () => {
       // Only now: had the delete failed, the next run must try it again.
       if (keepPending) old.pendingReplacement = true;
       else snapshot.done(old, undefined);
+      deletions.gone(old);
     };
     const isOurs = old.custom && !old.external && !isProviderType(old.type);
-    const goesAlong = old.deletedWith !== undefined && this.#host.isDeleted(old.deletedWith);
-    if (!isOurs || old.retainOnDelete || goesAlong) return snapshot.lazily(finish);
+    if (!isOurs || old.retainOnDelete) return snapshot.lazily(finish);
+    const carrier = deletions.carrierOf(old, this.#host.everything());
+    if (carrier !== undefined) return deletions.goAlong(carrier, finish);
     const seconds = old.customTimeouts?.delete ?? 0;
     if (preview) return finish();
     const provider = await this.#host.provider(old.provider ?? "");
@@ -200,6 +209,34 @@ export class StepRunner {
       });
       if (found === undefined)
         throw new Refusal(`There is no ${state.type} with the id "${state.id}" to be read.`, state.urn);
+      state.id = found.id;
+      state.inputs = found.inputs;
+      this.#setOutputs(state, found.outputs);
+    });
+  }
+
+  async #import({ old, new: state, condemnOld, importId = "" }: Step): Promise<void> {
+    if (state === undefined) return;
+    const { snapshot } = this.#host;
+    const finish = () => {
+      if (condemnOld && old !== undefined) old.delete = true;
+      state.created = state.modified = new Date().toISOString();
+      snapshot.done(condemnOld ? undefined : old, state);
+    };
+    const seconds = state.customTimeouts?.read ?? 0;
+    const provider = await this.#host.provider(state.provider ?? "");
+    await this.#operation("importing", state, finish, async () => {
+      const context = this.#host.context(state.urn, seconds);
+      const found = await provider.read({ ...context, id: importId, inputs: {}, outputs: {} });
+      if (found === undefined || found.id === "")
+        throw new Refusal(`There is no ${state.type} with the id "${importId}" to be imported.`, state.urn);
+      // A provider that can't read answers with what it was given, which was nothing.
+      if (Object.keys(found.inputs).length + Object.keys(found.outputs).length === 0) {
+        throw new Refusal(
+          `${state.type} can't be imported: its provider can't read what is there. Let up make the resource anew.`,
+          state.urn,
+        );
+      }
       state.id = found.id;
       state.inputs = found.inputs;
       this.#setOutputs(state, found.outputs);
