@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh wheels_check.py
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh wheels_check.py
 # The packages of the lock, every file by its hash, by uv; then what must be built from a pinned checkout (CLIP).
 # Inputs: lock_name, lock (requirements with hashes), pypi (index URLs, tried one after the other), builds (name, folder below src/), proxy.
 . "$(dirname "$0")/lib.sh"
@@ -45,6 +45,7 @@ step_apply() {
       fact lock "$(input lock_name)"
       fact_json packages "$_count"
       fact_json installed false
+      tell_items 0 cache
       return 0
     fi
   fi
@@ -54,14 +55,44 @@ step_apply() {
   build_constraints
   choose_link_mode
   say "installing $(grep -c '^[A-Za-z0-9]' "$RUN/lock.txt") packages of $(input lock_name)"
-  with_index uv - "$UV" pip sync -q --python "$WORKSPACE/venv/bin/python" --require-hashes --build-constraints "$RUN/build-constraints.txt" --link-mode "$_link" "$RUN/lock.txt" ||
+  unpacked >"$RUN/before"
+  with_cached_index uv - "$UV" pip sync -q --python "$WORKSPACE/venv/bin/python" --require-hashes --build-constraints "$RUN/build-constraints.txt" --link-mode "$_link" "$RUN/lock.txt" ||
     die "uv could not install $(input lock_name) from $(input pypi 'its default index'): see above. A hash that differs means that the index serves another file: set upstreams.pypi to another"
+  _source=$INDEX
+  unpacked | comm -13 "$RUN/before" - >"$RUN/came"
+  # Unpacked anew, and not come from anywhere, where they lay in cache/wheels.
+  case $INDEX in cache | offline) _came=0 ;; *) _came=$(bytes_came) ;; esac
+  rm -f "$RUN/before" "$RUN/came"
   build_all
   check_versions || die "the packages in venv are not those of $(input lock_name), or do not load on this host: see above"
   printf '%s %s\n' "$_wanted" "$(count)" >"$WORKSPACE/$VENV_RECORD"
   fact lock "$(input lock_name)"
   fact_json packages "$(count)"
   fact_json installed true
+  tell_items "$_came" "$_source"
+}
+
+# unpacked: the packages that uv's cache holds, by the folders that it unpacked them into.
+unpacked() { ls -d "$UV_CACHE_DIR"/archive-v*/*/*.dist-info 2>/dev/null | sort || :; }
+
+# bytes_came: the download size, as the lock has it, of the packages that are new in uv's cache.
+bytes_came() {
+  input lock | awk '
+    FNR == NR { name = $0; sub(/.*\//, "", name); sub(/-[^-]*\.dist-info$/, "", name); name = tolower(name); gsub(/[-_.]+/, "-", name); came[name] = 1; next }
+    /^[A-Za-z0-9]/ { name = tolower($1); sub(/==.*/, "", name); gsub(/[-_.]+/, "-", name) }
+    /^ +# bytes: / { if (name in came) sum += $3 }
+    END { printf "%d", sum }' "$RUN/came" -
+}
+
+# tell_items BYTES SOURCE: what came over the line, and what was there.
+tell_items() {
+  _all=$(input lock | awk '/^ +# bytes: / { sum += $3 } END { printf "%d", sum }')
+  _name=$(json "$(input lock_name)")
+  _items=''
+  [ "$1" -ge "$_all" ] || _items=",{\"name\":\"$_name\",\"kind\":\"wheels\",\"bytes\":$((_all - $1)),\"source\":\"cache\",\"cached\":true}"
+  [ "$1" = 0 ] || _items="$_items,{\"name\":\"$_name\",\"kind\":\"wheels\",\"bytes\":$1,\"source\":\"$(json "$2")\",\"cached\":false}"
+  fact_json fetchedBytes "$1"
+  fact_json items "[${_items#,}]"
 }
 
 # build_constraints: source archives are built with the lock's own setuptools and wheel, held to their hashes; without them, with one that old packages bear.
@@ -107,7 +138,7 @@ build_one() {
   if "$WORKSPACE/venv/bin/python" -c 'import importlib.metadata as m, sys; m.version("wheel"); sys.exit(int(m.version("setuptools").split(".")[0]) >= 81)' 2>/dev/null; then
     _how=--no-build-isolation
   fi
-  with_index "building $1" - "$UV" pip install -q --python "$WORKSPACE/venv/bin/python" --no-deps --reinstall-package "$1" --link-mode "$_link" $_how "$1 @ file://$RUN/build" ||
+  with_cached_index "building $1" - "$UV" pip install -q --python "$WORKSPACE/venv/bin/python" --no-deps --reinstall-package "$1" --link-mode "$_link" $_how "$1 @ file://$RUN/build" ||
     die "$1 could not be built from $2 ($_how): see above"
   rm -rf "$RUN/build"
 }

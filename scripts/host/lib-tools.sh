@@ -85,9 +85,15 @@ with_index() {
 }
 
 # with_cached_index WHAT FOLDER|- COMMAND...: first from the cache alone, so that what came once asks nobody; then as with_index. INDEX is `cache`, or the index.
+# uv keeps what it has by the index that it came from: those that served before are remembered beside it.
 with_cached_index() {
-  INDEX=cache
-  (index_env offline && with_progress "$@" >"$RUN/offline.log" 2>&1) || with_index "$@"
+  for _known in $({ input pypi | rank_urls && cat "$UV_CACHE_DIR/indexes" 2>/dev/null; } | awk '!seen[$0]++'); do
+    INDEX=cache
+    if (index_env "$_known" && export UV_OFFLINE=1 PIP_NO_INDEX=1 && with_progress "$@" >"$RUN/offline.log" 2>&1); then return 0; fi
+  done
+  with_index "$@" || return 1
+  mkdir -p "$UV_CACHE_DIR"
+  grep -qxF "$INDEX" "$UV_CACHE_DIR/indexes" 2>/dev/null || printf '%s\n' "$INDEX" >>"$UV_CACHE_DIR/indexes"
 }
 
 # index_env INDEX: the environment that makes uv and pip use it.
