@@ -1,15 +1,18 @@
 import { catalog, catalogModel } from "../images/catalog.ts";
-import { joinLocks, readLock } from "../images/locks.ts";
-import { sources as pinned, type Source, webuiVersion } from "../images/sources.ts";
-import { type Tokenizer, tokenizer } from "../images/tokenizer.ts";
+import { type AtelierLock, lockedWheels, pinnedInputs } from "../images/lock.ts";
+import { joinLocks } from "../images/locks.ts";
+import { sources as pinned, type Source } from "../images/sources.ts";
+import type { Tokenizer } from "../images/tokenizer.ts";
 import { type Model, modelSchema } from "./schema/models.ts";
 import { type Settings, SettingsError } from "./schema.ts";
 import type { RehearsalUpstreams } from "./settings.ts";
-import { chooseUpstreams, type Upstreams } from "./upstreams.ts";
+import { chooseUpstreams, probes, type Upstreams, type UpstreamsOverride } from "./upstreams.ts";
 
 /** Everything that a stack is made of: its settings joined with the pinned inputs. */
 export interface Assembly {
   upstreams: Upstreams;
+  /** What preflight asks of the upstreams: kind, base, address. */
+  probes: string[];
   sources: Source[];
   wheels: { name: string; lock: string; supervisorLock: string };
   uvLock: string;
@@ -25,33 +28,43 @@ export interface Assembly {
 }
 
 /**
- * Joins settings and pinned inputs.
- * @throws SettingsError for names that the pinned inputs do not have
+ * Joins settings and pinned inputs. What is not a stand-in comes from `images/atelier.lock`.
+ * @param override upstreams of this one command
+ * @throws SettingsError for names that the pinned inputs do not have; LockError where the lock and its files disagree
  */
 export function assemble(
   stack: string,
   settings: Settings,
   rehearsal: RehearsalUpstreams | undefined,
+  override?: UpstreamsOverride,
 ): Assembly {
   const { webui } = settings;
   const mistakes: string[] = [];
-  const models = chooseModels(settings, rehearsal, mistakes);
+  const lock = rehearsal ? undefined : pinnedInputs();
+  const models = bundledModels(chooseModels(settings, lock, rehearsal, mistakes), override);
   const checkpoint = chooseCheckpoint(settings, models, mistakes);
-  const sources = chooseSources(settings, rehearsal, mistakes);
+  const sources = chooseSources(settings, lock, rehearsal, mistakes);
   if (mistakes.length > 0 || !checkpoint) throw new SettingsError(stack, mistakes);
 
-  const locks = rehearsal ? [rehearsal.wheels] : ["a1111-cu121", ...(webui.xformers ? ["xformers-cu121"] : [])];
-  const lock = joinLocks(locks.map(readLock));
+  const names = rehearsal ? [rehearsal.wheels] : ["a1111-cu121", ...(webui.xformers ? ["xformers-cu121"] : [])];
+  const wheels = joinLocks(names.map(lockedWheels));
   const listen = webui.listen ?? (webui.exposure === "tunnel" ? "127.0.0.1" : "0.0.0.0");
+  const upstreams = chooseUpstreams(settings.upstreams, rehearsal, override);
+  const words = (rehearsal ?? lock)?.tokenizer ?? pinnedInputs().tokenizer;
   return {
-    upstreams: chooseUpstreams(settings.upstreams, rehearsal),
+    upstreams,
+    probes: probes(upstreams, {
+      repository: sources[0]?.paths[0] ?? "",
+      huggingface: hubPath(checkpoint, "huggingface") ?? `${words.repository}/resolve/${words.revision}/vocab.json`,
+      modelscope: hubPath(checkpoint, "modelscope"),
+    }),
     sources,
-    wheels: { name: lock.name, lock: lock.text, supervisorLock: readLock("supervisor").text },
-    uvLock: readLock("uv").text,
+    wheels: { name: wheels.name, lock: wheels.text, supervisorLock: lockedWheels("supervisor").text },
+    uvLock: lockedWheels("uv").text,
     models,
-    tokenizer: rehearsal?.tokenizer ?? tokenizer,
+    tokenizer: words,
     checkpoint,
-    version: rehearsal?.version ?? webuiVersion,
+    version: rehearsal?.version ?? lock?.webui ?? "",
     // OpenCV wants the two libraries; the stand-in does not.
     packages: rehearsal
       ? ["git", "venv"]
@@ -60,20 +73,46 @@ export function assemble(
     wants: {
       port: webui.port,
       listen,
-      diskMb: diskWanted(lock.bytes, models),
+      diskMb: diskWanted(wheels.bytes, models),
       // v1-5 in half precision draws 512x512 with 4 GB and --medvram; less than 4 GB is not worth the rent.
       minVramMb: 3800,
     },
   };
 }
 
-function chooseModels(settings: Settings, rehearsal: RehearsalUpstreams | undefined, mistakes: string[]): Model[] {
+/** A model's path under a hub's upstreams. */
+function hubPath({ sources }: Model, hub: "huggingface" | "modelscope"): string | undefined {
+  for (const source of sources) if (hub in source) return (source as Record<string, string>)[hub];
+  return undefined;
+}
+
+/** From a served bundle, models come by their names: it asks no hub. */
+function bundledModels(models: Model[], override: UpstreamsOverride | undefined): Model[] {
+  if (!override || !("bundle" in override)) return models;
+  return models.map((model) => ({
+    ...model,
+    sources: [{ url: `${override.bundle}models/${encodeURIComponent(model.name)}/${encodeURIComponent(model.file)}` }],
+  }));
+}
+
+/** A catalog's model as it is locked: what was recorded at a first download counts too. */
+function lockedModel(name: string, lock: AtelierLock | undefined): Model {
+  const { bytes, sha256 } = lock?.models.find((model) => model.name === name) ?? {};
+  return modelSchema.parse({ ...catalogModel(name), ...(bytes && { bytes }), ...(sha256 && { sha256 }) });
+}
+
+function chooseModels(
+  settings: Settings,
+  lock: AtelierLock | undefined,
+  rehearsal: RehearsalUpstreams | undefined,
+  mistakes: string[],
+): Model[] {
   const standIns = rehearsal?.models.map((model) => modelSchema.parse(model)) ?? [];
   return settings.models.flatMap((entry, index) => {
     if (typeof entry !== "string") return [entry];
     const standIn = standIns.find(({ name }) => name === entry);
     if (standIn) return [standIn];
-    if (!rehearsal && catalog.some(({ name }) => name === entry)) return [catalogModel(entry)];
+    if (!rehearsal && catalog.some(({ name }) => name === entry)) return [lockedModel(entry, lock)];
     const known = (rehearsal ? standIns : catalog).map(({ name }) => name).join(", ");
     mistakes.push(`atelier:models.${index}: got ${JSON.stringify(entry)}; accepted: ${known}, or an entry of your own`);
     return [];
@@ -95,14 +134,20 @@ function chooseCheckpoint({ webui }: Settings, models: Model[], mistakes: string
   return undefined;
 }
 
-function chooseSources(settings: Settings, rehearsal: RehearsalUpstreams | undefined, mistakes: string[]): Source[] {
+function chooseSources(
+  settings: Settings,
+  lock: AtelierLock | undefined,
+  rehearsal: RehearsalUpstreams | undefined,
+  mistakes: string[],
+): Source[] {
   for (const name of Object.keys(settings.sources)) {
     if (pinned.some((source) => source.name === name)) continue;
     mistakes.push(`atelier:sources.${name}: not a source; accepted: ${pinned.map((source) => source.name).join(", ")}`);
   }
   return pinned.map((source) => {
     const standIn = rehearsal?.sources.find(({ into }) => into === source.into);
-    const base = standIn ? { ...source, commit: standIn.commit, paths: [standIn.path] } : source;
+    const locked = lock?.sources.find(({ name }) => name === source.name);
+    const base = standIn ? { ...source, commit: standIn.commit, paths: [standIn.path] } : { ...source, ...locked };
     const override = settings.sources[source.name];
     return { ...base, commit: override?.commit ?? base.commit, paths: override?.paths ?? base.paths };
   });
@@ -110,6 +155,6 @@ function chooseSources(settings: Settings, rehearsal: RehearsalUpstreams | undef
 
 /** MB. Unpacked wheels take about 2.1 times their download; the cache's copy is hard-linked. Sources and logs: 500 MB. */
 function diskWanted(wheelBytes: number, models: Model[]): number {
-  const modelBytes = models.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0);
+  const modelBytes = models.reduce((sum, { bytes, aboutBytes }) => sum + (bytes ?? aboutBytes ?? 0), 0);
   return Math.ceil((wheelBytes * 3.1 + modelBytes) / 1e6) + 500;
 }

@@ -26,7 +26,7 @@ export class GpuHost extends pulumi.ComponentResource {
   constructor(name: string, args: GpuHostArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("atelier:host:GpuHost", name, {}, opts);
     const { host, settings } = args;
-    const { upstreams, wants, uvLock } = args.assembly;
+    const { upstreams, probes, wants, uvLock } = args.assembly;
     const install = settings.packages === "install" ? "yes" : "no";
     const proxy = settings.proxy ?? "";
     this.host = host;
@@ -60,9 +60,9 @@ export class GpuHost extends pulumi.ComponentResource {
         port: wants.port,
         listen: wants.listen,
         owner: owner(),
-        upstreams: (["git", "pypi", "huggingface", "modelscope"] as const).flatMap((kind) =>
-          upstreams[kind].map((url) => `${kind}\t${url}`),
-        ),
+        upstreams: probes,
+        upstreams_order: upstreams.order,
+        proxy,
       },
       [workspace.resource],
     );
@@ -83,7 +83,7 @@ export class GpuHost extends pulumi.ComponentResource {
         pypi: upstreams.pypi,
         conda_mirror: upstreams.conda,
         uv_python_mirror: upstreams.uvPython,
-        install,
+        install: upstreams.apt.includes("offline") ? "no" : install,
         proxy,
       },
       [packages.resource],

@@ -8,6 +8,7 @@ import { readLogin } from "./login.ts";
 import { readPlatform, withPlatform } from "./platforms/saved.ts";
 import type { SshHostSettings } from "./schema/host.ts";
 import { parseSettings, type Settings, SettingsError, settingKeys } from "./schema.ts";
+import { readOverride } from "./upstreams.ts";
 
 /** A host that can be dialled. Nothing in it names a path of the control machine. What a rental says is known once it is made. */
 export interface Host {
@@ -102,8 +103,9 @@ export function resolveSettings(settings: Settings, stack: string): StackSetting
     settings.upstreams.profile === "rehearsal"
       ? readJson<RehearsalUpstreams>(join(home, "upstreams", "upstreams.json"), "atelier:upstreams.profile", mistakes)
       : undefined;
+  const override = readOverride(process.env.ATELIER_UPSTREAMS);
   if (mistakes.length > 0 || !host) throw new SettingsError(stack, mistakes);
-  return { stack, settings, host, assembly: assemble(stack, settings, rehearsal) };
+  return { stack, settings, host, assembly: assemble(stack, settings, rehearsal, override) };
 }
 
 function localHost(home: string, mistakes: string[]): Host | undefined {
