@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { type CatalogModel, catalog } from "./catalog.ts";
-import { extensions, extensions } from "./extensions.ts";
+import { extensions } from "./extensions.ts";
 import { lockNames, readLock, type WheelLock } from "./locks.ts";
 import { type Source, sources, webuiVersion } from "./sources.ts";
 import { type Tokenizer, tokenizer } from "./tokenizer.ts";
