@@ -5,7 +5,8 @@ import { DYNAMIC_PACKAGE, type DynamicOptions, dynamicProvider } from "./dynamic
 export function builtinProviders(options: DynamicOptions): Record<string, ProviderFactory> {
   return {
     [DYNAMIC_PACKAGE]: dynamicProvider(options),
-    // Loaded at its first use: its SSH client costs start-up time that a program without commands need not pay.
+    // Loaded at their first use: their clients cost start-up time that a program without commands and containers need not pay.
     command: async (given) => (await import("./command/index.ts")).commandProvider(given),
+    docker: async (given) => (await import("./docker/index.ts")).dockerProvider(given),
   };
 }

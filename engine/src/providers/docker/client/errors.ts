@@ -1,0 +1,74 @@
+/** What a Docker engine refused, or that there was none to refuse it. */
+export class DockerFailed extends Error {
+  readonly code = "DOCKER_FAILED";
+  /** The HTTP status of the engine's answer; undefined: it did not answer. */
+  readonly status: number | undefined;
+  /** The engine's own words. */
+  readonly reason: string;
+  constructor(message: string, reason: string, status?: number) {
+    super(message);
+    this.name = "DockerFailed";
+    this.reason = reason;
+    this.status = status;
+  }
+}
+
+export function isNotFound(error: unknown): boolean {
+  return error instanceof DockerFailed && error.status === 404;
+}
+
+/** Makes one sentence of any failure: what was tried, where, what came back, and what to do where that is known. */
+export function explain(error: unknown, what: string, host: string): DockerFailed {
+  if (error instanceof DockerFailed) return error;
+  const { statusCode, json, code, message } = error as {
+    statusCode?: number;
+    json?: { message?: string };
+    code?: string;
+    message?: string;
+  };
+  if (statusCode !== undefined) {
+    // Streams' failures come as dockerode's own sentence, the engine's words behind it.
+    const said = (json?.message ?? message ?? "").replace(/^\(HTTP code \d+\) .*? - /, "").trim() || "no reason";
+    const hint = hintFor(said);
+    return new DockerFailed(
+      `cannot ${what}: the Docker engine at ${host} answered ${statusCode}: ${said}${hint === "" ? "" : `. ${hint}`}`,
+      said,
+      statusCode,
+    );
+  }
+  const said = message || code || "no reason";
+  return new DockerFailed(
+    `cannot ${what}: no answer from a Docker engine at ${host}: ${said}. ${adviceFor(code, said, host)}`,
+    said,
+  );
+}
+
+function adviceFor(code: string | undefined, said: string, host: string): string {
+  if (code === "EACCES" || code === "EPERM")
+    return "Your user may not use its socket: add the user to the group docker (and log in again), or run as root.";
+  if (/Host key verification failed/i.test(said)) {
+    return "Its host key is not known here: log in once by hand (ssh) and compare its fingerprint, or name a known_hosts file in the provider's sshOpts.";
+  }
+  if (/Permission denied|ssh ended/.test(said))
+    return "Check that `ssh` logs in there by key without asking, and that `docker` runs there for that user.";
+  if (/certificate|self.signed|TLS|SSL|wrong version|alert/i.test(said))
+    return "Check that caMaterial or certPath belongs to this engine, and that it speaks TLS on this port.";
+  const where =
+    host.startsWith("unix:") || host.startsWith("npipe:")
+      ? "start it (systemctl start docker, or Docker Desktop)"
+      : "check that it is up and listens there";
+  return `Is the Docker engine running? If it should be, ${where}; if it is elsewhere, set the provider's host, docker:host or DOCKER_HOST.`;
+}
+
+function hintFor(said: string): string {
+  if (/port is already allocated|address already in use/i.test(said))
+    return "Another process or container holds that port: stop it, or publish another one";
+  if (/is already in use by container/i.test(said))
+    return "Remove or rename that container, or bring it into the stack with the option import";
+  if (/could not select device driver.*gpu/i.test(said))
+    return "The host needs NVIDIA's driver and its container toolkit (nvidia-ctk runtime configure)";
+  if (/no space left on device/i.test(said)) return "Free some (docker system df shows what takes it)";
+  if (/Pool overlaps|non-overlapping/i.test(said))
+    return "Give the network another subnet in ipamConfigs, or remove networks that nobody uses";
+  return "";
+}

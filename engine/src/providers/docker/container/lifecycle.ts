@@ -1,0 +1,206 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { InitFailed } from "../../../provider.ts";
+import type { PropertyMap } from "../../../values.ts";
+import { DockerFailed, isNotFound } from "../client/errors.ts";
+import { outputsOf } from "../outputs.ts";
+import { flag, number, objects, text } from "../plain.ts";
+import { findImage, pullImage } from "../registry/pull.ts";
+import type { Call, Found, Handler } from "../resources/resource.ts";
+import { container as table } from "../schema/container.ts";
+import { containerLogs, waitForEnd } from "./attach.ts";
+import { containerOutputs, type Inspected } from "./read.ts";
+import { createBody, endpoint, updateBody } from "./spec.ts";
+import { upload } from "./upload.ts";
+
+const HEALTH_PAUSE_MS = 500;
+/** How much of a failed health check's own words is told. */
+const HEALTH_WORDS = 300;
+
+/** What `docker update` can do; every other change of a field makes a new container, or is only noted. */
+const UPDATABLE = [
+  "restart",
+  "maxRetryCount",
+  "cpuShares",
+  "cpuSet",
+  "cpuPeriod",
+  "cpuQuota",
+  "memory",
+  "memoryReservation",
+  "memorySwap",
+  "deviceReadBps",
+  "deviceReadIops",
+  "deviceWriteBps",
+  "deviceWriteIops",
+];
+
+/** `docker container`: created, joined to its networks, filled, started, and waited for as the inputs say. */
+export const container: Handler = {
+  async create(inputs, call) {
+    const name = text(inputs, "name");
+    const image = text(inputs, "image");
+    if ((await findImage(image, call)) === undefined) await pullImage(image, text(inputs, "platform"), call);
+    const body = createBody(inputs);
+    const { id } = await call.engine.ask(`create the container ${name}`, call, (docker) =>
+      docker.createContainer(body),
+    );
+    let logs: string | undefined;
+    try {
+      await connect(id, inputs, call);
+      await upload(id, inputs, call);
+      if (flag(inputs, "start")) await start(id, name, call);
+      if (flag(inputs, "attach")) {
+        await waitForEnd(id, name, call);
+        if (flag(inputs, "logs")) logs = await containerLogs(id, inputs, call);
+      }
+    } catch (error) {
+      throw await undo(id, inputs, call, error);
+    }
+    const failed = await health(id, inputs, call);
+    const found = await read(id, inputs, call);
+    if (found === undefined) {
+      throw new Error(
+        `the container ${name} was started and is gone again${flag(inputs, "rm") ? ": it ended, and rm removes one that ends" : ""}`,
+      );
+    }
+    if (logs !== undefined) found.seen.containerLogs = logs;
+    if (failed !== undefined) throw new InitFailed(id, outputsOf(table, id, inputs, found.seen), [failed]);
+    return found;
+  },
+
+  async update(id, news, outputs, call) {
+    const name = text(news, "name");
+    const changed = UPDATABLE.some((key) => JSON.stringify(news[key] ?? null) !== JSON.stringify(outputs[key] ?? null));
+    if (changed) {
+      await call.engine.ask(`update the container ${name}`, call, (docker) =>
+        docker.getContainer(id).update(updateBody(news)),
+      );
+    }
+    if (flag(news, "mustRun") && flag(news, "start") && !(await inspect(id, call))?.State.Running)
+      await start(id, name, call);
+    const failed = await health(id, news, call);
+    if (failed !== undefined) {
+      const found = await read(id, news, call);
+      throw new InitFailed(id, outputsOf(table, id, news, found?.seen ?? {}), [failed]);
+    }
+  },
+
+  async delete(id, outputs, call) {
+    const name = text(outputs, "name") || id;
+    const handle = call.engine.docker.getContainer(id);
+    const grace = number(outputs, "destroyGraceSeconds");
+    if (!flag(outputs, "attach") && grace > 0) {
+      await gone(call.engine.ask(`stop the container ${name}`, call, () => handle.stop({ t: grace }), grace + 60));
+    }
+    await gone(
+      call.engine.ask(`remove the container ${name}`, call, () =>
+        handle.remove({ v: outputs.removeVolumes !== false, force: true }),
+      ),
+    );
+    // Another who removes it (rm) may still be at it: its ports and networks are free only afterwards.
+    for (let tries = 0; tries < 100 && (await inspect(id, call)) !== undefined; tries++)
+      await sleep(100, undefined, { signal: call.signal });
+  },
+
+  read,
+};
+
+async function read(id: string, state: PropertyMap, call: Call): Promise<Found | undefined> {
+  const seen = await inspect(id, call);
+  return seen && { id: seen.Id, seen: containerOutputs(seen, state) };
+}
+
+async function inspect(id: string, call: Call): Promise<Inspected | undefined> {
+  try {
+    return (await call.engine.ask(`look at the container ${id.slice(0, 12)}`, call, (docker) =>
+      docker.getContainer(id).inspect(),
+    )) as unknown as Inspected;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
+
+async function start(id: string, name: string, call: Call): Promise<void> {
+  await call.engine.ask(`start the container ${name}`, call, (docker) => docker.getContainer(id).start());
+}
+
+async function connect(id: string, inputs: PropertyMap, call: Call): Promise<void> {
+  const networks = objects(inputs, "networksAdvanced");
+  if (networks.length === 0) return;
+  const name = text(inputs, "name");
+  const { engine } = call;
+  try {
+    await engine.ask(`take the container ${name} from the network bridge`, call, (docker) =>
+      docker.getNetwork("bridge").disconnect({ Container: id }),
+    );
+  } catch (error) {
+    // An engine may have no such network, and the container may have been created elsewhere.
+    const harmless =
+      error instanceof DockerFailed && (error.status === 404 || /is not connected to/.test(error.reason));
+    if (!harmless) throw error;
+  }
+  for (const network of networks) {
+    const of = text(network, "name");
+    await engine.ask(`connect the container ${name} to the network ${of}`, call, (docker) =>
+      docker.getNetwork(of).connect({ Container: id, EndpointConfig: endpoint(network) }),
+    );
+  }
+}
+
+/** A container that did not come to life leaves nothing behind: the next run makes it again from the start. */
+async function undo(id: string, inputs: PropertyMap, call: Call, cause: unknown): Promise<unknown> {
+  try {
+    await call.engine.docker.getContainer(id).remove({ force: true, v: true });
+    return cause;
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return cause;
+    const reasons = [(cause as Error).message, `and it could not be removed: ${(error as Error).message}`];
+    return new InitFailed(id, outputsOf(table, id, inputs, {}), reasons);
+  }
+}
+
+/** Waits until the container is healthy, where the inputs want that. Gives what went wrong; undefined: nothing. */
+async function health(id: string, inputs: PropertyMap, call: Call): Promise<string | undefined> {
+  if (!flag(inputs, "wait") || !flag(inputs, "start")) return undefined;
+  const name = text(inputs, "name");
+  const seconds = number(inputs, "waitTimeout") || 60;
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const seen = await inspect(id, call);
+    if (seen === undefined) return `the container ${name} is gone while it was waited for to be healthy`;
+    const { Running, ExitCode, Health } = seen.State;
+    if (Health === undefined) {
+      return `the container ${name} has no health check, so "wait" would wait for ever: give it a healthcheck, or take wait from it`;
+    }
+    if (Health.Status === "healthy") return undefined;
+    const restarts = /^(always|unless-stopped|on-failure)$/.test(text(inputs, "restart"));
+    if (!Running && !restarts)
+      return `the container ${name} ended with exit code ${ExitCode} before it was healthy: docker logs ${name} shows what it said`;
+    if (Date.now() > end) {
+      const last = Health.Log?.at(-1);
+      const said =
+        last === undefined
+          ? "no check has ended yet"
+          : `the last check ended with exit code ${last.ExitCode}${words(last.Output)}`;
+      return `the container ${name} is ${Health.Status}, not healthy, after ${seconds} s (waitTimeout): ${said}. docker logs ${name} shows what it says`;
+    }
+    call.log({ stream: "info", text: `waiting for the container to be healthy (${Health.Status})`, ephemeral: true });
+    await sleep(HEALTH_PAUSE_MS, undefined, { signal: call.signal });
+  }
+}
+
+function words(output: string): string {
+  const said = output.trim().slice(0, HEALTH_WORDS);
+  return said === "" ? "" : `: ${said}`;
+}
+
+async function gone(answer: Promise<unknown>): Promise<void> {
+  try {
+    await answer;
+  } catch (error) {
+    const harmless =
+      error instanceof DockerFailed &&
+      (error.status === 404 || error.status === 304 || /already in progress/.test(error.reason));
+    if (!harmless) throw error;
+  }
+}
