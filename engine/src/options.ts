@@ -1,7 +1,8 @@
+import type { TargetOptions } from "./deploy/plan/targets.ts";
 import type { DiagnosticEvent, EngineEvent, OpType } from "./events.ts";
 import type { ProviderFactory } from "./provider.ts";
 
-export interface EngineOptions {
+export interface EngineOptions extends TargetOptions {
   /** The folder of Pulumi.yaml, absolute. */
   projectDir: string;
   /** The stack's short name. */
@@ -26,6 +27,8 @@ export interface EngineOptions {
   onEvent?: (event: EngineEvent) => void;
   /** Providers by package, over the built-in ones. */
   providers?: Record<string, ProviderFactory>;
+  /** `preview` and `up` only: makes the state say what is really there first. @default false */
+  refresh?: boolean;
   /** `refresh` and `destroy` only: says what would be done, and does nothing. @default false */
   preview?: boolean;
   /** A word about the run for the history. @default "" */

@@ -28,7 +28,7 @@ export interface ResourceState {
   ignoreChanges?: string[];
   replaceOnChanges?: string[];
   /** Seconds. */
-  customTimeouts?: { create?: number; update?: number; delete?: number };
+  customTimeouts?: { create?: number; update?: number; delete?: number; read?: number };
   importID?: string;
   created?: string;
   modified?: string;

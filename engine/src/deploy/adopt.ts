@@ -20,6 +20,7 @@ import { containsUnknown } from "./steps/marking.ts";
  */
 export class AdoptionHost implements MonitorHost {
   readonly preview = true;
+  readonly partial = false;
   readonly sources: Sources;
   readonly #stack: string;
   readonly #project: string;
@@ -71,6 +72,10 @@ export class AdoptionHost implements MonitorHost {
     };
     this.#answers.set(urn, answer);
     return answer;
+  }
+
+  isSkipped(): boolean {
+    return false;
   }
 
   async defaultProvider(pkg: string): Promise<string> {

@@ -1,9 +1,8 @@
-import { equalValues } from "../compare.ts";
 import type { CallContext } from "../provider.ts";
 import type { ProviderRegistry } from "../providers/registry.ts";
 import type { PendingOperation, ResourceState, Snapshot } from "../resource.ts";
 import { parseUrn, STACK_TYPE } from "../urn.ts";
-import { type PropertyMap, Secret } from "../values.ts";
+import type { PropertyMap } from "../values.ts";
 import type { EventSink } from "./eventSink.ts";
 import type { MonitorHost } from "./monitor/monitor.ts";
 import type { ReadGoal, Sources } from "./monitor/requests.ts";
@@ -13,11 +12,13 @@ import { type Goal, Refusal } from "./plan/goal.ts";
 import { deletionLayers } from "./plan/graph.ts";
 import { Planner, type PlannerHost } from "./plan/planner.ts";
 import { isProviderType } from "./plan/references.ts";
+import { missingMessage, type Targeting } from "./plan/targets.ts";
+import { Registrations } from "./registrations.ts";
 import { Deletions } from "./steps/deletions.ts";
 import { Executor } from "./steps/executor.ts";
 import { ProviderCalls } from "./steps/providerCalls.ts";
 import type { SnapshotManager } from "./steps/snapshotManager.ts";
-import type { Step } from "./steps/step.ts";
+import type { SettledStep, Step } from "./steps/step.ts";
 import { protectedFromDelete, type StepHost, StepRunner } from "./steps/stepRunner.ts";
 
 export interface DeploymentOptions {
@@ -32,6 +33,7 @@ export interface DeploymentOptions {
   registry: ProviderRegistry;
   snapshot: SnapshotManager;
   events: EventSink;
+  targeting: Targeting;
   /** Aborted when running calls are to be cut off. */
   kill: AbortSignal;
 }
@@ -49,6 +51,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
   readonly registry: ProviderRegistry;
   readonly events: EventSink;
   readonly executor: Executor;
+  readonly targeting: Targeting;
   readonly deletions = new Deletions();
   resources: ResourceState[];
   olds: Map<string, ResourceState>;
@@ -56,14 +59,12 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
   verdict: "running" | "failed" | "interrupted" = "running";
   readonly #options: DeploymentOptions;
   readonly #planner: Planner;
-  /** The step by which each resource of this run came to be. */
-  readonly #news = new Map<string, Step & { new: ResourceState }>();
+  readonly #registrations: Registrations;
   readonly #defaults = new Map<string, Promise<string>>();
   readonly #stopped: Promise<never>;
   readonly #programDone: Promise<void>;
   readonly #released: Promise<void>;
   #planning: Promise<unknown> = Promise.resolve();
-  #stackOutputs: { urn: string; outputs: PropertyMap } | undefined;
   #reject!: (error: Stopped) => void;
   #signalDone!: () => void;
   #release!: () => void;
@@ -77,6 +78,8 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
     this.snapshot = options.snapshot;
     this.registry = options.registry;
     this.events = options.events;
+    this.targeting = options.targeting;
+    this.#registrations = new Registrations(options.snapshot, options.events);
     this.resources = options.base.resources;
     this.olds = liveByUrn(this.resources);
     const runner = new StepRunner(this);
@@ -85,7 +88,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
       async (step) => {
         this.events.begin(step);
         await runner.apply(step);
-        if (step.new !== undefined && step.op !== "replace") this.#settle(step);
+        if (step.new !== undefined && step.op !== "replace") this.#registrations.settle(step as SettledStep);
         this.events.done(step);
       },
       (error, step) => {
@@ -110,6 +113,11 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
   /** Nothing failed, or a preview goes on to show all that is to be seen. */
   get mayDelete(): boolean {
     return !this.#over;
+  }
+
+  /** True: a resource may be left out, and what the program takes from it stay unknown. */
+  get partial(): boolean {
+    return this.targeting.constrained;
   }
 
   /** What an earlier run was cut off in. */
@@ -153,21 +161,16 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
 
   async registerOutputs(urn: string, outputs: PropertyMap): Promise<void> {
     this.#requireRunning();
-    this.events.filter.addSecrets(outputs);
-    if (parseUrn(urn).qualifiedType === STACK_TYPE) {
-      this.#stackOutputs = { urn, outputs };
-      return;
-    }
-    const step = this.#news.get(urn);
-    if (step === undefined)
-      throw new Refusal(`Outputs were registered for ${urn}, which is not registered itself.`, urn);
-    this.#replaceOutputs(step.new, outputs);
-    this.events.outputs(step);
+    this.#registrations.setOutputs(urn, outputs);
+  }
+
+  isSkipped(urn: string): boolean {
+    return this.#registrations.isSkipped(urn);
   }
 
   async invoke(token: string, args: PropertyMap, provider: string, version: string) {
     this.#requireRunning();
-    if (token === "pulumi:pulumi:getResource") return { result: this.#getResource(args), failures: [] };
+    if (token === "pulumi:pulumi:getResource") return { result: this.#registrations.resource(args), failures: [] };
     const pkg = token.slice(0, token.indexOf(":"));
     const reference = provider || (await this.defaultProvider(pkg, version, ""));
     return (await this.provider(reference)).invoke(token, args);
@@ -202,13 +205,16 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
 
   /** The stack's outputs into the state. Of a failed run only what it did say: the other outputs stay as they were. */
   finishOutputs(): void {
-    if (this.#stackOutputs === undefined) return;
-    const { urn, outputs } = this.#stackOutputs;
-    const step = this.#news.get(urn);
-    if (step === undefined) return;
-    const complete = this.verdict === "running";
-    this.#replaceOutputs(step.new, complete ? outputs : { ...this.olds.get(urn)?.outputs, ...outputs });
-    this.events.outputs(step);
+    this.#registrations.finishStack((urn) => this.olds.get(urn)?.outputs, {
+      complete: this.verdict === "running",
+      preview: this.preview,
+    });
+  }
+
+  /** @throws Refusal when a resource was named that is neither in the state nor in the program */
+  requireTargets(): void {
+    const missing = this.targeting.missing((urn) => this.olds.has(urn) || this.#planner.knows(urn));
+    if (missing.length > 0) throw new Refusal(missingMessage(missing));
   }
 
   /** Deletes what the program did not register, layer by layer. True when all of it is gone. */
@@ -217,12 +223,13 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
     return this.#deleteAll(condemned, forgotten);
   }
 
-  /** Deletes everything there is. */
+  /** Deletes everything that there is, or that the run is about. */
   async destroyAll(): Promise<boolean> {
-    const forgotten = this.resources.filter((state) => state.pendingReplacement);
+    this.requireTargets();
+    const going = [...this.targeting.deletable(this.resources)];
     return this.#deleteAll(
-      this.resources.filter((state) => !state.pendingReplacement),
-      forgotten,
+      going.filter((state) => !state.pendingReplacement),
+      going.filter((state) => state.pendingReplacement),
     );
   }
 
@@ -296,7 +303,11 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
 
   *everything(): Iterable<ResourceState> {
     yield* this.resources;
-    for (const step of this.#news.values()) if (step.new !== step.old) yield step.new;
+    for (const step of this.#registrations.steps()) if (step.new !== step.old) yield step.new;
+  }
+
+  async perform(steps: Step[]): Promise<void> {
+    if (!(await this.executor.run(steps))) throw new Stopped();
   }
 
   /** Takes over what a refresh has found. */
@@ -330,6 +341,10 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
       this.fail(protectedFromDelete(state));
       blocked = true;
     }
+    for (const state of condemned.filter(({ urn, delete: replaced }) => !replaced && !this.targeting.mayGoAlong(urn))) {
+      this.fail(untargetedDelete(state));
+      blocked = true;
+    }
     if (blocked && !this.preview) return false;
     for (const state of condemned) this.deletions.plan(state);
     const gone = forgotten.map((old): Step => ({ op: "remove-pending-replace", urn: old.urn, type: old.type, old }));
@@ -341,26 +356,6 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
       if (!(await this.executor.runLayer(steps))) return false;
     }
     return !blocked;
-  }
-
-  #settle(step: Step): void {
-    const state = step.new as ResourceState;
-    this.#news.set(state.urn, { ...step, new: state });
-    for (const map of [state.inputs, state.outputs]) this.events.filter.addSecrets(map);
-  }
-
-  #replaceOutputs(state: ResourceState, outputs: PropertyMap): void {
-    if (equalValues(state.outputs, outputs)) return;
-    this.snapshot.lazily(() => {
-      state.outputs = outputs;
-    });
-  }
-
-  #getResource(args: PropertyMap): PropertyMap {
-    const urn = args.urn instanceof Secret ? args.urn.element : args.urn;
-    const state = typeof urn === "string" ? this.#news.get(urn)?.new : undefined;
-    if (state === undefined) throw new Refusal(`The program asks for ${String(urn)}, which it has not registered yet.`);
-    return { urn: state.urn, id: state.id, provider: state.provider ?? "", state: state.outputs };
   }
 
   #requireRunning(): void {
@@ -386,6 +381,14 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
 
 function liveByUrn(resources: ResourceState[]): Map<string, ResourceState> {
   return new Map(resources.filter((state) => !state.delete).map((state) => [state.urn, state]));
+}
+
+function untargetedDelete({ urn }: ResourceState): Refusal {
+  return new Refusal(
+    `${urn} would have to be deleted too, as it leans on a target, and is not among the targets. Add it to them, or let ` +
+      "dependents follow (--target-dependents).",
+    urn,
+  );
 }
 
 /** A user's mistake by its message; what looks like a mistake of ours with its stack. */

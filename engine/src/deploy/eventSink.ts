@@ -38,13 +38,13 @@ export class EventSink {
   }
 
   begin(step: Step): void {
-    if (isInternal(step)) return;
+    if (step.silent || isInternal(step)) return;
     this.emit({ resourcePreEvent: { metadata: this.#metadata(step), ...this.#planned } });
   }
 
   /** Counts a step that was done, and shows it; a component is shown when it has told its outputs. */
   done(step: Step): void {
-    if (isInternal(step)) return;
+    if (step.silent || isInternal(step)) return;
     if (isLogical(step.op)) this.changes[step.op] = (this.changes[step.op] ?? 0) + 1;
     if (step.new === undefined || step.new.custom) this.outputs(step);
   }

@@ -10,18 +10,21 @@ import type { Step } from "./steps/step.ts";
  * @returns false when a read failed; the state then holds what the others found
  */
 export async function refreshAll(deployment: Deployment): Promise<boolean> {
+  const wanted = deployment.targeting.refreshed(deployment.resources);
   const found = new Map<ResourceState, ResourceState | undefined>();
   const results = await Promise.all(
-    deployment.resources.filter(isRefreshed).map(async (old) => {
-      const step: Step = { op: "refresh", urn: old.urn, type: old.type, old, new: old };
-      return deployment.refreshing(step, async () => {
-        const now = await readAgain(deployment, old);
-        found.set(old, now);
-        step.new = now;
-        // Shown as what it comes to: gone, changed, or as it was.
-        step.op = now === undefined ? "delete" : now === old ? "same" : "update";
-      });
-    }),
+    deployment.resources
+      .filter((state) => wanted.has(state) && isRefreshed(state))
+      .map(async (old) => {
+        const step: Step = { op: "refresh", urn: old.urn, type: old.type, old, new: old };
+        return deployment.refreshing(step, async () => {
+          const now = await readAgain(deployment, old);
+          found.set(old, now);
+          step.new = now;
+          // Shown as what it comes to: gone, changed, or as it was.
+          step.op = now === undefined ? "delete" : now === old ? "same" : "update";
+        });
+      }),
   );
   const changed = [...found].some(([old, now]) => now !== old);
   if (changed) {

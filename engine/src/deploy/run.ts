@@ -8,7 +8,9 @@ import { Deployment } from "./deployment.ts";
 import { EventSink } from "./eventSink.ts";
 import { Stopped } from "./monitor/stopped.ts";
 import { outputsOf } from "./outputs.ts";
+import { inOrder } from "./plan/order.ts";
 import { providerType } from "./plan/references.ts";
+import { Targeting } from "./plan/targets.ts";
 import { DEFAULT_PARALLEL, definedOnly } from "./program/launch.ts";
 import { locateProgram } from "./program/program.ts";
 import { ServedProgram } from "./program/servedProgram.ts";
@@ -24,6 +26,7 @@ const PROGRAM_END_MS = 10_000;
 /** One operation, from lock to unlock. Mistakes in settings, project or state are thrown; what fails while it runs is in the result. */
 export async function run(kind: Kind, options: EngineOptions): Promise<UpdateResult> {
   const started = Date.now();
+  const targeting = new Targeting(options);
   const preview = kind === "preview" || options.preview === true;
   const events = new EventSink(options.onEvent ?? ((_: EngineEvent) => {}), new SecretFilter(), preview);
   const stack = await Stack.open(options, {
@@ -55,13 +58,18 @@ export async function run(kind: Kind, options: EngineOptions): Promise<UpdateRes
       sources: { programDir: location.dir, rootDir: stack.project.dir },
       config: stack.config,
       registry: new ProviderRegistry({ ...builtin, ...options.providers }, location.dir),
-      snapshot: new SnapshotManager(base, preview ? async () => {} : (current) => stack.save(current)),
+      snapshot: new SnapshotManager(
+        base,
+        preview ? async () => {} : (current) => stack.save(current),
+        targeting.constrained ? inOrder : undefined,
+      ),
+      targeting,
       events,
       kill: killer.signal,
     });
     const stopListening = listen(options, deployment, killer);
     try {
-      await deploy(kind, deployment, session);
+      await deploy(kind, deployment, session, options.refresh ?? false);
     } finally {
       stopListening();
     }
@@ -83,12 +91,20 @@ export async function run(kind: Kind, options: EngineOptions): Promise<UpdateRes
   }
 }
 
-async function deploy(kind: Kind, deployment: Deployment, session: ServedProgram | undefined): Promise<void> {
+async function deploy(
+  kind: Kind,
+  deployment: Deployment,
+  session: ServedProgram | undefined,
+  refreshFirst: boolean,
+): Promise<void> {
   try {
     warnOfPending(deployment);
-    if (kind === "refresh") await refreshAll(deployment);
-    else if (kind === "destroy") await deployment.destroyAll();
-    else if (session !== undefined) await serve(deployment, session);
+    if (kind === "refresh") {
+      deployment.requireTargets();
+      await refreshAll(deployment);
+    } else if (kind === "destroy") await deployment.destroyAll();
+    else if (session !== undefined && (!refreshFirst || (await refreshAll(deployment))))
+      await serve(deployment, session);
   } catch (error) {
     deployment.refuse(error);
   }
@@ -108,7 +124,10 @@ async function serve(deployment: Deployment, session: ServedProgram): Promise<vo
   // An exit without the last word, even one with code 0, may be half of a program: nothing must be deleted for it.
   if (early !== undefined) deployment.refuse(early.ok ? new Error(ENDED_EARLY) : new Error(early.error));
   deployment.finishOutputs();
-  if (deployment.mayDelete && early === undefined) await deployment.deleteLeftovers();
+  if (deployment.mayDelete && early === undefined) {
+    deployment.requireTargets();
+    await deployment.deleteLeftovers();
+  }
   deployment.release();
   const last = await within(PROGRAM_END_MS, program.finished);
   if (last !== undefined && !last.ok && deployment.verdict === "running") deployment.refuse(new Error(last.error));

@@ -1,7 +1,12 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Unknown } from "../../../engine/src/values.ts";
 import { setUp } from "./setUp.ts";
 import { nameOf } from "./workspace.ts";
+
+vi.mock("node:crypto", async () => (await import("./quick.ts")).quickCrypto());
+vi.mock("../../../engine/src/deploy/program/program.ts", async (original) =>
+  (await import("./quick.ts")).tinyProgram(original),
+);
 
 describe("pitfall 6: delete before replace", () => {
   test("dependents go first, in reverse order, and are made again", async () => {

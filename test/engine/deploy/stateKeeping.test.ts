@@ -1,8 +1,13 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { setUp } from "./setUp.ts";
 import { nameOf, spec } from "./workspace.ts";
+
+vi.mock("node:crypto", async () => (await import("./quick.ts")).quickCrypto());
+vi.mock("../../../engine/src/deploy/program/program.ts", async (original) =>
+  (await import("./quick.ts")).tinyProgram(original),
+);
 
 describe("pitfall 9: refresh", () => {
   test("what is gone leaves the state and everybody's dependencies", async () => {
@@ -155,9 +160,9 @@ describe("what is not covered", () => {
     expect(failed.errors.join()).toContain("--engine pulumi");
   });
 
-  test("so is the option import", async () => {
+  test("so is the option replaceWith, which a state of version 3 has no word for", async () => {
     const { run } = setUp();
-    const failed = await run("up", { name: "a", options: { import: "some-id" } });
-    expect(failed.errors.join()).toContain('The option "import"');
+    const failed = await run("up", { name: "a" }, { name: "b", replaceWith: ["a"] });
+    expect(failed.errors.join()).toMatch(/The option "replaceWith" of .*"b".* is not covered.*--engine pulumi/);
   });
 });

@@ -13,9 +13,13 @@ import { fromStruct, toStruct } from "./structs.ts";
 /** The deployment, as the program sees it. Every method rejects with Stopped once the deployment is over. */
 export interface MonitorHost {
   readonly preview: boolean;
+  /** True: a resource may be left out of the run, and what the program takes from it stay unknown. */
+  readonly partial: boolean;
   readonly sources: Sources;
   /** Answers when the resource is there and saved. */
   register(goal: Goal): Promise<ResourceState>;
+  /** True when the resource was left out and will not exist: what the program takes from it stays unknown. */
+  isSkipped(urn: string): boolean;
   /** The reference of a package's default provider. */
   defaultProvider(pkg: string, version: string, url: string): Promise<string>;
   registerOutputs(urn: string, outputs: PropertyMap): Promise<void>;
@@ -107,7 +111,7 @@ export class Monitor {
 
   async #register(request: RegisterRequest): Promise<InstanceType<typeof resourcePb.RegisterResourceResponse>> {
     const host = await this.#host;
-    const goal = registrationGoal(request, host.sources, host.preview);
+    const goal = registrationGoal(request, host.sources, host.preview || host.partial);
     goal.inputs = await hashAssets(goal.inputs, host.sources.programDir);
     const parent = goal.parent === undefined ? undefined : this.#goals.get(goal.parent);
     if (parent !== undefined) inherit(goal, parent);
@@ -121,6 +125,7 @@ export class Monitor {
     const state = await host.register(goal);
     this.#goals.set(state.urn, goal);
     const response = new resourcePb.RegisterResourceResponse().setUrn(state.urn).setId(state.id);
+    if (host.isSkipped(state.urn)) return response.setUnknown(true);
     // A component's old outputs may name resources that are not registered yet: the program must not see them.
     const outputs = goal.custom ? state.outputs : {};
     response.setObject(
@@ -132,9 +137,6 @@ export class Monitor {
   async #read(request: InstanceType<typeof resourcePb.ReadResourceRequest>) {
     const host = await this.#host;
     const goal = readGoal(request, host.sources);
-    if (goal.type === "pulumi:pulumi:StackReference") {
-      throw new Refusal("Stack references are not covered by the embedded engine. Run with --engine pulumi.");
-    }
     if (goal.provider === "") {
       goal.provider = await host.defaultProvider(
         packageOf(goal.type),

@@ -18,15 +18,16 @@ type Position = ReturnType<Registration["getSourceposition"]>;
 
 /**
  * What a registration asks for.
- * @throws Refusal for what isn't covered, and for an unknown value outside a preview
+ * @param allowUnknown true in a preview, and where a resource may be skipped that others take their inputs from
+ * @throws Refusal for what isn't covered, and for an unknown value where none may be
  */
-export function registrationGoal(request: Registration, sources: Sources, preview: boolean): Goal {
+export function registrationGoal(request: Registration, sources: Sources, allowUnknown: boolean): Goal {
   const type = request.getType();
   const label = `${type} "${request.getName()}"`;
   if (request.getRemote()) throw notCovered(`The component ${label}, which a provider would build,`);
   if (request.getPackageref() !== "") throw notCovered(`The parameterized package of ${label}`);
-  if (request.getImportid() !== "") throw notCovered(`The option "import" of ${label}`);
-  if (request.getReplaceWithList().length > 0) throw notCovered(`The option "replaceWith" of ${label}`);
+  if (request.getReplaceWithList().length > 0)
+    throw notCovered(`The option "replaceWith" of ${label}, which needs a state of version 4,`);
   if (request.hasReplacementTrigger()) throw notCovered(`The option "replacementTrigger" of ${label}`);
   if (request.getTransformsList().length > 0) throw notCovered(`The option "transforms" of ${label}`);
   const custom = request.getCustom();
@@ -34,7 +35,7 @@ export function registrationGoal(request: Registration, sources: Sources, previe
     throw new Refusal(`"${type}" is no resource type: a custom resource's type is package:module:Name.`);
   }
   const inputs = fromStruct(request.getObject());
-  if (!preview && containsUnknown(inputs)) {
+  if (!allowUnknown && containsUnknown(inputs)) {
     throw new Refusal(
       `${label} was registered with a value that is not known yet, in a real update. Nothing was done to it.`,
     );
@@ -61,6 +62,7 @@ export function registrationGoal(request: Registration, sources: Sources, previe
         ? request.getDeletebeforereplace()
         : undefined,
     deletedWith: request.getDeletedwith() || undefined,
+    importId: custom ? request.getImportid() : "",
     ignoreChanges: request.getIgnorechangesList(),
     replaceOnChanges: request.getReplaceonchangesList(),
     additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
@@ -68,7 +70,12 @@ export function registrationGoal(request: Registration, sources: Sources, previe
     customTimeouts:
       timeouts === undefined
         ? undefined
-        : seconds({ create: timeouts.getCreate(), update: timeouts.getUpdate(), delete: timeouts.getDelete() }),
+        : seconds({
+            create: timeouts.getCreate(),
+            update: timeouts.getUpdate(),
+            delete: timeouts.getDelete(),
+            read: timeouts.getRead(),
+          }),
     sourcePosition: sourcePosition(request.getSourceposition(), sources.rootDir),
   };
 }
@@ -104,9 +111,9 @@ function aliases(request: Registration): AliasSpec[] {
   return found;
 }
 
-function seconds(texts: Record<"create" | "update" | "delete", string>): Goal["customTimeouts"] {
+function seconds(texts: Record<"create" | "update" | "delete" | "read", string>): Goal["customTimeouts"] {
   const found: NonNullable<Goal["customTimeouts"]> = {};
-  for (const key of ["create", "update", "delete"] as const) {
+  for (const key of ["create", "update", "delete", "read"] as const) {
     if (texts[key] !== "") found[key] = parseDuration(texts[key]);
   }
   return Object.keys(found).length > 0 ? found : undefined;

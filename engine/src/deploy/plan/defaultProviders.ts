@@ -32,6 +32,7 @@ export function defaultProviderGoal(
     retainOnDelete: undefined,
     deleteBeforeReplace: undefined,
     deletedWith: undefined,
+    importId: "",
     ignoreChanges: [],
     replaceOnChanges: [],
     additionalSecretOutputs: [],

@@ -1,3 +1,4 @@
+import type { ResourceState } from "../../resource.ts";
 import type { PropertyMap } from "../../values.ts";
 
 /** What one registration asks for, after inheritance from its parent. */
@@ -16,12 +17,14 @@ export interface Goal {
   retainOnDelete: boolean | undefined;
   deleteBeforeReplace: boolean | undefined;
   deletedWith: string | undefined;
+  /** The id of a thing that is there already, to be taken over; "" for none. */
+  importId: string;
   ignoreChanges: string[];
   replaceOnChanges: string[];
   additionalSecretOutputs: string[];
   aliases: AliasSpec[];
   /** Seconds. */
-  customTimeouts: { create?: number; update?: number; delete?: number } | undefined;
+  customTimeouts: ResourceState["customTimeouts"];
   sourcePosition: string | undefined;
 }
 

@@ -3,16 +3,21 @@ import { ignoreChangesAt } from "../../compare.ts";
 import type { CallContext, CheckResult, DiffResult } from "../../provider.ts";
 import { checkProviderInputs, providerOutputs } from "../../providers/registry.ts";
 import type { ResourceState } from "../../resource.ts";
-import { createUrn, parseUrn } from "../../urn.ts";
+import { parseUrn } from "../../urn.ts";
 import type { PropertyMap } from "../../values.ts";
 import type { ReadGoal } from "../monitor/requests.ts";
+import { containsUnknown } from "../steps/marking.ts";
 import type { ProviderCalls } from "../steps/providerCalls.ts";
 import type { Step } from "../steps/step.ts";
-import { formerUrns } from "./aliases.ts";
 import { dependentsToReplace } from "./dependents.ts";
 import { applyReplaceOnChanges, diffComponent, diffCustom, replaceBecause } from "./diff.ts";
 import { type Goal, Refusal } from "./goal.ts";
+import { dependenciesOf } from "./graph.ts";
+import { Names } from "./names.ts";
+import { isImport, newState } from "./newState.ts";
+import { leansOn } from "./order.ts";
 import { isProviderType, packageOf } from "./references.ts";
+import type { Targeting } from "./targets.ts";
 
 /** What the planner needs of the deployment. */
 export interface PlannerHost {
@@ -23,6 +28,7 @@ export interface PlannerHost {
   readonly resources: ResourceState[];
   /** The old state's live resources by URN. */
   readonly olds: Map<string, ResourceState>;
+  readonly targeting: Targeting;
   /** A provider by its reference; one of the old state is loaded from there. */
   provider(reference: string): Promise<ProviderCalls>;
   context(urn: string): CallContext;
@@ -30,6 +36,8 @@ export interface PlannerHost {
   fail(error: Refusal): void;
   tell(severity: "info" | "warning", message: string, urn: string): void;
   rename(from: string, to: string): void;
+  /** Runs steps that the rest of the plan hangs on. @throws Stopped when one of them failed */
+  perform(steps: Step[]): Promise<void>;
 }
 
 /**
@@ -38,43 +46,40 @@ export interface PlannerHost {
  */
 export class Planner {
   readonly #host: PlannerHost;
-  /** Every URN met in this run. */
-  readonly #met = new Set<string>();
+  readonly #names: Names;
+  /** URNs that are not among the targets, and will not exist. */
+  readonly #skipped = new Set<string>();
   /** URNs that need no deleting: something was decided for them. */
   readonly #handled = new Set<string>();
   readonly #replaced = new Set<string>();
   /** URNs deleted because something that they depend on is replaced. */
   readonly #deleted = new Set<string>();
-  readonly #aliasOf = new Map<string, string>();
-  readonly #aliased = new Map<string, string>();
   readonly #deletedStates = new Set<ResourceState>();
 
   constructor(host: PlannerHost) {
     this.#host = host;
+    this.#names = new Names(host);
   }
 
   /** The steps for one registration; the last one with a new state answers it. */
   async plan(goal: Goal): Promise<Step[]> {
-    const urn = this.#newUrn(goal);
-    const old = this.#findOld(urn, goal);
+    const urn = this.#names.give(goal);
+    const old = this.#names.findOld(urn, goal);
+    const state = newState(urn, goal, old, this.#names.aliasOf(urn));
     const recreating = this.#deleted.has(urn);
-    const state = this.#newState(urn, goal, old);
-    const fresh = old === undefined || recreating || old.external === true;
-
-    if (old !== undefined) {
-      const { inputs, failed } = ignoreChangesAt(goal.ignoreChanges, old.inputs, goal.inputs);
-      if (failed.length > 0) {
-        this.#host.tell(
-          "info",
-          `ignoreChanges: nothing to put back at ${failed.join(", ")}, which was added or removed.`,
-          urn,
-        );
-      }
-      state.inputs = inputs;
-    }
+    if (!this.#host.targeting.includes(state) && !recreating) return this.#leaveAlone(state, old);
+    this.#requireReachable(state);
+    if (old !== undefined && old.urn !== urn) this.#host.rename(old.urn, urn);
     const seed = randomBytes(32);
-    state.inputs = await this.#check(state, fresh ? undefined : old?.inputs, fresh ? goal.inputs : state.inputs, seed);
+    if (isImport(goal, old)) return this.#planImport(goal, old, state, recreating, seed);
 
+    const fresh = old === undefined || recreating || old.external === true || this.#host.targeting.replaces(urn);
+    state.inputs = await this.#check(
+      state,
+      fresh ? undefined : old.inputs,
+      fresh ? goal.inputs : this.#ignoring(goal, old, urn),
+      seed,
+    );
     if (old === undefined) {
       this.#handled.add(urn);
       return [step("create", state)];
@@ -94,8 +99,8 @@ export class Planner {
 
   /** The steps for a resource that the program only reads. */
   planRead(goal: ReadGoal): Step[] {
-    const urn = this.#newUrn(goal);
-    const old = this.#findOld(urn, { ...goal, aliases: [] });
+    const urn = this.#names.give(goal);
+    const old = this.#names.findOld(urn, { ...goal, aliases: [] });
     if (goal.id === "" && !this.#host.preview) throw new Refusal(`Reading ${urn} needs the resource's id.`, urn);
     this.#handled.add(urn);
     const state: ResourceState = {
@@ -113,6 +118,7 @@ export class Planner {
       additionalSecretOutputs: goal.additionalSecretOutputs,
       sourcePosition: goal.sourcePosition,
     };
+    this.#requireReachable(state);
     if (old !== undefined && !old.external && old.id !== goal.id) {
       this.#replaced.add(urn);
       return [{ ...step("read-replacement", state, old), condemnOld: true }, step("replace", state, old)];
@@ -124,10 +130,13 @@ export class Planner {
   leftovers(): { condemned: ResourceState[]; forgotten: ResourceState[] } {
     const condemned: ResourceState[] = [];
     const forgotten: ResourceState[] = [];
+    const deletable = this.#host.targeting.deletable(this.#host.resources);
     for (const old of this.#host.resources) {
+      // What this run has replaced goes, also where only its dependence on a target brought it in.
+      if (!deletable.has(old) && !(old.delete && this.#replaced.has(old.urn))) continue;
       if (old.delete) {
         if (!this.#deletedStates.has(old)) condemned.push(old);
-      } else if (!this.#handled.has(old.urn) && !this.#aliased.has(old.urn)) {
+      } else if (!this.#handled.has(old.urn) && !this.#names.isAliased(old.urn)) {
         if (old.pendingReplacement) forgotten.push(old);
         else condemned.push(old);
       }
@@ -140,71 +149,102 @@ export class Planner {
     return new Set([...this.#handled, ...this.#deleted, ...this.#replaced]);
   }
 
-  #newUrn(goal: { type: string; name: string; parent: string | undefined }): string {
-    if (goal.parent !== undefined && !this.#met.has(goal.parent)) {
-      throw new Refusal(
-        `${goal.type} "${goal.name}" names the parent ${goal.parent}, which is not registered in this run.`,
+  /** True when the URN was registered in this run. */
+  knows(urn: string): boolean {
+    return this.#names.has(urn);
+  }
+
+  /** A resource that the run is not about: as it was where it exists, and otherwise not there for this time. */
+  #leaveAlone(state: ResourceState, old: ResourceState | undefined): Step[] {
+    this.#handled.add(state.urn);
+    if (old === undefined) {
+      this.#skipped.add(state.urn);
+      return [{ ...step("same", state), skipped: true, silent: true }];
+    }
+    this.#handled.add(old.urn);
+    this.#names.keep(old.urn);
+    return [{ ...step("same", { ...old }, old), kept: true }];
+  }
+
+  /** @throws Refusal when the resource leans on one that will not exist, or that leans on it in the state */
+  #requireReachable(state: ResourceState): void {
+    if (!this.#host.targeting.constrained) return;
+    const leans = [...dependenciesOf(state, true)];
+    const missing = leans.filter((urn) => this.#skipped.has(urn));
+    const turned = leans.filter((urn) => {
+      const old = this.#host.olds.get(urn);
+      return old !== undefined && !this.#host.targeting.includes(old) && leansOn(old, state.urn, this.#host.olds);
+    });
+    if (missing.length + turned.length > 0) {
+      const why = missing.length > 0 ? "does not exist yet" : "still leans on it in the state";
+      this.#refuse(
+        new Refusal(
+          `${state.urn} leans on ${(missing.length > 0 ? missing : turned).join(", ")}, which ${why} and is not among ` +
+            "the targets. Add it to them, or leave them out.",
+          state.urn,
+        ),
       );
     }
-    const urn = createUrn(this.#host.stack, this.#host.project, goal.parent, goal.type, goal.name);
-    if (this.#met.has(urn)) {
-      throw new Refusal(`Two resources have the URN ${urn}. Give one of them another name.`, urn);
+    if (!this.#host.preview && containsUnknown(state.inputs)) {
+      throw new Refusal(
+        `${state.urn} was registered with a value that is not known yet, in a real update. Nothing was done to it.`,
+        state.urn,
+      );
     }
-    this.#met.add(urn);
-    return urn;
   }
 
-  #findOld(urn: string, goal: Pick<Goal, "name" | "type" | "parent" | "aliases">): ResourceState | undefined {
-    const claimed = this.#aliased.get(urn);
-    if (claimed !== undefined) {
-      throw new Refusal(`${urn} is registered, and is an alias of ${claimed} too. Remove one of the two.`, urn);
+  /** The program's inputs, with the old ones where it wants them ignored. */
+  #ignoring(goal: Goal, old: ResourceState, urn: string): PropertyMap {
+    const { inputs, failed } = ignoreChangesAt(goal.ignoreChanges, old.inputs, goal.inputs);
+    if (failed.length > 0) {
+      this.#host.tell(
+        "info",
+        `ignoreChanges: nothing to put back at ${failed.join(", ")}, which was added or removed.`,
+        urn,
+      );
     }
-    const own = this.#host.olds.get(urn);
-    if (own !== undefined) return own;
-    const { stack, project } = this.#host;
-    for (const alias of formerUrns(goal, { stack, project, aliasOf: (of) => this.#aliasOf.get(of) })) {
-      const old = this.#host.olds.get(alias);
-      if (old === undefined || alias === urn) continue;
-      const other = this.#met.has(alias) ? alias : this.#aliased.get(alias);
-      if (other !== undefined) {
-        throw new Refusal(
-          `${urn} has the alias ${alias}, which is the same resource as ${other}. Only one can have it.`,
+    return inputs;
+  }
+
+  /** Reads what is there already into the state, at once; what the program wants of it differently is a change like any other. */
+  async #planImport(
+    goal: Goal,
+    old: ResourceState | undefined,
+    wanted: ResourceState,
+    recreating: boolean,
+    seed: Uint8Array,
+  ): Promise<Step[]> {
+    const { urn } = wanted;
+    // One that an earlier run has deleted is not there to be deleted again.
+    const replacing = old !== undefined && !recreating && !old.pendingReplacement;
+    const state: ResourceState = { ...wanted };
+    const read: Step = { ...step(replacing ? "import-replacement" : "import", state, old), importId: goal.importId };
+    await this.#host.perform(replacing ? [{ ...read, condemnOld: true }, step("replace", state, old)] : [read]);
+    this.#handled.add(urn);
+    if (replacing) this.#replaced.add(urn);
+    if (recreating) this.#deleted.delete(urn);
+    wanted.inputs = await this.#check(wanted, state.inputs, this.#ignoring(goal, state, urn), seed);
+    wanted.created = state.created;
+    wanted.modified = state.modified;
+    const [next, ...more] = await this.#planChange(goal, state, wanted, seed);
+    if (next?.op === "update") return [next];
+    if (next?.op !== "same") {
+      const keys = [next, ...more].flatMap((one) => one?.keys ?? []);
+      this.#refuse(
+        new Refusal(
+          `${urn}: what is there under the id "${goal.importId}" differs from the program in ${[...new Set(keys)].join(", ")}, which can't ` +
+            "be changed in place: importing it would replace it. Say in the program what is there.",
           urn,
-        );
-      }
-      this.#aliased.set(alias, urn);
-      this.#aliasOf.set(urn, alias);
-      this.#host.rename(alias, urn);
-      return old;
+        ),
+      );
     }
-    return undefined;
+    return [{ ...step("same", state, state), kept: true, silent: true }];
   }
 
-  #newState(urn: string, goal: Goal, old: ResourceState | undefined): ResourceState {
-    const alias = this.#aliasOf.get(urn);
-    return {
-      urn,
-      type: goal.type,
-      custom: goal.custom,
-      id: "",
-      inputs: goal.inputs,
-      outputs: {},
-      parent: goal.parent,
-      provider: goal.provider || undefined,
-      dependencies: goal.dependencies,
-      propertyDependencies: goal.propertyDependencies,
-      protect: goal.protect,
-      retainOnDelete: goal.retainOnDelete,
-      deletedWith: goal.deletedWith,
-      additionalSecretOutputs: goal.additionalSecretOutputs,
-      aliases: alias === undefined ? undefined : [alias],
-      ignoreChanges: goal.ignoreChanges,
-      replaceOnChanges: goal.replaceOnChanges,
-      ...(goal.customTimeouts && { customTimeouts: goal.customTimeouts }),
-      sourcePosition: goal.sourcePosition,
-      created: old?.created,
-      modified: old?.modified,
-    };
+  /** A preview goes on, so that all that is in the way is seen at once. */
+  #refuse(error: Refusal): void {
+    if (!this.#host.preview) throw error;
+    this.#host.fail(error);
   }
 
   /** The inputs as the provider wants them. @throws Refusal naming every failed check */
@@ -246,13 +286,11 @@ export class Planner {
           `resource in the program; or undo the change of ${diff.replaceKeys.join(", ") || "its inputs"}.`,
         urn,
       );
-      // A preview goes on, so that all that is in the way is seen at once.
-      if (!this.#host.preview) throw error;
-      this.#host.fail(error);
+      this.#refuse(error);
     }
     this.#replaced.add(urn);
     // What was carried over from the old resource (its name above all) is not the new one's.
-    state.inputs = await this.#check(state, undefined, goal.inputs, seed);
+    if (!this.#host.targeting.replaces(urn)) state.inputs = await this.#check(state, undefined, goal.inputs, seed);
     const details = { keys: diff.replaceKeys, diffs: diff.changedKeys };
     const marker: Step = { ...step("replace", state, old), ...details };
     const create: Step = { ...step("create-replacement", state, old), ...details };
@@ -265,6 +303,7 @@ export class Planner {
   }
 
   async #diff(goal: Goal, old: ResourceState, state: ResourceState): Promise<DiffResult> {
+    if (this.#host.targeting.replaces(state.urn)) return replaceBecause("id");
     if (state.deletedWith !== undefined && this.#replaced.has(state.deletedWith)) return replaceBecause("deletedWith");
     if (!state.custom) return diffComponent(old.inputs, state.inputs);
     if (isProviderType(state.type)) {
@@ -287,6 +326,14 @@ export class Planner {
         throw new Refusal(
           `${state.urn} is protected, and replacing ${old.urn} would delete it. Take the option "protect" from it in the program first.`,
           state.urn,
+        );
+      }
+      if (!this.#host.targeting.includes(state) || !this.#host.targeting.mayGoAlong(state.urn)) {
+        this.#refuse(
+          new Refusal(
+            `${state.urn} must be replaced together with ${old.urn}, and is not among the targets. Add it to them, or let dependents follow (--target-dependents).`,
+            state.urn,
+          ),
         );
       }
       this.#deletedStates.add(state);

@@ -10,7 +10,8 @@ export class SnapshotManager {
   readonly #base: Snapshot;
   #old: ResourceState[];
   readonly #gone = new Set<ResourceState>();
-  readonly #done: ResourceState[] = [];
+  readonly #done = new Set<ResourceState>();
+  readonly #order: (resources: ResourceState[]) => ResourceState[];
   readonly #operations = new Set<PendingOperation>();
   /** URNs that this run gave another name, by alias. */
   readonly #renamed = new Map<string, string>();
@@ -19,8 +20,16 @@ export class SnapshotManager {
   #queued: Promise<void> | undefined;
   #dirty = false;
 
-  /** @param write saves a snapshot; never called twice at once */
-  constructor(base: Snapshot, write: (snapshot: Snapshot) => Promise<void>) {
+  /**
+   * @param write saves a snapshot; never called twice at once
+   * @param order makes a topological order of a run that leaves resources alone: what it has done may lean on them
+   */
+  constructor(
+    base: Snapshot,
+    write: (snapshot: Snapshot) => Promise<void>,
+    order: (resources: ResourceState[]) => ResourceState[] = (resources) => resources,
+  ) {
+    this.#order = order;
     this.#base = base;
     this.#old = [...base.resources];
     this.#write = write;
@@ -53,7 +62,9 @@ export class SnapshotManager {
   /** `replacement` takes the place of `old`, at the end of what is done. */
   done(old: ResourceState | undefined, replacement: ResourceState | undefined): void {
     if (old !== undefined) this.#gone.add(old);
-    if (replacement !== undefined) this.#done.push(replacement);
+    // What this run has itself imported or refreshed may be changed by it too.
+    if (old !== undefined) this.#done.delete(old);
+    if (replacement !== undefined) this.#done.add(replacement);
   }
 
   rename(from: string, to: string): void {
@@ -64,7 +75,7 @@ export class SnapshotManager {
   rebase(resources: ResourceState[]): void {
     this.#old = [...resources];
     this.#gone.clear();
-    this.#done.length = 0;
+    this.#done.clear();
   }
 
   dropKeptOperations(): PendingOperation[] {
@@ -75,7 +86,7 @@ export class SnapshotManager {
   }
 
   current(): Snapshot {
-    const resources = [...this.#done, ...this.#old.filter((state) => !this.#gone.has(state))];
+    const resources = this.#order([...this.#done, ...this.#old.filter((state) => !this.#gone.has(state))]);
     return {
       ...this.#base,
       resources: this.#renamed.size === 0 ? resources : resources.map((state) => renameIn(state, this.#renamed)),

@@ -19,7 +19,18 @@ export interface Step {
   keepPending?: boolean;
   /** create-replacement before its delete: the old one gets its mark when the create has worked. */
   condemnOld?: boolean;
+  /** same: the run is not about it, and it stays exactly as it was. */
+  kept?: boolean;
+  /** same: it is not among the targets and will not exist; the program is told so. */
+  skipped?: boolean;
+  /** Nothing that anybody needs to see. */
+  silent?: boolean;
+  /** read, at the beginning of an update or by an import: what to read. */
+  importId?: string;
 }
+
+/** A step that leaves a resource behind. */
+export type SettledStep = Step & { new: ResourceState };
 
 export type StepOp = Extract<
   OpType,
@@ -35,6 +46,8 @@ export type StepOp = Extract<
   | "refresh"
   | "discard"
   | "remove-pending-replace"
+  | "import"
+  | "import-replacement"
 >;
 
 /** The state that a step is about: what will be, else what was. */
@@ -46,5 +59,7 @@ export function stateOf(step: Step): ResourceState {
 
 /** False for the marker of a replacement, which does nothing itself. */
 export function isLogical(op: OpType): boolean {
-  return op !== "create-replacement" && op !== "delete-replaced" && op !== "read-replacement";
+  return (
+    op !== "create-replacement" && op !== "delete-replaced" && op !== "read-replacement" && op !== "import-replacement"
+  );
 }

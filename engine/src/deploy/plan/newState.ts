@@ -1,0 +1,41 @@
+import type { ResourceState } from "../../resource.ts";
+import type { Goal } from "./goal.ts";
+
+/** The state that a registration asks for; what its provider makes of it comes later. */
+export function newState(
+  urn: string,
+  goal: Goal,
+  old: ResourceState | undefined,
+  alias: string | undefined,
+): ResourceState {
+  return {
+    urn,
+    type: goal.type,
+    custom: goal.custom,
+    id: "",
+    inputs: goal.inputs,
+    outputs: {},
+    parent: goal.parent,
+    provider: goal.provider || undefined,
+    dependencies: goal.dependencies,
+    propertyDependencies: goal.propertyDependencies,
+    protect: goal.protect,
+    retainOnDelete: goal.retainOnDelete,
+    deletedWith: goal.deletedWith,
+    additionalSecretOutputs: goal.additionalSecretOutputs,
+    aliases: alias === undefined ? undefined : [alias],
+    ignoreChanges: goal.ignoreChanges,
+    replaceOnChanges: goal.replaceOnChanges,
+    ...(goal.customTimeouts && { customTimeouts: goal.customTimeouts }),
+    ...(goal.importId !== "" && { importID: goal.importId }),
+    sourcePosition: goal.sourcePosition,
+    created: old?.created,
+    modified: old?.modified,
+  };
+}
+
+/** True when what is there already is to be taken over: nothing is known of it, or it is known under another id. */
+export function isImport(goal: Goal, old: ResourceState | undefined): boolean {
+  if (!goal.custom || goal.importId === "") return false;
+  return old === undefined || old.external === true || (old.importID || old.id) !== goal.importId;
+}
