@@ -20,6 +20,14 @@ const SHORTEST_ECHO = 9;
 /** A line of a longer secret, such as a key's, that no other text has by chance. */
 const TELLING_LINE = /^\S{24,}$/;
 
+const LONG_WORD = /[\w+/-]{16,}/g;
+
+/** Whether a word changes between small, great and digits as often as random ones do, and names hardly ever. */
+function looksRandom(word: string): boolean {
+  const turns = word.match(/[a-z](?=[A-Z\d])|[A-Z](?=\d)|\d(?=[a-zA-Z])/g)?.length ?? 0;
+  return turns >= 4 && turns >= word.length / 5;
+}
+
 /** What a connection shows of itself even when the whole of it is marked secret: without it no error could say where. */
 const PLAIN_IN_CONNECTION = new Set([
   "host",
@@ -64,15 +72,21 @@ export class SecretFilter {
     else if (isMap(value)) for (const element of Object.values(value)) this.addSecrets(element);
   }
 
-  /** Remembers one secret text: as it is, line by line, and as JSON or a URL would write it. */
+  /**
+   * Remembers one secret text: as it is, line by line, as JSON or a URL would write it, and what in it looks like a secret of its
+   * own: a command with a token in it is one secret to the engine, and the token is what the command prints.
+   */
   addText(secret: string): void {
     if (this.#secrets.has(secret)) return;
     this.#secrets.add(secret);
     const lines = secret.split(/\r?\n/).map((line) => line.trim());
-    for (const text of [secret.trim(), ...lines.filter((line) => TELLING_LINE.test(line))]) {
+    const tokens = secret.match(LONG_WORD)?.filter(looksRandom) ?? [];
+    for (const text of [secret.trim(), ...lines.filter((line) => TELLING_LINE.test(line)), ...tokens]) {
       if (text.length >= SHORTEST_ECHO) for (const form of formsOf(text)) this.#telling.add(form);
     }
-    for (const text of [secret, secret.trim(), ...lines]) for (const form of formsOf(text)) this.#texts.add(form);
+    for (const text of [secret, secret.trim(), ...lines, ...tokens]) {
+      for (const form of formsOf(text)) this.#texts.add(form);
+    }
   }
 
   /** The text with each known secret in it replaced by the word `[secret]`. */

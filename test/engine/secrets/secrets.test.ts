@@ -1,0 +1,196 @@
+import { spawn } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Clone } from "../../cli/clone.ts";
+import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
+import { Marked, makeMarks } from "./marked.ts";
+import { below, type Catch, Net } from "./net.ts";
+
+const noProc = existsSync("/proc/self/environ") ? undefined : "no /proc here";
+
+describe.skipIf(noProc)("the net finds a secret", () => {
+  let dir: string;
+  beforeAll(() => {
+    dir = mkdtempSync(join(tmpdir(), "atelier-net-"));
+  });
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+  test("in arguments, in an environment, in a file that is gone at once, in a text and in base64", async () => {
+    const { program, config, dynamic, passphrase, ...others } = makeMarks();
+    const net = new Net({ program, config, dynamic, passphrase, ...others });
+    net.watchFolder(dir);
+    net.watchProcesses(process.pid);
+    const child = spawn("sh", ["-c", `sleep 0.3; : ${program}`], { env: { ...process.env, GIVEN: config } });
+    writeFileSync(join(dir, "brief"), `x${dynamic}x`);
+    await sleep(30);
+    rmSync(join(dir, "brief"));
+    await new Promise((done) => child.once("exit", done));
+    net.stop();
+    for (const before of ["", "a", "ab"]) net.text(`base64 ${before}`, btoa(`${before}${passphrase} and more`));
+    const found = (mark: string) => net.catches.filter((one) => one.mark === mark).map(({ where }) => where);
+    expect(found("program")).toEqual([expect.stringMatching(/^arguments of .*sh$/)]);
+    expect(found("config")).toEqual([expect.stringMatching(/^environment of .*sh$/), expect.stringMatching(/sleep$/)]);
+    expect(found("dynamic")).toEqual([join(dir, "brief")]);
+    expect(found("passphrase")).toEqual(["base64 ", "base64 a", "base64 ab"]);
+    expect(net.catches).toHaveLength(7);
+  });
+});
+
+describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ? ` (${noSshd})` : ""}`, () => {
+  let server: Sshd;
+  let clone: Clone;
+  let marked: Marked;
+  let net: Net;
+  let tmp: string;
+  let reports: string;
+  beforeAll(async () => {
+    server = await startSshd({ config: ["AcceptEnv GIVEN PULUMI_COMMAND_STDOUT PULUMI_COMMAND_STDERR"] });
+    clone = new Clone();
+    marked = new Marked(clone, server);
+    net = new Net(marked.marks);
+    tmp = join(clone.dir, "tmp");
+    reports = join(clone.dir, "reports");
+    for (const folder of [tmp, reports]) mkdirSync(folder);
+    net.watchFolder(tmp);
+  });
+  afterAll(async () => {
+    net.stop();
+    clone.remove();
+    await server.stop();
+  });
+
+  const args = (...words: string[]) => [
+    ...words,
+    "--stack",
+    "marked",
+    "--yes",
+    "--events",
+    join(clone.dir, `${words.join("")}.jsonl`),
+  ];
+  const begin = (words: string[], env: NodeJS.ProcessEnv = {}) => {
+    const run = clone.start(args(...words), { env: { TMPDIR: tmp, ...env } });
+    net.watchProcesses(run.child.pid ?? -1);
+    return run;
+  };
+  const run = async (...words: string[]) => {
+    const finished = await begin(words).finished;
+    net.text(`what ${words.join(" ")} printed`, finished.stdout + finished.stderr);
+    return finished;
+  };
+  /** What is in its own command's environment because the program asked for it to be there. */
+  const isAsked = ({ mark, where }: Catch) => mark.startsWith("local-") && /^environment of (?!.*node$)/.test(where);
+  const caught = () => {
+    net.folder(clone.dir, (path) => path.endsWith("/node_modules") || path === join(clone.home, "passphrase"));
+    net.text("the SSH server's log", server.log());
+    return net.catches.filter((one) => !isAsked(one));
+  };
+
+  test("previews and makes all, and shows none", async () => {
+    await marked.settings("fine", 1);
+    const planned = await run("preview", "--json", "--verbose");
+    expect(JSON.parse(planned.stdout)).toMatchObject({ result: "succeeded", changes: { create: 5 } });
+    const made = await run("up", "--verbose");
+    // The program has no WebUI: the update is done, and the proof says what it lacks.
+    expect(made.stderr).toContain("no output `liveCheck`");
+    for (const name of ["local", "remote", "copy", "thing", "known"])
+      expect(made.stdout).toContain(`+ ${name} created`);
+    for (const line of [
+      "the program prints",
+      "the program complains of",
+      "the program logs",
+      "dynamic create with",
+      "a setting is",
+    ])
+      expect(made.stdout).toContain(`${line} [secret]`);
+    const { stdout } = await clone.run(["outputs", "--stack", "marked", "--json", "--show-secrets"]);
+    const { marks } = marked;
+    for (const name of ["stack-output", "stack-output-deep", "local-create", "local-stdin", "dynamic"])
+      expect(stdout).toContain(marks[name]);
+    expect(caught()).toEqual([]);
+  });
+
+  test("changes all, fails, and shows none", async () => {
+    await marked.settings("fail", 2);
+    const { stdout, code } = await run("up", "--json", "--verbose");
+    expect(code).toBe(1);
+    const { problems, steps } = JSON.parse(stdout) as {
+      problems: { lines: string[] }[];
+      steps: { name: string; op: string }[];
+    };
+    expect(problems.flatMap(({ lines }) => lines).join("\n")).toMatch(/\[secret\]/);
+    expect(steps).toContainEqual(expect.objectContaining({ name: "failing", status: "failed" }));
+    expect(caught()).toEqual([]);
+  });
+
+  test("is read again, and shows none", async () => {
+    expect((await run("refresh", "--json", "--verbose")).code).toBe(0);
+    expect(caught()).toEqual([]);
+  });
+
+  test("is killed in the middle, its processes told to write crash reports before, and leaves none", async () => {
+    const begun = join(clone.dir, "begun");
+    await marked.settings("slow", 3, begun);
+    const up = begin(["up", "--verbose"], {
+      // Without the network part, which asks a name server about every socket.
+      NODE_OPTIONS: `--report-exclude-network --report-on-signal --report-signal=SIGUSR2 --report-directory=${reports}`,
+    });
+    await until(() => existsSync(begun));
+    const nodes = below(up.child.pid ?? -1).filter((pid) => readlinkSync(`/proc/${pid}/exe`).endsWith("node"));
+    // The command line, the program and the dynamic resources.
+    expect(nodes.length).toBeGreaterThanOrEqual(3);
+    for (const pid of nodes) process.kill(Number(pid), "SIGUSR2");
+    const written = () => readdirSync(reports).map((name) => readFileSync(join(reports, name), "utf8"));
+    const whole = () => written().filter((report) => report.trimEnd().endsWith("}"));
+    // One that was about to end anyway writes none.
+    const left = () => below(up.child.pid ?? -1).filter((pid) => nodes.includes(pid)).length;
+    await until(() => whole().length >= Math.max(2, left()));
+    const all = below(up.child.pid ?? -1);
+    for (const pid of nodes.slice(0, 1)) process.kill(Number(pid), "SIGKILL");
+    net.text("what the killed up printed", JSON.stringify(await up.finished));
+    for (const pid of all) attemptKill(Number(pid));
+    for (const report of whole()) expect(JSON.parse(report)).toHaveProperty("javascriptStack");
+    expect(caught()).toEqual([]);
+  });
+
+  test("is removed, and leaves none behind in states, backups and history", async () => {
+    const { stdout, stderr } = await run("down", "--json", "--verbose");
+    expect(JSON.parse(stdout)).toMatchObject({ result: "succeeded" });
+    expect(stderr).toContain("local: [secret]");
+    expect(caught()).toEqual([]);
+    const kinds = readdirSync(clone.home, { recursive: true }).map(String);
+    for (const kind of ["history", "backups", "stacks"]) expect(kinds.some((path) => path.includes(kind))).toBe(true);
+    // It did look: at node, at shells, at many files.
+    const programs = [...net.looked.processes].join("\n");
+    expect(programs).toMatch(/node$/m);
+    expect(programs).toMatch(/sh$/m);
+    expect(net.looked.files).toBeGreaterThan(100);
+  });
+});
+
+function attemptKill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // Gone already.
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const end = Date.now() + 30_000;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error("what was waited for did not happen in 30 s");
+    await sleep(20);
+  }
+}
