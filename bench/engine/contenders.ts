@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Sshd } from "../../test/helpers/sshd.ts";
 import type { Work } from "../lib/measure.ts";
+import { ansible } from "./ansible.ts";
 import { COMMANDS, type Project, STACK } from "./project.ts";
 
 /** One way to get the commands run. */
@@ -12,7 +12,7 @@ export interface Contender {
   /** Done once for a project, not measured. */
   prepare(project: Project): void;
   /** `up`, the first time and again. */
-  up(project: Project, hosts: Sshd[]): Work[];
+  up(project: Project): Work[];
   /** False: it has no state, and nothing to leave out the second time. */
   hasState: boolean;
 }
@@ -75,8 +75,8 @@ function officialEnv(project: Project): NodeJS.ProcessEnv {
 const plain: Contender = {
   name: "ssh",
   prepare: () => {},
-  up: (project, hosts) =>
-    hosts.map((host, index) => {
+  up: (project) =>
+    project.hosts.map((host, index) => {
       const options = `-p ${host.port} -i ${host.dir}/client -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -F none`;
       const loop = `step=0; while [ $step -lt ${COMMANDS} ]; do ssh ${options} ${host.user}@127.0.0.1 "echo step $step of host ${index}" || exit 1; step=$((step + 1)); done`;
       return { program: "/bin/sh", args: ["-c", loop], cwd: project.dir, env: process.env };
@@ -86,9 +86,26 @@ const plain: Contender = {
 
 /** Those that can run here, and why the others can't. */
 export function contenders(): { able: Contender[]; missing: string[] } {
-  const onPath = (name: string) =>
-    (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, name)));
-  if (!onPath("ssh")) return { able: [embedded], missing: ["ssh: not on PATH (package openssh-client)"] };
-  if (onPath("pulumi")) return { able: [embedded, official, plain], missing: [] };
-  return { able: [embedded, plain], missing: ["official: no `pulumi` on PATH"] };
+  const missing: string[] = [];
+  const onPath = (name: string, why: string) => {
+    const there = (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, name)));
+    if (!there) missing.push(why);
+    return there;
+  };
+  const able = [embedded];
+  if (onPath("pulumi", "official: no `pulumi` on PATH")) able.push(official);
+  if (onPath("ssh", "ssh, ansible: no `ssh` on PATH (package openssh-client)")) {
+    able.push(plain);
+    const automation = ansible();
+    if ("missing" in automation) missing.push(automation.missing);
+    else able.push(automation);
+  }
+  return { able, missing };
+}
+
+/** @throws when it is not among them */
+export function contenderOf(able: Contender[], name: string): Contender {
+  const found = able.find((contender) => contender.name === name);
+  if (!found) throw new Error(`${name} does not take part`);
+  return found;
 }

@@ -12,10 +12,14 @@ export interface Project {
   dir: string;
   backend: string;
   passphraseFile: string;
+  /** The hosts that its program reaches; `port` may be that of a line to it. */
+  hosts: (Pick<Sshd, "user" | "hostKey" | "privateKey" | "dir"> & { port: number })[];
 }
 
 /** `COMMANDS` commands on each host, each waiting for the one before. */
-const program = `import { readFileSync } from "node:fs";
+export const chains = (hosts: Project["hosts"]): Project =>
+  makeProject(
+    `import { readFileSync } from "node:fs";
 import { remote } from "@pulumi/command";
 
 const hosts = JSON.parse(readFileSync("hosts.json", "utf8"));
@@ -26,19 +30,36 @@ hosts.forEach((connection, host) => {
     before = [new remote.Command(\`host\${host}-step\${step}\`, { connection, create }, { dependsOn: before })];
   }
 });
-`;
+`,
+    hosts,
+  );
 
-export function makeProject(hosts: Sshd[]): Project {
+/** `count` resources: components of nine local commands each, every command with the output of the one before. */
+export const groups = (count: number): Project =>
+  makeProject(
+    `import { ComponentResource } from "@pulumi/pulumi";
+import { local } from "@pulumi/command";
+
+let made = 0;
+while (made < ${count}) {
+  const parent = new ComponentResource("bench:index:Group", \`group\${made++}\`);
+  let before;
+  for (let index = 0; index < 9 && made < ${count}; index++, made++) {
+    const environment = { BEFORE: before?.stdout ?? "" };
+    before = new local.Command(\`command\${made}\`, { create: \`echo \${made}\`, environment }, { parent });
+  }
+}
+`,
+    [],
+  );
+
+function makeProject(program: string, hosts: Project["hosts"]): Project {
   const dir = mkdtempSync(join(tmpdir(), "atelier-bench-"));
   const backend = join(dir, "state");
   mkdirSync(backend);
-  const connections = hosts.map((host) => ({
-    host: "127.0.0.1",
-    port: host.port,
-    user: host.user,
-    privateKey: host.privateKey,
-    hostKey: host.hostKey,
-  }));
+  const connections = hosts.map(({ port, user, privateKey, hostKey }) => {
+    return { host: "127.0.0.1", port, user, privateKey, hostKey };
+  });
   const files: Record<string, string> = {
     "Pulumi.yaml": "name: bench\nmain: index.js\nruntime: { name: nodejs, options: { typescript: false } }\n",
     "package.json": JSON.stringify({ name: "bench", type: "module" }),
@@ -49,5 +70,5 @@ export function makeProject(hosts: Sshd[]): Project {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text, { mode: 0o600 });
   const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
   symlinkSync(join(root, "node_modules"), join(dir, "node_modules"));
-  return { dir, backend: `file://${backend}`, passphraseFile: join(dir, "passphrase") };
+  return { dir, backend: `file://${backend}`, passphraseFile: join(dir, "passphrase"), hosts };
 }
