@@ -7,6 +7,7 @@ import { platformFile, readPlatform, type SavedPlatform } from "../../stacks/pla
 import { portsToAsk, questions, readSeen, recognise, type Seen } from "../../stacks/platforms/seen.ts";
 import { platforms } from "../../stacks/platforms/table.ts";
 import type { SshHostSettings } from "../../stacks/schema/host.ts";
+import { hint } from "./commands/command.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { readIfThere, writeWhole } from "./files.ts";
 import { home, hostKeyFile, project, root } from "./paths.ts";
@@ -123,10 +124,11 @@ export async function look(
     return readSeen(String(outputs.stdout ?? ""));
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(
-      `${where} could not be looked at, and nothing was changed. ${messageOf(error)}. Is the box running, and are address, port and login still right? ` +
-        "If it is gone: npx atelier down --host-gone. host.platform: plain looks at nothing.",
-    );
+    const why = messageOf(error).trim().replace(/\.*$/, "");
+    const next = /host key/.test(why)
+      ? `If the box is a new one: ${hint("trust", stack)} --replace`
+      : `Is the box running, and are address, port and login still right? If it is gone: ${hint("down", stack)} --host-gone`;
+    throw new UserError(`${where} could not be looked at, and nothing was changed. ${why}. ${next}`);
   } finally {
     await provider.close();
   }
@@ -142,7 +144,7 @@ const hostOf = (host: SshHostSettings, { address, port, hostKey }: SavedPlatform
 });
 
 /** The login as the program will have it; secrets of the stack are decrypted for it. */
-async function connection(stack: string, host: SshHostSettings): Promise<Record<string, string>> {
+export async function connection(stack: string, host: SshHostSettings): Promise<Record<string, string>> {
   const mistakes: string[] = [];
   const login: Login = readLogin(await withSecrets(stack, host), mistakes);
   if (mistakes.length > 0)

@@ -67,7 +67,7 @@ export async function proveAndReport(
     terminal.line(`Everything is in place, but the live check failed. Once mended: ${hint("up", stack.name)}`);
     return 1;
   }
-  for (const line of closingLines(report, stack, record, context)) terminal.line(line);
+  for (const line of closingLines(report, tunnelRow(stack, input), record, context)) terminal.line(line);
   return 0;
 }
 
@@ -88,7 +88,7 @@ function text(outputs: Outputs, name: string): string {
 
 function closingLines(
   report: Report,
-  stack: Stack,
+  tunnel: [string, string][],
   record: RecordDisplay,
   { options, terminal, startedAt }: Context,
 ): string[] {
@@ -105,7 +105,7 @@ function closingLines(
   const picture = report.images[0];
   const rows: [string, string][] = [
     ["WebUI", terminal.colours.cyan(report.webui.url)],
-    ...tunnelRow(stack),
+    ...tunnel,
     ["Login", hint("outputs", options.stack).concat(" --show-secrets")],
     ...(picture
       ? [
@@ -125,9 +125,12 @@ function closingLines(
 }
 
 /** With `exposure: tunnel` the address is the host's own: this makes it this machine's too, for as long as it runs. */
-function tunnelRow({ settings: { host, webui } }: Stack): [string, string][] {
-  if (webui.exposure !== "tunnel" || host.kind !== "ssh") return [];
-  return [["Tunnel", `ssh -N -L ${webui.port}:127.0.0.1:${webui.port} -p ${host.port} ${host.user}@${host.address}`]];
+function tunnelRow({ settings: { webui } }: Stack, liveCheck: string): [string, string][] {
+  // From the outputs: the address of a rented box stands in no setting.
+  const { tunnel } = JSON.parse(liveCheck) as { tunnel?: { address: string; port: number; user: string } };
+  if (!tunnel) return [];
+  const { address, port, user } = tunnel;
+  return [["Tunnel", `ssh -N -L ${webui.port}:127.0.0.1:${webui.port} -p ${port} ${user}@${address}`]];
 }
 
 /** The last report, where there is a readable one. */
