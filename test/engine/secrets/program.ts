@@ -54,7 +54,8 @@ class Part extends pulumi.ComponentResource {
     const local = new command.local.Command(
       "local",
       {
-        create: pulumi.interpolate`cat; echo "$GIVEN"; echo ${mark("local-create")}; echo ${mark("local-create")} >&2; : ${turn}`,
+        // Long enough to be seen in the process list.
+        create: pulumi.interpolate`cat; sleep 0.3; echo "$GIVEN"; echo ${mark("local-create")}; echo ${mark("local-create")} >&2; : ${turn}`,
         delete: pulumi.interpolate`echo ${mark("local-delete")}; cat >&2`,
         stdin: pulumi.interpolate`first line\n${mark("local-stdin")} "quoted" \\ <&>\nlast line\n`,
         environment: { GIVEN: mark("local-environment") },
