@@ -47,7 +47,13 @@ export async function run(kind: Kind, options: EngineOptions): Promise<UpdateRes
       events.filter.addSecrets(state.inputs);
       events.filter.addSecrets(state.outputs);
     }
-    const builtin = builtinProviders({ project: stack.project.name, stack: stack.name, env, cacheDir: stack.cacheDir });
+    const builtin = builtinProviders({
+      project: stack.project.name,
+      stack: stack.name,
+      env,
+      cacheDir: stack.cacheDir,
+      readStack: (name) => stack.outputsOf(name),
+    });
     const killer = new AbortController();
     const deployment = new Deployment({
       stack: stack.name,

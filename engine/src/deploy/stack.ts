@@ -7,6 +7,8 @@ import { hasSecureValue, loadProject, loadStackSettings, type Project, resolveCo
 import type { Snapshot } from "../resource.ts";
 import { PassphraseSecrets } from "../secrets.ts";
 import { FileStore, type UpdateRecord } from "../store.ts";
+import { STACK_TYPE } from "../urn.ts";
+import type { PropertyMap } from "../values.ts";
 
 /** Plain values, keys `project:name`. */
 export type StackConfig = Record<string, { value: string; secret: boolean }>;
@@ -129,6 +131,29 @@ export class Stack {
     return snapshot;
   }
 
+  /**
+   * The outputs of another stack of the same backend, secrets marked.
+   * @param reference `organization/<project>/<stack>`, or the short name of one of this project
+   * @throws when it is not there, or this stack's passphrase does not open it
+   */
+  async outputsOf(reference: string): Promise<PropertyMap> {
+    const place = placeOf(reference, this.project.name);
+    const text = await this.#store.load(place);
+    if (text === undefined) {
+      const known = (await this.#store.list()).map(({ project, stack }) => `organization/${project}/${stack}`);
+      throw new Error(
+        `There is no stack "${reference}" in this backend. It has: ${known.join(", ") || "none"}. A reference reads ` +
+          "organization/<project>/<stack>.",
+      );
+    }
+    try {
+      const { snapshot } = await decodeCheckpoint(text, ({ salt }) => this.#secretsOf(salt));
+      return snapshot.resources.find((state) => state.type === STACK_TYPE && !state.delete)?.outputs ?? {};
+    } catch (error) {
+      throw new Error(`The stack "${reference}" can't be read: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
   async save(snapshot: Snapshot): Promise<void> {
     this.#secrets ??= this.#secretsOf(undefined);
     const secrets = await this.#secrets;
@@ -159,6 +184,20 @@ export class Stack {
   get #place(): { project: string; stack: string } {
     return { project: this.project.name, stack: this.name };
   }
+}
+
+/** @throws when the reference is of another form than the file backend knows */
+function placeOf(reference: string, project: string): { project: string; stack: string } {
+  const parts = reference.split("/");
+  const stack = parts.at(-1) ?? "";
+  const known =
+    parts.length <= 3 && (parts.length === 1 || parts[0] === "organization") && parts.every((part) => part !== "");
+  if (!known) {
+    throw new Error(
+      `"${reference}" is no reference to a stack of this backend. Write organization/<project>/<stack>, or the name of a stack of this project.`,
+    );
+  }
+  return { project: parts.length === 3 ? (parts[1] as string) : project, stack };
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

@@ -3,7 +3,7 @@ import { hashAssets } from "../../assets.ts";
 import type { ResourceState } from "../../resource.ts";
 import { STACK_TYPE } from "../../urn.ts";
 import type { PropertyMap } from "../../values.ts";
-import { type Goal, Refusal } from "../plan/goal.ts";
+import type { Goal } from "../plan/goal.ts";
 import { isProviderType, packageOf } from "../plan/references.ts";
 import { type ReadGoal, readGoal, registrationGoal, type Sources } from "./requests.ts";
 import { CHANNEL_OPTIONS, emptyPb, engineGrpc, enginePb, grpc, providerPb, resourceGrpc, resourcePb } from "./rpc.ts";

@@ -37,8 +37,8 @@ export class UrnPatterns {
 }
 
 function globOf(text: string): RegExp {
-  const escape = (part: string): string => part.replace(/[\\^$.+?()[\]{}|]/g, "\\$&");
-  const segments = text.split("**").map((segment) => segment.split("*").map(escape).join("[^:]*"));
+  const exactly = (part: string): string => part.replace(/[\\^$.+?()[\]{}|]/g, "\\$&");
+  const segments = text.split("**").map((segment) => segment.split("*").map(exactly).join("[^:]*"));
   return new RegExp(`^${segments.join(".*")}$`);
 }
 
