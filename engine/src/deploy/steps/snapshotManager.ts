@@ -89,9 +89,17 @@ export class SnapshotManager {
     const resources = this.#order([...this.#done, ...this.#old.filter((state) => !this.#gone.has(state))]);
     return {
       ...this.#base,
-      resources: this.#renamed.size === 0 ? resources : resources.map((state) => renameIn(state, this.#renamed)),
+      resources: this.#renamed.size === 0 ? resources : this.#withNewNames(resources),
       pendingOperations: [...this.#kept, ...this.#operations],
     };
+  }
+
+  /** A new name holds once its bearer is in the state; until the old bearer has left it, what is condemned means that one. */
+  #withNewNames(resources: ResourceState[]): ResourceState[] {
+    const urns = new Set(resources.map(({ urn }) => urn));
+    const names = new Map([...this.#renamed].filter(([, to]) => urns.has(to)));
+    const final = new Map([...names].filter(([from]) => !urns.has(from)));
+    return resources.map((state) => renameIn(state, state.delete ? final : names));
   }
 
   /** Resolves when everything up to now is in the file. Saves that come while one is under way become one. */
