@@ -35,26 +35,66 @@ export function dependentsOf(resources: ResourceState[], root: ResourceState, ig
 
 /**
  * The condemned in layers: nothing in a layer is leaned on by anything in it or after it, so that a layer can go at once.
+ * What goes along with another (`deletedWith`) is there until that goes: so what it leans on goes after both, where it can.
  * @param resources in topological order, holding all the condemned
  */
 export function deletionLayers(resources: ResourceState[], condemned: Set<ResourceState>): ResourceState[][] {
-  const depth = new Map<ResourceState, number>();
+  const ordered = resources.filter((state) => condemned.has(state));
   const byUrn = new Map<string, ResourceState[]>();
-  let deepest = 0;
-  // A resource's depth is one more than the deepest of what it leans on among the condemned: the deepest go first.
-  for (const state of resources) {
-    if (!condemned.has(state)) continue;
-    let own = 0;
-    for (const urn of dependenciesOf(state, true)) {
-      for (const other of byUrn.get(urn) ?? []) own = Math.max(own, (depth.get(other) ?? 0) + 1);
-    }
-    depth.set(state, own);
-    deepest = Math.max(deepest, own);
+  const leans = new Map<ResourceState, Set<ResourceState>>();
+  for (const state of ordered) {
+    const on = new Set<ResourceState>();
+    for (const urn of dependenciesOf(state, true)) for (const other of byUrn.get(urn) ?? []) on.add(other);
+    leans.set(state, on);
     const same = byUrn.get(state.urn);
     if (same) same.push(state);
     else byUrn.set(state.urn, [state]);
   }
+  for (const state of ordered) {
+    const carriers = state.deletedWith === undefined ? [] : (byUrn.get(state.deletedWith) ?? []);
+    for (const carrier of carriers) {
+      for (const other of leans.get(state) ?? []) {
+        if (!reaches(other, carrier, leans)) leans.get(carrier)?.add(other);
+      }
+    }
+  }
+  // A resource's depth is one more than the deepest of what it leans on: the deepest go first.
+  const depths = new Map<ResourceState, number>();
+  for (const state of ordered) measure(state, leans, depths);
+  const deepest = [...depths.values()].reduce((most, depth) => Math.max(most, depth), -1);
   const layers: ResourceState[][] = Array.from({ length: deepest + 1 }, () => []);
-  for (const [state, own] of depth) layers[deepest - own]?.push(state);
-  return layers.filter((layer) => layer.length > 0);
+  for (const state of ordered) layers[layers.length - 1 - (depths.get(state) ?? 0)]?.push(state);
+  return layers;
+}
+
+/** True when `from` is `to`, or leans on it through any number of others. */
+function reaches(from: ResourceState, to: ResourceState, leans: Map<ResourceState, Set<ResourceState>>): boolean {
+  const seen = new Set([from]);
+  for (const state of seen) {
+    if (state === to) return true;
+    for (const other of leans.get(state) ?? []) seen.add(other);
+  }
+  return false;
+}
+
+/** Notes the depth of a resource and of all that it leans on. Without recursion: a chain may be as long as a program. */
+function measure(
+  root: ResourceState,
+  leans: Map<ResourceState, Set<ResourceState>>,
+  depths: Map<ResourceState, number>,
+): void {
+  const stack = [root];
+  for (let state = stack.at(-1); state !== undefined; state = stack.at(-1)) {
+    const on = [...(leans.get(state) ?? [])];
+    const open = depths.has(state) ? [] : on.filter((other) => !depths.has(other));
+    if (open.length > 0) stack.push(...open);
+    else {
+      stack.pop();
+      if (!depths.has(state))
+        depths.set(
+          state,
+          on.reduce((most, other) => Math.max(most, (depths.get(other) ?? 0) + 1), 0),
+        );
+    }
+  }
 }

@@ -6,7 +6,7 @@ import type { ResourceState } from "../../resource.ts";
  */
 export class Deletions {
   readonly #planned = new Set<ResourceState>();
-  readonly #along = new Map<ResourceState, (() => void)[]>();
+  readonly #along = new Map<ResourceState, Passenger[]>();
 
   plan(state: ResourceState): void {
     this.#planned.add(state);
@@ -25,18 +25,48 @@ export class Deletions {
     return goes ? carrier : undefined;
   }
 
-  /** @param leave takes it out of the state; called when its carrier goes */
-  goAlong(carrier: ResourceState, leave: () => void): void {
-    const others = this.#along.get(carrier);
-    if (others === undefined) this.#along.set(carrier, [leave]);
-    else others.push(leave);
+  /** What a provider must stay for, in the state: something that it may still have to delete. */
+  carrierOfUsers(provider: ResourceState): ResourceState | undefined {
+    const reference = `${provider.urn}::${provider.id}`;
+    for (const [carrier, passengers] of this.#along) {
+      if (passengers.some(({ state }) => state.provider === reference)) return carrier;
+    }
+    return undefined;
   }
 
-  /** A resource is gone, and with it what lay inside. */
-  gone(state: ResourceState): void {
-    for (const leave of this.#along.get(state) ?? []) leave();
-    this.#along.delete(state);
+  /** @param leave takes it out of the state; called when its carrier goes */
+  goAlong(carrier: ResourceState, state: ResourceState, leave: () => void): void {
+    const others = this.#along.get(carrier);
+    if (others === undefined) this.#along.set(carrier, [{ state, leave }]);
+    else others.push({ state, leave });
   }
+
+  /**
+   * A resource is gone, and with it what lay inside.
+   * @param left it has left the state too, so that nothing in there may lean on it
+   */
+  gone(state: ResourceState, left: boolean): void {
+    const passengers = this.#along.get(state) ?? [];
+    this.#along.delete(state);
+    for (const { leave } of passengers) leave();
+    if (!left) return;
+    for (const others of this.#along.values()) for (const other of others) letGo(other.state, state);
+  }
+}
+
+/** What waits in the state for its carrier to go. */
+interface Passenger {
+  state: ResourceState;
+  leave: () => void;
+}
+
+function letGo(state: ResourceState, gone: ResourceState): void {
+  const stays = (urn: string): boolean => urn !== gone.urn;
+  state.dependencies = state.dependencies.filter(stays);
+  state.propertyDependencies = Object.fromEntries(
+    Object.entries(state.propertyDependencies).map(([key, urns]) => [key, urns.filter(stays)]),
+  );
+  if (state.parent === gone.urn) state.parent = gone.parent;
 }
 
 function madeAt({ created }: ResourceState): number {

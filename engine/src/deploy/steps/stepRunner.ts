@@ -169,12 +169,13 @@ export class StepRunner {
       // Only now: had the delete failed, the next run must try it again.
       if (keepPending) old.pendingReplacement = true;
       else snapshot.done(old, undefined);
-      deletions.gone(old);
+      deletions.gone(old, !keepPending);
     };
     const isOurs = old.custom && !old.external && !isProviderType(old.type);
-    if (!isOurs || old.retainOnDelete) return snapshot.lazily(finish);
-    const carrier = deletions.carrierOf(old, this.#host.everything());
-    if (carrier !== undefined) return deletions.goAlong(carrier, finish);
+    const isKept = !isOurs || old.retainOnDelete;
+    const carrier = isKept ? deletions.carrierOfUsers(old) : deletions.carrierOf(old, this.#host.everything());
+    if (carrier !== undefined) return deletions.goAlong(carrier, old, finish);
+    if (isKept) return snapshot.lazily(finish);
     const seconds = old.customTimeouts?.delete ?? 0;
     if (preview) return finish();
     const provider = await this.#host.provider(old.provider ?? "");
