@@ -1,8 +1,10 @@
 import { equalValues } from "../compare.ts";
+import { InitFailed } from "../provider.ts";
 import type { ResourceState } from "../resource.ts";
 import type { Deployment } from "./deployment.ts";
 import { isProviderType } from "./plan/references.ts";
 import { markOutputs } from "./steps/marking.ts";
+import type { ProviderCalls } from "./steps/providerCalls.ts";
 import type { Step } from "./steps/step.ts";
 
 /**
@@ -47,8 +49,7 @@ function isRefreshed(state: ResourceState): boolean {
 
 async function readAgain(deployment: Deployment, old: ResourceState): Promise<ResourceState | undefined> {
   const provider = await deployment.provider(old.provider ?? "");
-  const { id, inputs, outputs } = old;
-  const now = await provider.read({ ...deployment.context(old.urn), id, inputs, outputs });
+  const { now, initErrors } = await readWell(deployment, provider, old);
   if (now === undefined || now.id === "") return undefined;
   // Inputs of a resource that is only read are the program's words, not the provider's.
   const state: ResourceState = {
@@ -56,14 +57,30 @@ async function readAgain(deployment: Deployment, old: ResourceState): Promise<Re
     id: now.id,
     inputs: old.external ? old.inputs : now.inputs,
     outputs: markOutputs(now.outputs, old.inputs, old.additionalSecretOutputs ?? []),
-    initErrors: undefined,
+    initErrors,
   };
   const same =
     state.id === old.id &&
-    (old.initErrors?.length ?? 0) === 0 &&
+    (old.initErrors ?? []).join("\n") === (initErrors ?? []).join("\n") &&
     equalValues(state.inputs, old.inputs) &&
     equalValues(state.outputs, old.outputs);
   return same ? old : { ...state, modified: new Date().toISOString() };
+}
+
+/** What is there; with the reasons if it is not well, which is no failure of the refresh: the next update tries to mend it. */
+async function readWell(
+  deployment: Deployment,
+  provider: ProviderCalls,
+  { urn, id, inputs, outputs }: ResourceState,
+): Promise<{ now: Awaited<ReturnType<ProviderCalls["read"]>>; initErrors: string[] | undefined }> {
+  try {
+    const now = await provider.read({ ...deployment.context(urn), id, inputs, outputs });
+    return { now, initErrors: undefined };
+  } catch (error) {
+    if (!(error instanceof InitFailed)) throw error;
+    deployment.tell("warning", `It is there, but not well: ${error.reasons.join("; ")}`, urn);
+    return { now: { id: error.id, inputs, outputs: error.outputs }, initErrors: error.reasons };
+  }
 }
 
 /** The state without what is gone: nobody depends on it any more, and its children belong to their grandparent. */

@@ -77,11 +77,13 @@ export class ProviderCalls {
   }
 
   async read(request: ReadRequest): ReturnType<Provider["read"]> {
-    const result = await this.#provider.read({
-      ...request,
-      inputs: this.#plain(request.inputs),
-      outputs: this.#plain(request.outputs),
-    });
+    const result = await this.#marking({ ...request.outputs, ...request.inputs }, () =>
+      this.#provider.read({
+        ...request,
+        inputs: this.#plain(request.inputs),
+        outputs: this.#plain(request.outputs),
+      }),
+    );
     if (result === undefined) return undefined;
     return {
       id: result.id,
