@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Machine, never } from "./machine.ts";
 import { PROJECT, STACK } from "./model.ts";
@@ -17,7 +17,6 @@ export class Disk {
   /** The state as it lies on the disk now. */
   saved: SavedState | undefined;
   readonly #onSave: (state: SavedState, text: string) => void;
-  readonly #texts = new Map<string, string>();
 
   /** @param onSave told of every state that is in the file, at the moment when it is */
   constructor(dir: string, machine: Machine, onSave: (state: SavedState, text: string) => void) {

@@ -38,6 +38,39 @@ tells(
 );
 
 tells(
+  "what was left unfinished is known to be so after a refresh, and the next update finishes it",
+  [{ kind: "plain", secret: 0 }],
+  { faults: [{ on: "create", nth: 0, mode: "half" }] },
+  { operation: "refresh" },
+);
+
+tells(
+  "what goes along with another leans on nothing that has gone before, and its provider stays for it",
+  [
+    {},
+    { links: [{ to: 0, of: "id", hard: true }] },
+    { kind: "provider" },
+    {},
+    { inside: 3, links: [{ to: 1, of: "id", hard: true }], provider: 2 },
+  ],
+  {},
+  { operation: "destroy", faults: [{ on: "delete", nth: 1, mode: "fail" }], parallel: 1 },
+  { operation: "destroy" },
+);
+
+tells(
+  "while a renamed resource is changed, what leans on it still finds it in the state",
+  [{}, { links: [{ to: 0, of: "id", hard: false }] }],
+  {},
+  {
+    changes: [
+      { kind: "rename", at: 0, value: 0 },
+      { kind: "n", at: 0, value: 0 },
+    ],
+  },
+);
+
+tells(
   "what would go along with one that is kept is deleted itself",
   [{ retain: true }, { inside: 0 }],
   {},

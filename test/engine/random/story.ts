@@ -6,7 +6,7 @@ import { equalValues } from "../../../engine/src/compare.ts";
 import { destroy, type EngineOptions, preview, refresh, type UpdateResult, up } from "../../../engine/src/index.ts";
 import { Disk } from "./disk.ts";
 import { closeMonitors } from "./inProcess.ts";
-import { PROGRAM_KEY, RUN_KEY, watchProgram } from "./inProcessProgram.ts";
+import { RUN_KEY, watchProgram } from "./inProcessProgram.ts";
 import { type Cut, type Fault, Machine } from "./machine.ts";
 import { type Change, changed, type Entry, type Model, PROJECT, planted, STACK } from "./model.ts";
 import { type ProgramFault, type Registration, registrationsOf } from "./registrations.ts";

@@ -78,7 +78,10 @@ export class Watch implements Watcher {
   /** What the state says is there must be there. */
   #checkPresent(resource: SavedResource, state: SavedState): void {
     const object = this.world.objects.get(resource.id ?? "");
-    if (object === undefined) return this.note(`${resource.urn} has the id ${resource.id}, which never existed`);
+    if (object === undefined) {
+      this.note(`${resource.urn} has the id ${resource.id}, which never existed`);
+      return;
+    }
     if (object.uid !== uidOf(resource)) this.note(`${resource.urn} has the id of another: ${object.id}`);
     if (resource.pendingReplacement && object.alive && !resource.retainOnDelete) {
       this.note(`${resource.urn} is said to be deleted, but ${object.id} is there`);
@@ -123,7 +126,7 @@ export class Watch implements Watcher {
   ): void {
     const { saved, locks } = this.disk;
     const what = `${type} ${call.urn} (${call.id ?? "new"})`;
-    if (this.operation === "preview" || this.operation === "refresh") return this.note(`it acts: ${what}`);
+    if (this.operation === "preview" || this.operation === "refresh") this.note(`it acts: ${what}`);
     if (this.disk.files(/locks\/.*\.json$/).length !== 1) this.note(`${what} without the lock (${locks})`);
     const pending = operationsOf(saved).some((one) => one.type === type && one.resource.urn === call.urn);
     if (!pending) this.note(`${what} while no pending operation is in the file`);
@@ -156,6 +159,26 @@ export class Watch implements Watcher {
     this.#checkOrder(what, own, replaced);
   }
 
+  /** By its own wish, or because that which it goes along with does. */
+  #goesAlong(resource: SavedResource, carrier: SavedResource): boolean {
+    const all = resourcesOf(this.disk.saved);
+    let at: SavedResource | undefined = resource;
+    for (let steps = 0; at?.deletedWith !== undefined && steps < all.length; steps++) {
+      const urn: string = at.deletedWith;
+      if (urn === carrier.urn) return true;
+      at = all.find((one) => one.urn === urn);
+    }
+    return false;
+  }
+
+  /** It leans on what the other goes along with, and so has to go first though the other needs it. */
+  #mustGoFirst(own: SavedResource, other: SavedResource): boolean {
+    const all = resourcesOf(this.disk.saved);
+    const seen = new Set([own.urn]);
+    for (const urn of seen) for (const one of all) if (one.urn === urn) for (const next of leansOn(one)) seen.add(next);
+    return all.some((carrier) => seen.has(carrier.urn) && this.#goesAlong(other, carrier));
+  }
+
   /** Nothing goes before what leans on it. */
   #checkOrder(what: string, own: SavedResource, replaced: boolean): void {
     const users = this.world.alive().filter((object) => {
@@ -166,13 +189,13 @@ export class Watch implements Watcher {
     });
     for (const user of users) {
       const resource = resourcesOf(this.disk.saved).find(({ id }) => id === user.id);
-      if (resource !== undefined && !resource.retainOnDelete) this.note(`${what} while ${user.id} still needs it`);
+      if (resource === undefined || resource.retainOnDelete || this.#mustGoFirst(own, resource)) continue;
+      this.note(`${what} while ${user.id} still needs it`);
     }
     if (replaced || own.delete) return;
     for (const other of resourcesOf(this.disk.saved)) {
       if (other.id === own.id || other.pendingReplacement || !leansOn(other).has(own.urn)) continue;
-      // Goes with it, by its own wish.
-      if (other.deletedWith === own.urn) continue;
+      if (this.#goesAlong(other, own) || this.#mustGoFirst(own, other)) continue;
       this.note(`${what} while ${other.urn} still leans on it`);
     }
   }

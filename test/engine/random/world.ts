@@ -188,6 +188,7 @@ class WorldProvider implements Provider {
     await this.#machine.pause();
     await this.#faulty("read", signal);
     const object = this.#world.objects.get(id);
+    if (object?.alive && object.sick) throw this.#halfDone(object, "it is not well");
     return object?.alive ? { id, inputs: object.inputs, outputs: this.#world.outputsOf(object) } : undefined;
   }
 
