@@ -28,6 +28,12 @@ function looksRandom(word: string): boolean {
   return turns >= 4 && turns >= word.length / 5;
 }
 
+/**
+ * Where a docker.Image keeps its inputs once more, marked as a whole: what is secret in them is marked where they stand first,
+ * and the rest (a folder's name, a platform) would blot out ordinary words.
+ */
+const REPEATED_INPUTS = "__inputs";
+
 /** What a connection shows of itself even when the whole of it is marked secret: without it no error could say where. */
 const PLAIN_IN_CONNECTION = new Set([
   "host",
@@ -69,7 +75,9 @@ export class SecretFilter {
     if (value instanceof Secret && typeof value.element === "number") this.addText(String(value.element));
     else if (value instanceof Secret) this.#addInner(value.element);
     else if (Array.isArray(value)) for (const element of value) this.addSecrets(element);
-    else if (isMap(value)) for (const element of Object.values(value)) this.addSecrets(element);
+    else if (isMap(value)) {
+      for (const [key, element] of Object.entries(value)) if (key !== REPEATED_INPUTS) this.addSecrets(element);
+    }
   }
 
   /**
