@@ -16,6 +16,9 @@ const commands: Record<Command, () => Promise<CommandFunction>> = {
   outputs: async () => (await import("./commands/outputs.ts")).outputs,
   env: async () => (await import("./commands/env.ts")).env,
   trust: async () => (await import("./commands/trust.ts")).trust,
+  lock: async () => (await import("./commands/lock.ts")).lock,
+  upstreams: async () => (await import("./commands/upstreams.ts")).upstreams,
+  bundle: async () => (await import("./commands/bundle.ts")).bundle,
 };
 
 /**

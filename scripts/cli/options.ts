@@ -17,6 +17,13 @@ const forms = {
   outputs: { says: "Print the stack's outputs" },
   env: { says: 'Print shell exports for plain `pulumi`: eval "$(npx atelier env)"' },
   trust: { says: "Show a host's SSH key and pin it" },
+  lock: { says: "Write images/atelier.lock; with --check say what has moved upstream" },
+  upstreams: { says: "Show the table of upstreams, and how fast the host reaches them" },
+  bundle: {
+    says: "All that a stack is made of in one folder, for hosts without internet",
+    actions: ["create", "serve", "push"],
+    takes: "<folder>",
+  },
 } as const satisfies Record<string, CommandForm>;
 export type Command = keyof typeof forms;
 export const commands: Record<Command, CommandForm> = forms;
@@ -44,6 +51,15 @@ const flags = {
   "host-gone": { type: "boolean", only: ["down"], says: "Forget the host without dialling it" },
   "show-secrets": { type: "boolean", only: ["outputs"], says: "Show passwords in clear" },
   replace: { type: "boolean", only: ["trust"], says: "Pin the new key of a host whose key has changed" },
+  check: { type: "boolean", only: ["lock"], says: "Say what has moved upstream, write nothing" },
+  measure: { type: "boolean", only: ["upstreams"], says: "Measure on the host, now" },
+  upstreams: {
+    type: "string",
+    only: ["up", "preview"],
+    says: "Instead of the settings' profile: direct, china, auto, offline, or bundle:<folder>",
+  },
+  all: { type: "boolean", only: ["bundle"], says: "Everything in the lock, not only what the stack needs" },
+  port: { type: "string", only: ["bundle"], says: "Port of loopback to serve on (default: a free one)" },
   help: { type: "boolean", says: "Show this" },
 } as const satisfies Record<string, Flag>;
 

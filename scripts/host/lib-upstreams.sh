@@ -33,7 +33,7 @@ rank_urls() {
 # A kind of which none answers is a refusal.
 measure_upstreams() {
   _table=$WORKSPACE/run/upstreams
-  _key=$({ input upstreams && input upstreams_order && input proxy; } | hash_text)
+  _key=$({ input upstreams && input upstreams_order && input proxy && input accelerator; } | hash_text)
   if [ "${1:-}" = again ] || [ "$(sed -n '1s/.* key=\([0-9a-f]*\).*/\1/p' "$_table" 2>/dev/null)" != "$_key" ]; then
     ask_upstreams || return 0
   fi
@@ -57,7 +57,7 @@ measure_upstreams() {
   done
   rm -f "$RUN/kind" "$RUN/dead"
   # Asked again the next time.
-  [ $_silent = 0 ] || rm -f "$_table"
+  [ $_silent = 0 ] || { sed '1s/ key=[0-9a-f]*/ key=none/' "$_table" >"$_table.new" && mv "$_table.new" "$_table"; }
   fact_json upstreams "{${_json#,}}"
 }
 

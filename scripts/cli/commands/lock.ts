@@ -1,0 +1,132 @@
+import { join } from "node:path";
+import {
+  type AtelierLock,
+  disagreements,
+  LockError,
+  lockOfFiles,
+  lockPath,
+  type Recorded,
+  readAtelierLock,
+} from "../../../images/lock.ts";
+import { renderLock } from "../../../images/lock-render.ts";
+import { chooseUpstreams, profiles, type Upstreams } from "../../../stacks/upstreams.ts";
+import { plural } from "../display/text.ts";
+import { UserError } from "../errors.ts";
+import { readIfThere, writeWhole } from "../files.ts";
+import { type Finding, lookAtUpstreams } from "../lock/look.ts";
+import { home } from "../paths.ts";
+import { openStack } from "../stack.ts";
+import type { Context } from "./command.ts";
+
+/** `atelier lock`: writes `images/atelier.lock` from the files of `images/`; with `--check` says what has moved upstream, and writes nothing. */
+export async function lock(context: Context): Promise<number> {
+  return context.options.check ? check(context) : write(context);
+}
+
+async function write({ options, terminal }: Context): Promise<number> {
+  const before = lockIfWhole();
+  const recorded = readRecorded();
+  const files = lockOfFiles(recorded);
+  const changes = before ? disagreements(before, files) : [];
+  const { findings, seen } = await lookAtUpstreams({ ...files, seen: before?.seen }, upstreamsOf(options.stack));
+  // What could not be reached keeps what was seen of it before.
+  const merged = {
+    git: { ...before?.seen?.git, ...seen.git },
+    packages: { ...before?.seen?.packages, ...seen.packages },
+    models: { ...before?.seen?.models, ...seen.models },
+  };
+  const text = renderLock({ ...files, seen: merged });
+  const changed = readIfThere(lockPath) !== text;
+  if (changed) writeWhole(lockPath, text);
+  for (const change of changes) terminal.line(`  ${change}`);
+  for (const name of Object.keys(recorded))
+    if (files.models.some((model) => model.name === name))
+      terminal.line(`  ${name}: recorded at its first verified download`);
+  const unknown = files.models.filter(({ sha256 }) => sha256 === undefined).map(({ name }) => name);
+  if (unknown.length > 0)
+    terminal.line(`Without a sha256 yet, recorded at the first verified download: ${unknown.join(", ")}`);
+  const silent = findings.filter(({ status }) => status === "unreachable").length;
+  if (silent > 0)
+    terminal.line(`${plural(silent, "upstream")} could not be reached: what was seen of them stays as it was.`);
+  terminal.line(
+    changed
+      ? `Wrote images/atelier.lock: ${summary(files)}. Look at the difference and commit it.`
+      : "images/atelier.lock is as it should be.",
+  );
+  if (options.json) terminal.answer(JSON.stringify({ changed, changes, withoutSha256: unknown }));
+  return 0;
+}
+
+async function check({ options, terminal }: Context): Promise<number> {
+  const locked = readLockOrExplain();
+  const stale = disagreements(locked);
+  const { findings } = await lookAtUpstreams(locked, upstreamsOf(options.stack));
+  const moved = findings.filter(({ status }) => status === "moved");
+  const recorded = readRecorded();
+  const news = locked.models.filter(({ name, sha256 }) => sha256 === undefined && recorded[name]);
+  for (const line of stale) terminal.line(`${terminal.colours.red("stale")}        ${line}`);
+  for (const finding of findings) {
+    // A hundred packages that did not move are one line.
+    if (finding.kind === "wheels" && finding.status === "same") continue;
+    terminal.line(`${mark(finding, terminal)} ${finding.name}: ${finding.detail}`);
+  }
+  const same = findings.filter(({ kind, status }) => kind === "wheels" && status === "same").length;
+  if (same > 0) terminal.line(`${"same".padEnd(12)} ${plural(same, "package")} as locked`);
+  for (const { name } of news)
+    terminal.line(`${"recorded".padEnd(12)} ${name}: ${recorded[name]?.sha256}; \`npx atelier lock\` takes it in`);
+  terminal.line("A rehearsal's stand-ins are not in the lock: they are made on this machine, from this clone.");
+  const unreachable = findings.filter(({ status }) => status === "unreachable").length;
+  terminal.line(
+    `${moved.length === 0 ? "Nothing moved" : `${moved.length} moved`}${unreachable > 0 ? `, ${unreachable} could not be reached` : ""}${stale.length > 0 ? "; the lock is stale: run `npx atelier lock`" : ""}.`,
+  );
+  if (options.json) terminal.answer(JSON.stringify({ moved: moved.length, unreachable, stale, findings }));
+  return moved.length > 0 || stale.length > 0 ? 1 : 0;
+}
+
+function mark({ status }: Finding, { colours }: Context["terminal"]): string {
+  const colour = { same: colours.green, moved: colours.red, unreachable: colours.yellow }[status];
+  return colour(status.padEnd(12));
+}
+
+const summary = ({ sources, extensions, wheels, models }: AtelierLock): string =>
+  [
+    plural(sources.length, "source"),
+    plural(extensions.length, "extension"),
+    `${Object.keys(wheels).length} wheel locks`,
+    plural(models.length, "model"),
+  ].join(", ");
+
+function lockIfWhole(): AtelierLock | undefined {
+  try {
+    return readAtelierLock();
+  } catch (error) {
+    if (error instanceof LockError) return undefined;
+    throw error;
+  }
+}
+
+function readLockOrExplain(): AtelierLock {
+  try {
+    return readAtelierLock();
+  } catch (error) {
+    throw error instanceof LockError ? new UserError(error.message) : error;
+  }
+}
+
+/** What this machine recorded of models without a sha256; see docs/architecture.md. */
+function readRecorded(): Recorded {
+  const text = readIfThere(join(home, "recorded.json"));
+  if (text === undefined) return {};
+  try {
+    return (JSON.parse(text) as { models?: Recorded }).models ?? {};
+  } catch {
+    throw new UserError(`${join(home, "recorded.json")} is not JSON: remove it, and the next download records anew.`);
+  }
+}
+
+/** The lock is of no stack, but a stack says how this part of the world is reached. */
+function upstreamsOf(stack: string): Upstreams {
+  if (stack === "rehearsal") return profiles.direct;
+  const { upstreams } = openStack(stack).settings;
+  return upstreams.profile === "rehearsal" ? profiles.direct : chooseUpstreams(upstreams, undefined);
+}

@@ -1,0 +1,43 @@
+import { EnvHttpProxyAgent, fetch, type Response } from "undici";
+
+// This machine's own proxy variables count here, as they do for git and pip; node's own fetch would not look at them.
+let agent: EnvHttpProxyAgent | undefined;
+
+/** A request from this machine. `seconds` is the deadline until the last byte. */
+export function request(
+  url: string,
+  options: {
+    method?: "GET" | "HEAD";
+    headers?: Record<string, string>;
+    redirect?: "follow" | "manual";
+    seconds: number;
+  },
+): Promise<Response> {
+  agent ??= new EnvHttpProxyAgent();
+  const { seconds, ...rest } = options;
+  return fetch(url, { ...rest, dispatcher: agent, signal: AbortSignal.timeout(seconds * 1000) });
+}
+
+/** Why a request came to nothing, in words. */
+export function whyFailed(error: unknown): string {
+  const { name, message, cause } = error as Error & { cause?: Error };
+  return name === "TimeoutError" ? "no answer in time" : (cause?.message ?? message);
+}
+
+/** Runs `work` on every item, `limit` at a time; the results in order. */
+export async function inParallel<T, R>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < items.length) {
+      const index = next++;
+      results[index] = await work(items[index] as T);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  return results;
+}

@@ -1,0 +1,106 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { request } from "./http.ts";
+
+export interface IndexFile {
+  file: string;
+  url: string;
+  sha256: string | undefined;
+  yanked: boolean;
+}
+
+const run = promisify(execFile);
+
+/**
+ * Indexes as addresses: `default` is the one that this machine's pip uses.
+ * @returns without those that can't be known here
+ */
+export async function indexAddresses(pypi: readonly string[]): Promise<string[]> {
+  const known = await Promise.all(pypi.map((index) => (index === "default" ? defaultIndex() : index)));
+  return known
+    .filter((index) => index !== undefined && index !== "offline")
+    .map((index) => index?.replace(/\/$/, "") ?? "");
+}
+
+/** pip knows its own default, and what this machine's settings say instead. */
+async function defaultIndex(): Promise<string | undefined> {
+  const set = process.env.UV_DEFAULT_INDEX ?? process.env.PIP_INDEX_URL;
+  if (set) return set;
+  const program =
+    "import subprocess, sys\nfrom pip._internal.models.index import PyPI\n" +
+    "got = subprocess.run([sys.executable, '-m', 'pip', 'config', 'get', 'global.index-url'], capture_output=True, text=True).stdout.strip()\n" +
+    "print(got or PyPI.simple_url)";
+  for (const python of ["python3", "python"]) {
+    try {
+      const { stdout } = await run(python, ["-c", program], { timeout: 20_000 });
+      if (/^https?:/.test(stdout.trim())) return stdout.trim();
+    } catch {
+      // Without pip there is nobody to ask.
+    }
+  }
+  return undefined;
+}
+
+/**
+ * The files that an index has of a package (PEP 503 and 691).
+ * @param index its address without a slash at the end
+ * @throws Error with the answer, where it is no page of an index
+ */
+export async function indexFiles(index: string, name: string, seconds = 30): Promise<IndexFile[]> {
+  const url = `${index}/${name.toLowerCase().replace(/[-_.]+/g, "-")}/`;
+  const accept = "application/vnd.pypi.simple.v1+json, text/html;q=0.2";
+  const answer = await request(url, { headers: { accept }, seconds });
+  if (!answer.ok) throw new Error(`${url} answered HTTP ${answer.status}`);
+  const text = await answer.text();
+  const files = (answer.headers.get("content-type") ?? "").includes("json")
+    ? fromJson(text, answer.url)
+    : fromHtml(text, answer.url);
+  if (files.length === 0) throw new Error(`${url} answered something that is no index page`);
+  return files;
+}
+
+function fromJson(text: string, base: string): IndexFile[] {
+  const page = JSON.parse(text) as {
+    files: { filename: string; url: string; hashes?: { sha256?: string }; yanked?: boolean | string }[];
+  };
+  return page.files.map(({ filename, url, hashes, yanked }) => ({
+    file: filename,
+    url: new URL(url, base).href,
+    sha256: hashes?.sha256,
+    yanked: Boolean(yanked),
+  }));
+}
+
+function fromHtml(text: string, base: string): IndexFile[] {
+  return [...text.matchAll(/<a\s([^>]*)>([^<]*)<\/a>/gi)].flatMap(([, attributes = "", label = ""]) => {
+    const href = /href\s*=\s*"([^"]*)"/i.exec(attributes)?.[1];
+    if (!href) return [];
+    const url = new URL(href.replaceAll("&amp;", "&"), base);
+    const sha256 = /sha256=([0-9a-f]{64})/.exec(url.hash)?.[1];
+    url.hash = "";
+    return [{ file: label.trim(), url: url.href, sha256, yanked: /data-yanked/i.test(attributes) }];
+  });
+}
+
+/** The newest final release among files; undefined where there is none. */
+export function newestVersion(files: readonly IndexFile[]): string | undefined {
+  const versions = files
+    .filter(({ yanked }) => !yanked)
+    .map(
+      ({ file }) =>
+        /^[\w.]+?-(\d+(?:\.\d+)*(?:\.post\d+)?)(?:-|\.tar|\.zip)/.exec(
+          file.replace(/^(.*?)-(?=\d)/, (_, name: string) => `${name.replaceAll("-", "_")}-`),
+        )?.[1],
+    )
+    .filter((version) => version !== undefined);
+  return versions.sort((a, b) => compareVersions(a, b)).at(-1);
+}
+
+function compareVersions(a: string, b: string): number {
+  const [left, right] = [a, b].map((version) => version.split(/\.post|\./).map(Number));
+  for (let index = 0; index < Math.max(left?.length ?? 0, right?.length ?? 0); index++) {
+    const difference = (left?.[index] ?? 0) - (right?.[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

@@ -1,0 +1,144 @@
+import { connect } from "node:net";
+import { join } from "node:path";
+import ssh2, { type Client, type ConnectConfig, type SFTPWrapper } from "ssh2";
+import { messageOf, UserError } from "./errors.ts";
+import { readIfThere } from "./files.ts";
+import { startMachine } from "./machine.ts";
+import { hostKeyFile, stackHome } from "./paths.ts";
+import { connection } from "./platform.ts";
+import type { Stack } from "./stack.ts";
+
+/** The host of a stack, dialled: for what no resource does. One connection; it has to be closed. */
+export interface Session {
+  /** `user@address:port` */
+  where: string;
+  workspace: string;
+  cache: string;
+  /** Runs a command; its exit code and streams. */
+  run(command: string, stdin?: string): Promise<{ code: number; stdout: string; stderr: string }>;
+  sftp(): Promise<SFTPWrapper>;
+  /** Connections to `port` of the host's loopback come to `port` of this machine's. */
+  forward(port: number): Promise<void>;
+  onClose(listener: () => void): void;
+  close(): void;
+}
+
+/** Seconds until a host that does not answer is given up. */
+const patience = 20;
+
+interface Place {
+  address: string;
+  port: number;
+  user: string;
+  hostKey: string;
+  workspace: string;
+  cache: string;
+  login: Pick<ConnectConfig, "password" | "privateKey" | "passphrase" | "agent">;
+}
+
+/**
+ * Dials the host of a stack, as its program would.
+ * @throws UserError when it can't be reached, refuses the login, or shows another key than the pinned one
+ */
+export async function openSession(stack: Stack): Promise<Session> {
+  const place = await placeOf(stack);
+  const where = `${place.user}@${place.address}:${place.port}`;
+  const client = new ssh2.Client();
+  let offered = false;
+  await new Promise<void>((resolve, reject) => {
+    client.once("ready", resolve).once("error", (error) => {
+      const why = offered
+        ? "it shows another host key than the pinned one; if the box is a new one: npx atelier trust --replace"
+        : messageOf(error);
+      reject(
+        new UserError(
+          `${where} can't be reached: ${why}. Is the box running, and are address, port and login still right?`,
+        ),
+      );
+    });
+    client.connect({
+      host: place.address,
+      port: place.port,
+      username: place.user,
+      ...place.login,
+      readyTimeout: patience * 1000,
+      keepaliveInterval: 15_000,
+      hostVerifier: (key: Buffer) => {
+        const parsed = ssh2.utils.parseKey(key);
+        const shown = (parsed instanceof Error ? key : parsed.getPublicSSH()).toString("base64");
+        offered = shown !== place.hostKey.split(" ")[1];
+        return !offered;
+      },
+    });
+  });
+  client.on("error", () => {});
+  return {
+    where,
+    workspace: place.workspace,
+    cache: place.cache,
+    run: (command, stdin) => run(client, where, command, stdin),
+    sftp: () =>
+      new Promise((resolve, reject) =>
+        client.sftp((error, sftp) =>
+          error ? reject(new UserError(`${where} gives no SFTP: ${error.message}`)) : resolve(sftp),
+        ),
+      ),
+    forward: (port) => forward(client, where, port),
+    onClose: (listener) => void client.once("close", listener),
+    close: () => void client.end(),
+  };
+}
+
+async function placeOf(stack: Stack): Promise<Place> {
+  const { host } = stack.settings;
+  if (host.kind === "local") {
+    await startMachine(stack);
+    const facts = JSON.parse(readIfThere(join(stackHome(stack.name), "host", "host.json")) ?? "{}") as Place & {
+      privateKey: string;
+    };
+    return { ...facts, login: { privateKey: facts.privateKey } };
+  }
+  if (!host.address)
+    throw new UserError(`The host of stack \`${stack.name}\` is rented by \`up\`: only then it has an address.`);
+  const hostKey = host.hostKey ?? readIfThere(hostKeyFile(stack.name))?.trim();
+  if (!hostKey)
+    throw new UserError(`No key is pinned for ${host.address}:${host.port}: npx atelier trust --stack ${stack.name}`);
+  const { password, privateKey, privateKeyPassword, agentSocketPath } = await connection(stack.name, host);
+  const { address, port, user, workspace, cache = `${workspace}/cache` } = host;
+  const login = { password, privateKey, passphrase: privateKeyPassword, agent: agentSocketPath };
+  return { address, port, user, hostKey, workspace, cache, login };
+}
+
+function run(client: Client, where: string, command: string, stdin?: string): ReturnType<Session["run"]> {
+  return new Promise((resolve, reject) => {
+    client.exec(command, (error, channel) => {
+      if (error) return reject(new UserError(`${where} refused a command: ${error.message}`));
+      let [stdout, stderr] = ["", ""];
+      channel.setEncoding("utf8").on("data", (text: string) => {
+        stdout += text;
+      });
+      channel.stderr.setEncoding("utf8").on("data", (text: string) => {
+        stderr += text;
+      });
+      channel.on("close", (code: number | null) => resolve({ code: code ?? -1, stdout, stderr }));
+      channel.end(stdin);
+    });
+  });
+}
+
+function forward(client: Client, where: string, port: number): Promise<void> {
+  client.on("tcp connection", (_details, accept) => {
+    const remote = accept();
+    const local = connect(port, "127.0.0.1");
+    local.on("error", () => remote.destroy());
+    remote.on("error", () => local.destroy());
+    local.pipe(remote).pipe(local);
+  });
+  return new Promise((resolve, reject) =>
+    client.forwardIn("127.0.0.1", port, (error) =>
+      error
+        ? reject(new UserError(`${where} does not forward its port ${port} to this machine (${error.message})`))
+        : resolve(),
+    ),
+  );
+}
