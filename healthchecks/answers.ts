@@ -28,6 +28,14 @@ export const drawnInfo = z.looseObject({
   version: z.string().nullish(),
 });
 export const enlarged = z.looseObject({ image: z.string().min(1) });
+export const extensions = z.array(
+  z.looseObject({ name: z.string(), enabled: z.boolean(), commit_hash: z.string().nullish() }),
+);
+export const scripts = z.looseObject({ txt2img: z.array(z.string()), img2img: z.array(z.string()) });
+export const upscalers = z.array(z.looseObject({ name: z.string(), model_path: z.string().nullish() }));
+/** LoRAs say `path`, VAEs `filename`. */
+export const namedFiles = z.array(z.looseObject({ path: z.string().nullish(), filename: z.string().nullish() }));
+export const detected = z.looseObject({ images: z.array(z.string()).min(1) });
 export const openapi = z.looseObject({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) });
 
 export type SdModel = z.infer<typeof sdModels>[number];

@@ -5,6 +5,10 @@ export interface Infotext {
   modelHash: string | undefined;
   sampler: string | undefined;
   schedule: string | undefined;
+  /** `Lora hashes`: name to hash. */
+  loras: Map<string, string>;
+  /** Of the first ControlNet unit: name (Module, Model, Weight …) to value. */
+  controlnet: Map<string, string> | undefined;
 }
 
 /** Reads the last line, the one of settings; the lines before it are the prompts, which may hold anything. */
@@ -15,11 +19,21 @@ export function parseInfotext(text: string): Infotext {
     return found?.[1] ?? found?.[2]?.trim();
   };
   const seed = field("Seed");
+  const pairs = (text: string | undefined) =>
+    new Map(
+      (text ?? "")
+        .split(", ")
+        .filter(Boolean)
+        .map((pair) => pair.split(/: (.*)/) as [string, string]),
+    );
+  const control = field("ControlNet 0");
   return {
     seed: seed !== undefined && /^\d+$/.test(seed) ? Number(seed) : undefined,
     model: field("Model"),
     modelHash: field("Model hash"),
     sampler: field("Sampler"),
     schedule: field("Schedule type"),
+    loras: pairs(field("Lora hashes")),
+    controlnet: control === undefined ? undefined : pairs(control),
   };
 }

@@ -29,6 +29,11 @@ const sshHost = z.object({
   hostKey: z.string().regex(/^\S+ [A-Za-z0-9+/=]+/, "expected a type and a key, ssh-ed25519 AAAA…"),
 });
 
+/** Names and the values that the WebUI has to say of them. */
+const said = z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())])).default({});
+export type Said = z.infer<typeof said>;
+
+const files = z.array(z.string().min(1)).default([]);
 const side = z.int().min(64).max(2048).multipleOf(8);
 
 const inputSchema = z.strictObject({
@@ -49,6 +54,9 @@ const inputSchema = z.strictObject({
   height: side.default(512),
   steps: z.int().min(1).max(150).default(20),
   sampler: z.string().min(1).default("Euler a"),
+  /** Schedule of the noise, by its label; the WebUI's own choice without it. */
+  scheduler: z.string().min(1).optional(),
+  cfgScale: z.number().min(1).max(30).default(7),
   // The proof also draws with the next two.
   seed: z.int().min(0).max(4_294_967_293).default(42),
   prompt: z.string().min(1).default("a photo of a cat on a window sill, morning light"),
@@ -69,6 +77,31 @@ const inputSchema = z.strictObject({
   stand_in: z.boolean().default(false),
   /** With it, `url` is the WebUI's address as seen from this SSH host. */
   tunnel: sshHost.optional(),
+  /** What `GET options`, `GET cmd-flags` and the UI have to say back. */
+  options: said,
+  flags: said,
+  /** Keys: sampler, scheduler, steps, cfgScale, batchSize, batchCount, width, height. */
+  ui: said,
+  /** Extensions that have to be loaded; `script` is what `GET scripts` lists of a loaded one. */
+  extensions: z
+    .array(z.strictObject({ folder: z.string().min(1), commit: z.string().optional(), script: z.string().optional() }))
+    .default([]),
+  /** Files that the WebUI has to list, by kind. */
+  files: z.strictObject({ lora: files, vae: files, controlnet: files, upscaler: files }).prefault({}),
+  /** With it, a picture by this SDXL checkpoint is drawn, and then one by `model` again. */
+  sdxl: z
+    .strictObject({
+      model: z.string().min(1),
+      modelSha256: z.string().optional(),
+      side: side.default(1024),
+      /** VAE to draw with; without it whatever is set. */
+      vae: z.string().optional(),
+    })
+    .optional(),
+  /** With it, a picture with this LoRA is drawn, and told from the one without. */
+  lora: z.strictObject({ file: z.string().min(1), weight: z.number().default(1) }).optional(),
+  /** With it, a picture after a drawn shape, and told from the one without. `module` turns the shape into what the model reads. */
+  controlnet: z.strictObject({ file: z.string().min(1), module: z.string().default("none") }).optional(),
   /** Anything: a caller that keys the proof by its input makes it new by this. */
   proves: z.unknown().optional(),
   deadlines: deadlines.prefault({}),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-export const imageKinds = ["txt2img", "img2img", "inpaint", "upscale"] as const;
+export const imageKinds = ["txt2img", "img2img", "inpaint", "upscale", "sdxl", "lora", "controlnet"] as const;
 const duration = z.number().nonnegative();
 
 export const checkSchema = z.strictObject({

@@ -2,7 +2,9 @@ import { Album } from "./album.ts";
 import { Checklist } from "./checklist.ts";
 import { checkApiAuth, checkUiAuth } from "./checks/auth.ts";
 import { checkExposure } from "./checks/exposure.ts";
+import * as networks from "./checks/networks.ts";
 import * as pictures from "./checks/pictures.ts";
+import { checkExtensions, checkFiles, checkFlags, checkSettings, checkUi } from "./checks/said.ts";
 import { checkModel, checkOptions, checkSampler, checkVersion } from "./checks/settings.ts";
 import { type Generated, generate } from "./draw.ts";
 import { CheckFailed } from "./failure.ts";
@@ -38,6 +40,12 @@ export async function smoke(session: Session): Promise<Proof> {
     return pictures.checkSound(session, first, input.seed);
   });
   await list.run("options", "answers", () => checkOptions(session));
+  const has = (value: object) => Object.values(value).flat().length > 0;
+  if (has(input.options)) await list.run("settings", "answers", () => checkSettings(session));
+  if (has(input.flags)) await list.run("flags", "answers", () => checkFlags(session));
+  if (has(input.ui)) await list.run("ui", "answers", () => checkUi(session));
+  if (has(input.extensions)) await list.run("extensions", "answers", () => checkExtensions(session));
+  if (has(input.files)) await list.run("files", "answers", () => checkFiles(session));
   await list.run("model", "draws", () => checkModel(session, drawn().info));
   await list.run("sampler", "draws", () =>
     checkSampler(session, drawn().info, drawn().picture.text.get("parameters") ?? ""),
@@ -69,6 +77,30 @@ export async function smoke(session: Session): Promise<Proof> {
     album.add("upscale", drawing, first, { sampler: input.upscaler, steps: 0 });
     return pictures.checkUpscale(session, start, drawing);
   });
+
+  /** A picture that is told from the first one. */
+  const compared = async (
+    kind: "lora" | "controlnet",
+    draw: (session: Session) => Promise<Generated>,
+    check: (session: Session, drawing: Generated, without: Generated) => Promise<string> | string,
+  ) => {
+    const drawing = await draw(session);
+    album.add(kind, drawing, drawing, { sampler: drawing.info.sampler_name, steps: input.steps });
+    return check(session, drawing, drawn());
+  };
+  if (input.lora) await list.run("lora", "draws", () => compared("lora", networks.lora, networks.checkLora));
+  if (input.controlnet) {
+    const { controlnet, checkControlnet } = networks;
+    await list.run("controlnet", "draws", () => compared("controlnet", controlnet, checkControlnet));
+  }
+  // Last: it takes the usual checkpoint out of the memory.
+  if (input.sdxl) {
+    await list.run("sdxl", "draws", async () => {
+      const drawing = await networks.sdxl(session);
+      album.add("sdxl", drawing, drawing, { sampler: drawing.info.sampler_name, steps: input.steps });
+      return networks.checkSdxl(session, drawing);
+    });
+  }
 
   return {
     ok: list.ok,

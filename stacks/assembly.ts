@@ -1,8 +1,10 @@
 import { catalog, catalogModel } from "../images/catalog.ts";
+import type { Extension } from "../images/extensions.ts";
 import { type AtelierLock, lockedWheels, pinnedInputs } from "../images/lock.ts";
 import { joinLocks } from "../images/locks.ts";
 import { sources as pinned, type Source } from "../images/sources.ts";
 import type { Tokenizer } from "../images/tokenizer.ts";
+import { chooseExtensions, extensionNames, extensionSource } from "./extensions.ts";
 import { type Model, modelSchema } from "./schema/models.ts";
 import { type Settings, SettingsError } from "./schema.ts";
 import type { RehearsalUpstreams } from "./settings.ts";
@@ -13,7 +15,9 @@ export interface Assembly {
   upstreams: Upstreams;
   /** What preflight asks of the upstreams: kind, base, address. */
   probes: string[];
+  /** The WebUI's repositories, and its extensions. */
   sources: Source[];
+  extensions: Extension[];
   wheels: { name: string; lock: string; supervisorLock: string };
   uvLock: string;
   models: Model[];
@@ -43,11 +47,14 @@ export function assemble(
   const lock = rehearsal ? undefined : pinnedInputs();
   const models = bundledModels(chooseModels(settings, lock, rehearsal, mistakes), override);
   const checkpoint = chooseCheckpoint(settings, models, mistakes);
-  const sources = chooseSources(settings, lock, rehearsal, mistakes);
+  const extensions = chooseExtensions(settings, lock, rehearsal, mistakes);
+  const sources = [...chooseSources(settings, lock, rehearsal, mistakes), ...extensions.map(extensionSource)];
+  checkVae(settings, models, mistakes);
   if (mistakes.length > 0 || !checkpoint) throw new SettingsError(stack, mistakes);
 
-  const names = rehearsal ? [rehearsal.wheels] : ["a1111-cu121", ...(webui.xformers ? ["xformers-cu121"] : [])];
-  const wheels = joinLocks(names.map(lockedWheels));
+  const own = rehearsal ? [rehearsal.wheels] : ["a1111-cu121", ...(webui.xformers ? ["xformers-cu121"] : [])];
+  const names = new Set([...own, ...extensions.flatMap(({ wheels }) => wheels)]);
+  const wheels = joinLocks([...names].map(lockedWheels));
   const listen = webui.listen ?? (webui.exposure === "tunnel" ? "127.0.0.1" : "0.0.0.0");
   const upstreams = chooseUpstreams(settings.upstreams, rehearsal, override);
   const words = (rehearsal ?? lock)?.tokenizer ?? pinnedInputs().tokenizer;
@@ -59,6 +66,7 @@ export function assemble(
       modelscope: hubPath(checkpoint, "modelscope"),
     }),
     sources,
+    extensions,
     wheels: { name: wheels.name, lock: wheels.text, supervisorLock: lockedWheels("supervisor").text },
     uvLock: lockedWheels("uv").text,
     models,
@@ -134,6 +142,13 @@ function chooseCheckpoint({ webui }: Settings, models: Model[], mistakes: string
   return undefined;
 }
 
+function checkVae({ webui }: Settings, models: Model[], mistakes: string[]): void {
+  const files = ["Automatic", "None", ...models.filter(({ kind }) => kind === "vae").map(({ file }) => file)];
+  // A VAE that the WebUI does not know is passed over in its log.
+  if (webui.vae !== undefined && !files.includes(webui.vae))
+    mistakes.push(`atelier:webui.vae: got ${JSON.stringify(webui.vae)}; accepted: ${files.join(", ")}`);
+}
+
 function chooseSources(
   settings: Settings,
   lock: AtelierLock | undefined,
@@ -141,8 +156,9 @@ function chooseSources(
   mistakes: string[],
 ): Source[] {
   for (const name of Object.keys(settings.sources)) {
-    if (pinned.some((source) => source.name === name)) continue;
-    mistakes.push(`atelier:sources.${name}: not a source; accepted: ${pinned.map((source) => source.name).join(", ")}`);
+    const known = [...pinned.map((source) => source.name), ...extensionNames];
+    if (known.includes(name)) continue;
+    mistakes.push(`atelier:sources.${name}: not a source; accepted: ${known.join(", ")}`);
   }
   return pinned.map((source) => {
     const standIn = rehearsal?.sources.find(({ into }) => into === source.into);

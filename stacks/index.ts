@@ -15,7 +15,7 @@ const host = new GpuHost("host", { host: target, settings: settings.host, assemb
 const models = createModels(host, settings, assembly);
 const webui = new Webui("webui", { host, settings, assembly, models, password: webuiPassword });
 const url = webuiAddress(settings, target, publicUrl);
-const proofOf = proofInput(settings, target, assembly, { password: webuiPassword, url });
+const proofOf = proofInput(settings, target, assembly, { password: webuiPassword, url, vram: webui.vram });
 const smoke = createSmoke({ input: proofOf, version: webui.version }, { dependsOn: [webui.ready.resource] });
 
 export const webuiUrl = url;

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
 import type { GpuHost } from "./host.ts";
+import { launchFlags, memoryInputs, uiConfig, webuiOptions } from "./launch.ts";
 import type { Settings } from "./schema.ts";
 import type { Host } from "./settings.ts";
 import type { Step } from "./step.ts";
@@ -19,6 +20,8 @@ export const webuiSteps = ["sources", "wheels", "models", "config", "service", "
 /** A1111 on a host: its sources, wheels, configuration and service, ready when it has drawn. */
 export class Webui extends pulumi.ComponentResource {
   readonly ready: Step;
+  /** How sparingly it uses GPU memory: full, medvram-sdxl, medvram or lowvram. */
+  readonly vram: pulumi.Output<string>;
   /** Changes whenever anything that it is made of does. */
   readonly version: pulumi.Output<string>;
 
@@ -61,14 +64,17 @@ export class Webui extends pulumi.ComponentResource {
       {
         listen,
         port: webui.port,
-        options: JSON.stringify({ ...webui.options, sd_model_checkpoint: checkpoint.file }),
-        flags: flags(settings),
+        options: JSON.stringify(webuiOptions(settings, args.assembly)),
+        ui: JSON.stringify(uiConfig(settings)),
+        flags: launchFlags(settings),
+        ...memoryInputs(settings, args.assembly),
         user: webui.user,
         password_secret: password,
       },
       [sources.resource],
       { secret: true },
     );
+    this.vram = config.facts.apply(({ vram }) => String(vram ?? "full"));
     const service = host.step(
       "service",
       "80-service.sh",
@@ -82,6 +88,7 @@ export class Webui extends pulumi.ComponentResource {
         // What it runs: another text of any of these restarts it.
         config: pulumi.all([sources.version, wheels.version, config.version]).apply((versions) => versions.join(" ")),
         proxy,
+        ...startHook(settings),
       },
       [wheels.resource, config.resource, models.resource],
       { removeWithoutScript: endProcesses(host.host.workspace) },
@@ -107,6 +114,11 @@ export class Webui extends pulumi.ComponentResource {
   }
 }
 
+/** A script that the platform runs when the box starts gets a line that starts the WebUI again. */
+function startHook({ host }: Settings): { start_hook?: string } {
+  return host.kind === "ssh" && host.startHook && host.startHook !== "none" ? { start_hook: host.startHook } : {};
+}
+
 /** Where people and the proof reach the WebUI: on the host itself through a tunnel, else where the platform maps its port to. */
 export function webuiAddress({ webui }: Settings, host: Host, mapped: pulumi.Output<string>): pulumi.Output<string> {
   if (webui.exposure === "tunnel") return pulumi.output(`http://127.0.0.1:${webui.port}`);
@@ -117,10 +129,4 @@ export function webuiAddress({ webui }: Settings, host: Host, mapped: pulumi.Out
 /** Ends what serves the WebUI from a workspace that was emptied: nothing else would, and the port would stay taken. */
 function endProcesses(workspace: string): string {
   return `for p in /proc/[0-9]*; do if { tr "\\000" " " <"$p/cmdline"; } 2>/dev/null | grep -qF -e "${workspace}"/run/supervisord.conf -e "${workspace}"/bin/webui_start.py; then kill "${"$"}{p#/proc/}"; fi; done; exit 0`;
-}
-
-/** Launch flags from settings; the port, the address and the credentials are the config step's. */
-function flags({ host, webui }: Settings): string[] {
-  const cpu = host.gpu === "none" ? ["--use-cpu", "all", "--no-half", "--skip-torch-cuda-test"] : [];
-  return ["--no-download-sd-model", ...cpu, ...(webui.xformers ? ["--xformers"] : []), ...webui.flags];
 }

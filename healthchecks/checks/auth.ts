@@ -10,6 +10,8 @@ interface Route extends Partial<Call> {
 }
 
 const api = "/sdapi/v1/";
+/** ControlNet adds these without asking for a password. */
+const ofExtensions = ["/controlnet/"];
 /** Must be there, so that "not found" can't pass for "refused". */
 const core = ["options", "sd-models", "samplers", "progress"].map((name) => `${api}${name}`);
 
@@ -56,7 +58,7 @@ export async function checkApiAuth(session: Session): Promise<string> {
     throw new CheckFailed(
       `Anyone can use this WebUI: ${list(open)}`,
       // Even --api-auth leaves some open: the built-in Lora extension adds its calls without asking for a password.
-      "Restart the service, whose starter closes all of /sdapi; a WebUI started otherwise needs --api-auth and a gate",
+      "Restart the service, whose starter closes all of /sdapi and /controlnet; a WebUI started otherwise needs --api-auth and a gate",
     );
   }
   if (locked.length)
@@ -125,7 +127,8 @@ async function apiRoutes(session: Session): Promise<Route[]> {
   const answer = await session.ask("/openapi.json");
   const listed = openapi.safeParse(answer.status === 200 ? parse(answer.text) : undefined);
   for (const [path, methods] of Object.entries(listed.data?.paths ?? {})) {
-    if (path.startsWith(api) && "get" in methods && !path.includes("{")) gets.add(path);
+    if ([api, ...ofExtensions].some((prefix) => path.startsWith(prefix)) && "get" in methods && !path.includes("{"))
+      gets.add(path);
   }
   return [
     ...[...gets].map((path): Route => ({ method: "GET", path })),
@@ -133,7 +136,8 @@ async function apiRoutes(session: Session): Promise<Route[]> {
   ];
 }
 
-async function uiCookies(session: Session): Promise<string[]> {
+/** Logs in to the UI; none where there is no login page. */
+export async function uiCookies(session: Session): Promise<string[]> {
   const { user, password } = session.input;
   const answer = await session.stranger("/login", form(user, password));
   // 404: no login page, as behind a gate that asks for the password by itself.

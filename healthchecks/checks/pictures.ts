@@ -5,10 +5,10 @@ import { blemish, decodePicture, difference, encodePicture, halve, likeness, typ
 import type { Session } from "../session.ts";
 
 /** Largest mean difference, of 255, that still counts as the same picture with xformers. */
-const xformersTolerance = 2;
+export const xformersTolerance = 2;
 
 export function txt2imgBody(session: Session, seed = session.input.seed): Record<string, unknown> {
-  const { prompt, negative, steps, width, height, sampler } = session.input;
+  const { prompt, negative, steps, width, height, sampler, scheduler, cfgScale } = session.input;
   return {
     prompt,
     negative_prompt: negative,
@@ -17,7 +17,8 @@ export function txt2imgBody(session: Session, seed = session.input.seed): Record
     width,
     height,
     sampler_name: sampler,
-    cfg_scale: 7,
+    ...(scheduler ? { scheduler } : {}),
+    cfg_scale: cfgScale,
     batch_size: 1,
     n_iter: 1,
     save_images: false,

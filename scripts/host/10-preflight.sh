@@ -79,7 +79,7 @@ nvidia_smi() {
 }
 
 check_gpu() {
-  rm -f "$WORKSPACE/run/gpu"
+  rm -f "$WORKSPACE/run/gpu" "$WORKSPACE/run/vram"
   if [ "$(input gpu required)" = none ]; then
     fact gpu none
     return
@@ -130,6 +130,8 @@ choose_gpu() {
       fact_json vram_mb "$_mb"
       fact compute_capability "$(printf '%s' "$_cap" | tr -d ' ')"
       printf '%s\n' "$_index" >"$WORKSPACE/run/gpu"
+      # The step config chooses the WebUI's way with memory by it.
+      printf '%s\n' "$_mb" >"$WORKSPACE/run/vram"
       [ "$_count" = 1 ] || say "$_count GPUs; using GPU $_index ($_name, $_mb MB)"
     fi
     [ -z "$_why" ] || _reasons="$_reasons$_why
@@ -181,6 +183,6 @@ check_python() {
   fact pythons "${_found# }"
 }
 
-step_remove() { rm -f "$WORKSPACE/run/owner" "$WORKSPACE/run/gpu"; }
+step_remove() { rm -f "$WORKSPACE/run/owner" "$WORKSPACE/run/gpu" "$WORKSPACE/run/vram"; }
 
 run_step "$@"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh
-# The WebUI and its repositories at pinned commits, by git, below src/. A commit proves itself, whoever serves it.
+# The WebUI and its repositories at pinned commits, by git, below src/; its extensions below data/extensions/. A commit proves itself, whoever serves it.
 # What is fetched goes into bare repositories in cache/git, which outlive the workspace; the checkouts come from there.
 # Inputs: sources (name, into, commit, paths separated by spaces), git (base URLs), proxy.
 # Always real checkouts: in a plain folder inside repositories/, git finds the WebUI's own .git and wrecks it.
@@ -11,9 +11,14 @@ each_source() {
   _list=$(input sources)
   while IFS='	' read -r _name _into _commit _paths; do
     [ -n "$_name" ] || continue
-    case $_into in /* | *..* | '') die "source $_name: into=$_into is not a folder below src/" 2 ;; esac
+    case $_into in
+      /* | *..* | '') die "source $_name: into=$_into is not a folder below src/ or data/extensions/" 2 ;;
+      data/extensions/*/* | data/extensions/) die "source $_name: into=$_into is not one folder below data/extensions/" 2 ;;
+      data/extensions/*) _folder=$WORKSPACE/$_into ;;
+      *) _folder=$WORKSPACE/src/${_into#src/} ;;
+    esac
     printf '%s' "$_commit" | grep -qE '^[0-9a-f]{40}$' || die "source $_name: commit=$_commit is not a full commit" 2
-    "$1" "$_name" "$WORKSPACE/src/${_into#src/}" "$_commit" "$_paths" </dev/null
+    "$1" "$_name" "$_folder" "$_commit" "$_paths" </dev/null
   done <<END
 $_list
 END
@@ -26,12 +31,51 @@ git_in() {
   git --git-dir="$_tree/.git" --work-tree="$_tree" "$@"
 }
 
-step_check() { each_source check_one; }
+step_check() {
+  each_source check_one
+  _left=$(old_extensions | head -n 1)
+  [ -z "$_left" ] || drifted "the extension $_left is not wanted any more"
+}
+
+# old_extensions: what was laid below data/extensions by this step, and is named no more. Other folders there are the user's.
+old_extensions() {
+  [ -s "$RUN/extensions" ] || return 0
+  while read -r _old; do
+    input sources | cut -f 2 | grep -qxF "data/extensions/$_old" || [ ! -e "$WORKSPACE/data/extensions/$_old" ] || printf '%s\n' "$_old"
+  done <"$RUN/extensions"
+}
+
+# head_of FOLDER: the commit that a checkout is at, by a branch or by itself.
+head_of() {
+  _head=$(cat "$1/.git/HEAD" 2>/dev/null) || return 0
+  case $_head in 'ref: '*) cat "$1/.git/${_head#ref: }" 2>/dev/null || : ;; *) printf '%s' "$_head" ;; esac
+}
+
+# as_extension FOLDER COMMIT PATHS: the WebUI lists no extension without a remote and a branch.
+as_extension() {
+  case $1 in "$WORKSPACE"/data/extensions/*) ;; *) return 0 ;; esac
+  git_in "$1" update-ref refs/heads/pinned "$2"
+  git_in "$1" symbolic-ref HEAD refs/heads/pinned
+  git_in "$1" config remote.origin.url "$CANONICAL${3%% *}"
+}
+
+# keep_extensions: takes away those that are named no more, and remembers the others.
+keep_extensions() {
+  for _old in $(old_extensions); do
+    CHANGED=0
+    [ -z "$(cd "$WORKSPACE/data/extensions/$_old" && git_in "$PWD" status --porcelain --untracked-files=no 2>&1)" ] || CHANGED=1
+    move_aside "$_old" "$WORKSPACE/data/extensions/$_old"
+    [ $CHANGED = 1 ] || rm -rf "$ASIDE"
+    say "the extension $_old is removed: the settings name it no more"
+  done
+  input sources | cut -f 2 | sed -n 's|^data/extensions/||p' >"$RUN/extensions.new"
+  mv "$RUN/extensions.new" "$RUN/extensions"
+}
 
 check_one() {
   [ -d "$2" ] || drifted "$1 is not there"
   [ -d "$2/.git" ] || drifted "$1 is a plain folder, not a git checkout"
-  [ "$(cat "$2/.git/HEAD" 2>/dev/null)" = "$3" ] || drifted "$1 is not at its pinned commit"
+  [ "$(head_of "$2")" = "$3" ] || drifted "$1 is not at its pinned commit"
   [ -f "$2/.git/index" ] || drifted "$1 was never checked out"
   _deleted=$(git_in "$2" -c safe.directory='*' diff-files --name-only 2>/dev/null | head -n 1)
   [ -z "$_deleted" ] || drifted "$1 has changed files ($_deleted)"
@@ -51,6 +95,7 @@ step_apply() {
   take_lock "$CACHE/git/lock"
   each_source apply_one
   drop_lock "$CACHE/git/lock"
+  keep_extensions
   use_mirror
   fact_json sources "$COUNT"
   fact_json fetched "$FETCHED"
@@ -71,6 +116,7 @@ apply_one() {
   AT=$((AT + 1))
   _bare=$CACHE/git/$1.git
   if settle "$1" "$2" "$3"; then
+    as_extension "$2" "$3" "$4"
     item "$1" "$(packed "$_bare")" cache true
     return 0
   fi
@@ -93,6 +139,7 @@ apply_one() {
   # The WebUI's new tree must keep what lives inside it: the other repositories.
   if [ -d "$2" ]; then move_aside "$1" "$2"; fi
   mv "$_new" "$2"
+  as_extension "$2" "$3" "$4"
   if [ -n "$ASIDE" ] && [ -d "$ASIDE/repositories" ] && [ ! -e "$2/repositories" ]; then mv "$ASIDE/repositories" "$2/repositories"; fi
   [ $CHANGED = 1 ] || rm -rf "$ASIDE"
 }
@@ -229,6 +276,9 @@ run_fetch() {
   return $_code
 }
 
-step_remove() { rm -rf "$WORKSPACE/src"; }
+step_remove() {
+  rm -rf "$WORKSPACE/src"
+  [ ! -f "$RUN/extensions" ] || while read -r _old; do rm -rf "$WORKSPACE/data/extensions/$_old"; done <"$RUN/extensions"
+}
 
 run_job "$@"

@@ -127,7 +127,7 @@ def allow_late_middleware():
 
 
 def guard_api(login):
-    """The WebUI asks for the password route by route, and its extensions forget to: /sdapi/v1/loras answers anyone. Here all of /sdapi asks."""
+    """The WebUI asks for the password route by route, and extensions forget to: /sdapi/v1/loras and all of /controlnet answer anyone. Here they all ask."""
     try:
         from fastapi import FastAPI
     except ImportError:
@@ -139,7 +139,7 @@ def guard_api(login):
 
         async def guarded(scope, receive, send):
             # OPTIONS is a browser's question whether it may ask; it carries no password.
-            if scope["type"] == "http" and scope["path"].startswith("/sdapi/") and scope["method"] != "OPTIONS":
+            if scope["type"] == "http" and scope["path"].startswith(("/sdapi/", "/controlnet/")) and scope["method"] != "OPTIONS":
                 why = refusal(dict(scope["headers"]).get(b"authorization", b""), login)
                 if why:
                     # As the WebUI's own routes answer.
@@ -155,7 +155,7 @@ def guard_api(login):
 
 
 def refusal(authorization, login):
-    """Why this Authorization header does not open /sdapi; None when it does."""
+    """Why this Authorization header does not open the API; None when it does."""
     scheme, _, given = authorization.partition(b" ")
     if scheme.lower() != b"basic":
         return "Not authenticated"

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { baseUrl, commit, url } from "./words.ts";
+import { baseUrl, commit, repositoryPath, url } from "./words.ts";
 
 export const upstreamsSchema = z.strictObject({
   /** `auto`: the host measures and takes the fastest. `offline`: only what is in the host's cache. */
@@ -24,10 +24,7 @@ export const upstreamsSchema = z.strictObject({
 export const sourceOverrideSchema = z.strictObject({
   commit: commit.optional(),
   /** Repository paths under the git upstreams, tried in order. */
-  paths: z
-    .array(z.string().regex(/^[\w./-]+$/, "a repository path such as owner/name.git"))
-    .min(1)
-    .optional(),
+  paths: z.array(repositoryPath).min(1).optional(),
 });
 
 export type UpstreamSettings = z.infer<typeof upstreamsSchema>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { port, url, word } from "./words.ts";
+import { commit, port, repositoryPath, url, word } from "./words.ts";
 
 /** Flags that other settings stand for, and why each may not be given by hand. */
 const reservedFlags: Record<string, string> = {
@@ -14,8 +14,24 @@ const reservedFlags: Record<string, string> = {
   "--ckpt-dir": "Atelier itself",
   "--data-dir": "Atelier itself",
   "--xformers": "webui.xformers",
+  "--medvram": "webui.vram",
+  "--medvram-sdxl": "webui.vram",
+  "--lowvram": "webui.vram",
+  "--vae-path": "webui.vae (the flag wins over every setting made later)",
   "--share": "nothing: use webui.exposure and webui.publicUrl",
 };
+/** An extension of your own: a repository at a commit. */
+const ownExtensionSchema = z.strictObject({
+  /** Also its folder, and so its name in the WebUI. */
+  name: z.string().regex(/^[a-zA-Z0-9][\w.-]*$/, "a name of letters, digits, dots and dashes"),
+  commit,
+  /** Repository paths under the git upstreams, tried in order. */
+  paths: z.array(repositoryPath).min(1),
+  /** Names of wheel locks in images/wheels: what it imports. Nothing is installed when the WebUI starts. */
+  wheels: z.array(z.string()).default([]),
+});
+const side = z.number().int().min(64).max(2048).multipleOf(8);
+
 const nameOf = (flag: string) => flag.split("=")[0] ?? flag;
 
 export const webuiSchema = z.strictObject({
@@ -30,12 +46,31 @@ export const webuiSchema = z.strictObject({
   /** File name of the checkpoint to draw with, with its extension. @default the first checkpoint of `models` */
   checkpoint: z.string().optional(),
   xformers: z.boolean().default(false),
-  /** More launch flags, such as --medvram. */
+  /** How sparingly GPU memory is used. `auto`: by the memory that the host's GPU has, and whether there is an SDXL checkpoint. */
+  vram: z.enum(["auto", "full", "medvram", "lowvram"]).default("auto"),
+  /** Names of the catalog (controlnet), or extensions of your own. One that is named no more is removed. */
+  extensions: z.array(z.union([z.string(), ownExtensionSchema])).default([]),
+  /** Folders of extensions that stay off, built-in ones too. */
+  disabledExtensions: z.array(z.string()).default([]),
+  /** Defaults of the UI, and what the proof draws with. Where none is set, the WebUI's own hold. */
+  sampler: z.string().min(1).optional(),
+  scheduler: z.string().min(1).optional(),
+  steps: z.number().int().min(1).max(150).optional(),
+  cfgScale: z.number().min(1).max(30).optional(),
+  batchSize: z.number().int().min(1).max(8).optional(),
+  batchCount: z.number().int().min(1).max(100).optional(),
+  width: side.optional(),
+  height: side.optional(),
+  /** Layers of CLIP to leave out, counted as the WebUI does: 1 is none. */
+  clipSkip: z.number().int().min(1).max(12).optional(),
+  /** File of a VAE among `models`, or Automatic, or None (the checkpoint's own). */
+  vae: z.string().min(1).optional(),
+  /** More launch flags, such as --no-half-vae. */
   flags: z
     .array(
       z
         .string()
-        .regex(/^--[a-z][\w-]*(=\S+)?$/, "a flag such as --medvram")
+        .regex(/^--[a-z][\w-]*(=\S+)?$/, "a flag such as --no-half-vae")
         .refine((flag) => !reservedFlags[nameOf(flag)], {
           error: ({ input }) =>
             `not by hand: ${nameOf(String(input))} is set by ${reservedFlags[nameOf(String(input))]}`,
@@ -45,3 +80,6 @@ export const webuiSchema = z.strictObject({
   /** Entries of A1111's own config.json. */
   options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
 });
+
+export type WebuiSettings = z.infer<typeof webuiSchema>;
+export type OwnExtension = z.infer<typeof ownExtensionSchema>;

@@ -11,3 +11,4 @@ export const url = z.url({ protocol: /^https?$/ });
 export const baseUrl = url.transform((value) => (value.endsWith("/") ? value : `${value}/`));
 export const commit = z.string().regex(/^[0-9a-f]{40}$/, "a full commit of 40 hex digits");
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "a sha256 of 64 hex digits");
+export const repositoryPath = z.string().regex(/^[\w./-]+$/, "a repository path such as owner/name.git");

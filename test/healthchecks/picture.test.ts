@@ -55,7 +55,21 @@ describe("infotext", () => {
       modelHash: undefined,
       sampler: undefined,
       schedule: undefined,
+      loras: new Map(),
+      controlnet: undefined,
     });
+  });
+  test("LoRAs and ControlNet, as the real one writes them; a unit's Model is not the checkpoint", () => {
+    const text = `a cat <lora:one:1>
+Steps: 1, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7.0, Seed: 42, Size: 64x64, Model hash: 317ee0e444, Model: v1-5, ControlNet 0: "Module: canny, Model: control_v11p_sd15_canny_fp16, Weight: 1.0, Resize Mode: Crop and Resize, Processor Res: 512", Lora hashes: "one: 68e093ccb577, two: 0123456789ab", Version: v1.10.1`;
+    const { model, loras, controlnet } = parseInfotext(text);
+    expect(model).toBe("v1-5");
+    expect([...loras]).toEqual([
+      ["one", "68e093ccb577"],
+      ["two", "0123456789ab"],
+    ]);
+    expect(controlnet?.get("Module")).toBe("canny");
+    expect(controlnet?.get("Model")).toBe("control_v11p_sd15_canny_fp16");
   });
 });
 

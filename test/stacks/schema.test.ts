@@ -31,7 +31,7 @@ describe("settings", () => {
         "atelier:host: accepted: exactly one of password, passwordFile, passwordEnv, key, keyFile, agent",
         "atelier:webui.port: got 99999; accepted: 65535 or less",
         "atelier:webui.flags.0: got "--ckpt=x.ckpt"; accepted: not by hand: --ckpt is set by webui.checkpoint (the flag silently switches back to its file at every refresh)",
-        "atelier:webui.flags.1: got "zz"; accepted: a flag such as --medvram",
+        "atelier:webui.flags.1: got "zz"; accepted: a flag such as --no-half-vae",
         "atelier:webui.foo: not a setting; is it misspelt?",
         "atelier:models.1.file: got "a.exe"; accepted: a file name such as model.safetensors",
         "atelier:models.1.sources: got []; accepted: at least 1 of them",
