@@ -20,6 +20,7 @@ export class GpuHost extends pulumi.ComponentResource {
   readonly host: Host;
   readonly connection: command.types.input.remote.ConnectionArgs;
   readonly facts: HostFacts;
+  readonly accelerator: string;
   readonly preflight: Step;
   readonly python: Step;
 
@@ -30,6 +31,7 @@ export class GpuHost extends pulumi.ComponentResource {
     const install = settings.packages === "install" ? "yes" : "no";
     const proxy = settings.proxy ?? "";
     this.host = host;
+    this.accelerator = acceleratorOf(settings);
     this.connection = connectionTo(host);
     const own = ["scripts", "workspace", "preflight", "packages", "python"];
     this.facts = new HostFacts(`${name}-facts`, { host, steps: [...own, ...args.steps] }, { parent: this });
@@ -101,12 +103,27 @@ export class GpuHost extends pulumi.ComponentResource {
   ): Step {
     const { host, connection } = this;
     const token = this.token(name);
-    return createStep(name, { host, connection, script, inputs, token, ...more }, { parent: this, dependsOn });
+    const accelerated =
+      this.accelerator && fromHubs.includes(name) ? { ...inputs, accelerator: this.accelerator } : inputs;
+    return createStep(
+      name,
+      { host, connection, script, inputs: accelerated, token, ...more },
+      { parent: this, dependsOn },
+    );
   }
 
   private token(step: string): pulumi.Output<string> {
     return this.facts.tokens.apply((tokens) => tokens[step] ?? "");
   }
+}
+
+/** The steps that fetch from GitHub and Hugging Face, and the one that asks whether they answer. */
+const fromHubs = ["preflight", "sources", "models", "extensions"];
+
+/** The platform's way to GitHub and Hugging Face. A proxy of the user's own goes first. */
+function acceleratorOf(settings: HostSettings): string {
+  if (settings.kind !== "ssh" || settings.proxy || settings.accelerator === "none") return "";
+  return settings.accelerator ?? "";
 }
 
 /** Who may use a workspace: one stack of one project. */

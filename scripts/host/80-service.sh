@@ -2,7 +2,7 @@
 # uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh
 # The WebUI under a service manager: restarted when it crashes, its log rotated, alive after the SSH session.
 # Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, port, listen, config (a change restarts), proxy,
-# unit_dir (/etc/systemd/system).
+# unit_dir (/etc/systemd/system), start_hook (a script that the platform runs when the box starts).
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-service.sh"
 
@@ -23,9 +23,15 @@ step_check() {
   manager_alive || drifted "the service manager ($(manager)) does not run"
   [ -n "$(service_pids)" ] || drifted "the WebUI does not run"
   [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ] || drifted "the WebUI runs with an older configuration"
+  hooked || drifted "$(input start_hook) does not start the WebUI with the box"
 }
 
 step_apply() {
+  apply_service
+  add_hook
+}
+
+apply_service() {
   _manager=$(manager)
   [ "$_manager" != systemd ] || [ "$(id -u)" = 0 ] || die "manager=systemd wants root; set host.serviceManager to supervisor"
   [ -s "$WORKSPACE/run/flags" ] && [ -s "$WORKSPACE/data/credentials" ] || die "the service is not configured (run/flags, data/credentials): the step config writes them; run up again"
@@ -52,6 +58,7 @@ step_apply() {
 }
 
 step_remove() {
+  remove_hook
   stop_service
   [ ! -f "$RUN/unit" ] || { rm -f "$(cat "$RUN/unit")" && systemctl daemon-reload; }
   rm -rf "$WORKSPACE/tools/supervisor" "$WORKSPACE/run/supervisord.conf" "$WORKSPACE/run/supervisor.sock" "$WORKSPACE/run/webui.sh" "$WORKSPACE/run/start-service.sh"

@@ -182,3 +182,41 @@ end_all() {
   [ -z "$_left" ] || kill -KILL $_left 2>/dev/null || :
   while [ -n "$($1)" ] && [ $(($(now_cs) - _t0)) -lt $(($2 + 500)) ]; do nap 0.1; done
 }
+
+# Platforms without a service manager run one script of theirs when the box starts: it gets a line of ours, behind its first.
+hook_mark() { printf '# atelier %s' "$(cut -c 1-8 "$WORKSPACE/run/id" 2>/dev/null || echo webui)"; }
+hook_line() { printf "if [ -f '%s' ]; then sh '%s'; fi %s" "$WORKSPACE/run/start-service.sh" "$WORKSPACE/run/start-service.sh" "$(hook_mark)"; }
+
+# hooked: our line is there, or none is wanted.
+hooked() {
+  _hook=$(input start_hook)
+  [ -z "$_hook" ] || [ "$(manager)" = systemd ] || [ "$(cat "$RUN/hookless" 2>/dev/null)" = "$_hook" ] || grep -qxF "$(hook_line)" "$_hook" 2>/dev/null
+}
+
+add_hook() {
+  _hook=$(input start_hook)
+  _known=$(cat "$RUN/hook" 2>/dev/null || :)
+  if [ -n "$_known" ] && [ "$_known" != "$_hook" ]; then remove_hook; fi
+  if hooked; then return 0; fi
+  if [ ! -d "$(dirname "$_hook")" ] || { [ -e "$_hook" ] && [ ! -w "$_hook" ]; }; then
+    say "the platform's start script $_hook can't be written to; after a restart of the box: sh $WORKSPACE/run/start-service.sh, or up"
+    printf '%s\n' "$_hook" >"$RUN/hookless"
+    return 0
+  fi
+  [ -f "$_hook" ] || { printf '#!/bin/sh\n' >"$_hook" && chmod 755 "$_hook"; }
+  # Behind the first line: what follows it may never end.
+  cp -p "$_hook" "$_hook.atelier"
+  { head -n 1 "$_hook"; hook_line; echo; tail -n +2 "$_hook" | grep -vF "$(hook_mark)" || :; } >"$_hook.atelier"
+  mv "$_hook.atelier" "$_hook"
+  printf '%s\n' "$_hook" >"$RUN/hook"
+  say "starts again with the box, by $_hook"
+}
+
+remove_hook() {
+  _known=$(cat "$RUN/hook" 2>/dev/null || input start_hook)
+  [ -n "$_known" ] && [ -f "$_known" ] && grep -qF "$(hook_mark)" "$_known" || return 0
+  cp -p "$_known" "$_known.atelier"
+  grep -vF "$(hook_mark)" "$_known" >"$_known.atelier" || :
+  mv "$_known.atelier" "$_known"
+  rm -f "$RUN/hook"
+}

@@ -12,6 +12,7 @@ FACTS=''
 . "$BIN/lib-lock.sh"
 . "$BIN/lib-job.sh"
 . "$BIN/lib-tools.sh"
+. "$BIN/lib-accelerator.sh"
 . "$BIN/lib-upstreams.sh"
 
 # say TEXT: a line for people.
@@ -137,6 +138,7 @@ isolate() {
   if [ -n "$_proxy" ]; then
     export http_proxy="$_proxy" https_proxy="$_proxy" HTTP_PROXY="$_proxy" HTTPS_PROXY="$_proxy"
   fi
+  use_accelerator
   no_proxy="${no_proxy:+$no_proxy,}localhost,127.0.0.1,::1"
   export no_proxy NO_PROXY="$no_proxy"
 }

@@ -189,6 +189,30 @@ describe("service", () => {
     expect(existsSync(join(workspace.path, "tools/supervisor"))).toBe(false);
   });
 
+  it("comes back with the box by the platform's own start script, whose other lines stay as they were", async () => {
+    const hook = join(workspace.top, "onstart.sh");
+    const before = `#!/bin/sh\ntouch '${workspace.top}/platform'\nexec sleep 30\n`;
+    writeFileSync(hook, before, { mode: 0o755 });
+    const inputs = { start_hook: hook };
+    expect((await applyService(inputs)).code).toBe(0);
+    expect((await applyService(inputs)).code).toBe(0);
+    expect(readFileSync(hook, "utf8").match(/start-service\.sh/g)).toHaveLength(2);
+    expect(statSync(hook).mode & 0o777).toBe(0o755);
+    // The box is switched off and on again: all that ran is gone, the disk is as it was.
+    for (const pid of [...supervisors(), ...webuis()]) process.kill(pid, "SIGKILL");
+    const booted = spawn("sh", [hook], { env: { PATH: process.env.PATH } });
+    await until("the WebUI runs again", () => webuis().length === 1);
+    await until("the platform's own lines ran too", () => existsSync(join(workspace.top, "platform")));
+    booted.kill();
+    expect((await workspace.run("80-service.sh", "check", service(inputs))).code).toBe(0);
+    writeFileSync(hook, before);
+    const lost = await workspace.run("80-service.sh", "check", service(inputs));
+    expect([lost.code, lost.stderr]).toEqual([10, expect.stringContaining("does not start the WebUI with the box")]);
+    expect((await applyService(inputs)).code).toBe(0);
+    expect((await removeService()).code).toBe(0);
+    expect(readFileSync(hook, "utf8")).toBe(before);
+  });
+
   it("under systemd has a unit of its own that starts the same thing", async () => {
     const units = workspace.commands({});
     const calls = join(workspace.top, "calls");
