@@ -4,7 +4,8 @@ import ssh2, { type Client, type ConnectConfig } from "ssh2";
 import { DialFailed } from "../errors.ts";
 import { loginMethods } from "./credentials.ts";
 import { hostKeyAlgorithms, mismatch, readHostKey } from "./hostkey.ts";
-import { address, type Connection, type Endpoint } from "./settings.ts";
+import { ChannelRefused, openChannel } from "./session.ts";
+import { address, type Endpoint } from "./settings.ts";
 
 export interface DialOptions {
   signal: AbortSignal;
@@ -12,6 +13,19 @@ export interface DialOptions {
   onRetry: (text: string) => void;
   /** Milliseconds between two keep-alives, three of which may stay unanswered. */
   keepaliveMs: number;
+  /** How the retries are named: `Dial 1/10 failed: retrying`. */
+  name: string;
+  /** Opens a TCP connection to the endpoint from the proxy. @throws DialFailed, ProxyFailed */
+  through?: (() => Promise<Duplex>) | undefined;
+}
+
+/** There is no connection to the proxy itself, which was tried as often as its own limit allows. */
+export class ProxyFailed extends Error {
+  readonly reason: unknown;
+  constructor(reason: unknown) {
+    super("no connection to the proxy");
+    this.reason = reason;
+  }
 }
 
 /** Pauses between attempts: from 0.1 s, half as long again each time, at most 5 s. */
@@ -24,20 +38,13 @@ const CREDENTIALS_PAUSE_MS = 1000;
 
 const AES = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr"] as const;
 
-/** Logs in, through the proxy where there is one, trying again as often as `dialErrorLimit` allows. */
-export async function dial(connection: Connection, options: DialOptions): Promise<Client> {
-  const { proxy } = connection;
-  if (proxy === undefined) return await retry(connection, "Dial", options, () => connect(connection, options));
-  const jump = await retry(proxy, "Dial proxy", options, () => connect(proxy, options));
+/** Logs in, trying again as often as `dialErrorLimit` allows. */
+export async function dial(endpoint: Endpoint, options: DialOptions): Promise<Client> {
+  const { name, through } = options;
   try {
-    const client = await retry(connection, "Dial from proxy", options, async () =>
-      connect(connection, options, await forward(jump, connection, proxy)),
-    );
-    client.once("close", () => jump.end());
-    return client;
+    return await retry(endpoint, name, options, async () => connect(endpoint, options, await through?.()));
   } catch (error) {
-    jump.end();
-    throw error;
+    throw error instanceof ProxyFailed ? error.reason : error;
   }
 }
 
@@ -164,11 +171,14 @@ function unreachable(endpoint: Endpoint, error: Error & { code?: string }): Dial
   );
 }
 
-function forward(jump: Client, endpoint: Endpoint, proxy: Endpoint): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    jump.forwardOut("127.0.0.1", 0, endpoint.host, endpoint.port, (error, channel) => {
-      if (error === undefined) return resolve(channel);
-      reject(new DialFailed("network", `${address(proxy)} does not forward to ${address(endpoint)}: ${error.message}`));
-    });
-  });
+/** A TCP connection from the proxy to the endpoint. @throws DialFailed */
+export async function forward(proxy: Client, from: Endpoint, to: Endpoint): Promise<Duplex> {
+  try {
+    return await openChannel<Duplex>(proxy, (callback) =>
+      proxy.forwardOut("127.0.0.1", 0, to.host, to.port, (error, channel) => callback(error, channel)),
+    );
+  } catch (error) {
+    if (!(error instanceof ChannelRefused)) throw error;
+    throw new DialFailed("network", `${address(from)} does not forward to ${address(to)}: ${error.message}`);
+  }
 }

@@ -1,7 +1,9 @@
+import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "ssh2";
-import { dial } from "./dial.ts";
-import { address, type Connection, identity } from "./settings.ts";
+import { dial, forward, ProxyFailed } from "./dial.ts";
+import { ChannelRefused } from "./session.ts";
+import { address, type Connection, type Endpoint, identity } from "./settings.ts";
 
 /** Who waits for a connection or a channel: stopped by the signal, told of retries. */
 export interface Waiter {
@@ -16,16 +18,16 @@ export interface Lease<Channel> {
   release: () => void;
 }
 
-/** The server said no to a channel: it has as many as it gives, or gives none. */
-export class ChannelRefused extends Error {}
-
 /** How often a channel is asked for on a connection that turns out to be dead, or of a server that has none open. */
 const MAX_LOST = 3;
 const MAX_REFUSED = 20;
 const REFUSED_PAUSE_MS = 250;
 const KEEPALIVE_MS = 10_000;
 
-/** The connections of one update: one for each way of logging in to a host, made when first needed. */
+/**
+ * The connections of one update: one for each way of logging in to a host, made when first needed. Hosts behind one proxy share
+ * one connection to it.
+ */
 export class Links {
   readonly #links = new Map<string, Link>();
   readonly #keepaliveMs: number;
@@ -35,10 +37,23 @@ export class Links {
   }
 
   of(connection: Connection): Link {
-    const key = identity(connection);
+    return this.#get(identity(connection), connection, "Dial");
+  }
+
+  /** The connection to a proxy: never the one that commands on it run over, whose channels a server may count. */
+  #proxy(proxy: Endpoint): Link {
+    return this.#get(`proxy ${identity(proxy)}`, proxy, "Dial proxy");
+  }
+
+  #get(key: string, connection: Connection, name: string): Link {
     const known = this.#links.get(key);
     if (known) return known;
-    const link = new Link(connection, this.#keepaliveMs);
+    const { proxy } = connection;
+    const link = new Link(connection, {
+      keepaliveMs: this.#keepaliveMs,
+      name: proxy ? "Dial from proxy" : name,
+      ...(proxy && { proxy: this.#proxy(proxy) }),
+    });
     this.#links.set(key, link);
     return link;
   }
@@ -50,10 +65,17 @@ export class Links {
   }
 }
 
+interface LinkOptions {
+  keepaliveMs: number;
+  /** How its retries are named. */
+  name: string;
+  proxy?: Link;
+}
+
 /** One connection to one host, shared by all its commands and made again when it has dropped. */
 export class Link {
   readonly connection: Connection;
-  readonly #keepaliveMs: number;
+  readonly #options: LinkOptions;
   readonly #stop = new AbortController();
   readonly #waiters = new Set<Waiter>();
   #client: Promise<Client> | undefined;
@@ -64,9 +86,9 @@ export class Link {
   #limit = Number.POSITIVE_INFINITY;
   #queue: (() => void)[] = [];
 
-  constructor(connection: Connection, keepaliveMs: number) {
+  constructor(connection: Connection, options: LinkOptions) {
     this.connection = connection;
-    this.#keepaliveMs = keepaliveMs;
+    this.#options = options;
   }
 
   /**
@@ -137,13 +159,15 @@ export class Link {
   #dial(): Promise<Client> {
     if (this.#client) return this.#client;
     const dialling = new AbortController();
-    const client = dial(this.connection, {
+    const waiter: Waiter = {
       signal: dialling.signal,
       onRetry: (text) => {
-        for (const waiter of this.#waiters) waiter.onRetry(text);
+        for (const each of this.#waiters) each.onRetry(text);
       },
-      keepaliveMs: this.#keepaliveMs,
-    });
+    };
+    const { proxy, ...named } = this.#options;
+    const through = proxy && (() => this.#through(proxy, waiter));
+    const client = dial(this.connection, { ...waiter, ...named, through });
     const forget = () => {
       if (this.#client !== client) return;
       this.#client = undefined;
@@ -161,6 +185,22 @@ export class Link {
       })
       .catch(forget);
     return client;
+  }
+
+  /** The way to this host from its proxy, which is given back when it ends. */
+  async #through(proxy: Link, waiter: Waiter): Promise<Duplex> {
+    let reached = false;
+    const open = (client: Client) => {
+      reached = true;
+      return forward(client, proxy.connection, this.connection);
+    };
+    try {
+      const { channel, release } = await proxy.lease(open, waiter);
+      channel.once("close", release);
+      return channel;
+    } catch (error) {
+      throw reached ? error : new ProxyFailed(error);
+    }
   }
 
   async #place(signal: AbortSignal): Promise<void> {

@@ -1,5 +1,7 @@
 import type { Client, ClientChannel } from "ssh2";
-import { ChannelRefused } from "./link.ts";
+
+/** The server said no to a channel: it has as many as it gives, or gives none. */
+export class ChannelRefused extends Error {}
 
 /**
  * What ssh2 keeps to itself. Its `exec` opens the session and asks for environment and command in one go, without
