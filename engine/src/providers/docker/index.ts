@@ -15,7 +15,7 @@ import type {
   UpdateRequest,
 } from "../../provider.ts";
 import { InitFailed } from "../../provider.ts";
-import type { PropertyMap } from "../../values.ts";
+import { isMap, type PropertyMap, Secret } from "../../values.ts";
 import { checkInputs } from "./check.ts";
 import { Engine } from "./client/engine.ts";
 import { readSettings } from "./client/settings.ts";
@@ -67,7 +67,7 @@ class DockerProvider implements Provider {
     const news = unwrapMap(request.news);
     if (type === image.TOKEN) {
       const checked = await image.check(news, { ...request, programDir: this.#programDir });
-      return { ...checked, inputs: markLike(checked.inputs, request.news) };
+      return { ...checked, inputs: hidePassword(markLike(checked.inputs, request.news)) };
     }
     const { inputs, failures } = checkInputs(tableOf(type), news, request.olds && unwrapMap(request.olds), {
       name,
@@ -217,6 +217,12 @@ function addSecrets(filter: SecretFilter, map: PropertyMap): void {
     const value = line.slice(line.indexOf("=") + 1);
     if (value !== "") filter.addText(value);
   }
+}
+
+/** A password is a secret, whether or not the program says so. */
+function hidePassword(inputs: PropertyMap): PropertyMap {
+  const { registry } = inputs;
+  return isMap(registry) && registry.password !== undefined ? { ...inputs, registry: new Secret(registry) } : inputs;
 }
 
 /** What the state knows and no engine tells again. */

@@ -92,6 +92,8 @@ function missing(field: Field, within: "resource" | "object" | "set"): PropertyV
   const { kind } = field;
   if (field.default !== undefined) return field.default;
   if (typeof kind === "object") return "object" in kind ? null : [];
+  // Null would mean to it: not known yet.
+  if (field.computed && (kind === "stringSet" || kind === "strings")) return [];
   if (within === "set" && kind === "string") return "";
   if (within === "set" && kind === "stringSet") return [];
   return null;

@@ -56,7 +56,7 @@ export const container: Handler = {
       throw await undo(id, inputs, call, error);
     }
     const failed = await health(id, inputs, call);
-    const found = await read(id, inputs, call);
+    const found = await read(id, outputsOf(table, id, inputs, {}), call);
     if (found === undefined) {
       throw new Error(
         `the container ${name} was started and is gone again${flag(inputs, "rm") ? ": it ended, and rm removes one that ends" : ""}`,
@@ -79,7 +79,7 @@ export const container: Handler = {
       await start(id, name, call);
     const failed = await health(id, news, call);
     if (failed !== undefined) {
-      const found = await read(id, news, call);
+      const found = await read(id, outputsOf(table, id, news, {}), call);
       throw new InitFailed(id, outputsOf(table, id, news, found?.seen ?? {}), [failed]);
     }
   },

@@ -115,7 +115,8 @@ export function containerOutputs(seen: Inspected, state: PropertyMap): PropertyM
     shmSize: mebibytes(host.ShmSize),
     memory: mebibytes(host.Memory),
     memoryReservation: mebibytes(host.MemoryReservation),
-    memorySwap: mebibytes(host.MemorySwap),
+    // Twice the memory is what the engine takes where the program is silent.
+    memorySwap: !state.memorySwap && host.MemorySwap === 2 * (host.Memory ?? 0) ? 0 : mebibytes(host.MemorySwap),
     cpuShares: Number(host.CpuShares ?? 0),
     cpuSet: word(host.CpusetCpus),
     dns: listOrNull(host.Dns),

@@ -106,7 +106,9 @@ function hostConfig(inputs: PropertyMap): Docker.HostConfig {
 
 /** What `docker update` can change on a container that is there. */
 export function updateBody(inputs: PropertyMap): Record<string, unknown> {
-  const memorySwap = number(inputs, "memorySwap");
+  const memory = number(inputs, "memory");
+  // The engine's own default for a new container; without it more memory than the old sum would be refused.
+  const memorySwap = number(inputs, "memorySwap") || 2 * memory;
   return {
     RestartPolicy: restartPolicy(inputs),
     CpuShares: number(inputs, "cpuShares"),
@@ -115,7 +117,7 @@ export function updateBody(inputs: PropertyMap): Record<string, unknown> {
       CpuPeriod: number(inputs, "cpuPeriod"),
       CpuQuota: number(inputs, "cpuQuota"),
     }),
-    Memory: number(inputs, "memory") * MEBIBYTE,
+    Memory: memory * MEBIBYTE,
     MemoryReservation: number(inputs, "memoryReservation") * MEBIBYTE,
     MemorySwap: memorySwap > 0 ? memorySwap * MEBIBYTE : memorySwap,
     ...throttles(inputs),

@@ -102,7 +102,8 @@ export const container: ResourceTable = {
     maxRetryCount: int(),
     memory: int({ valid: atLeast0 }),
     memoryReservation: int({ default: 0, valid: atLeast0 }),
-    memorySwap: int({ valid: { what: "-1 or more", test: (value) => Number(value) >= -1 } }),
+    // Twice the memory where the program is silent.
+    memorySwap: int({ computed: true, valid: { what: "-1 or more", test: (value) => Number(value) >= -1 } }),
     mounts: set(
       {
         bindOptions: object({

@@ -1,0 +1,160 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import Docker from "dockerode";
+import { pack } from "tar-stream";
+
+/** An engine of the test's own, with one image. */
+export interface TestDocker {
+  /** `unix:///…` */
+  host: string;
+  docker: Docker;
+  /** A folder for the test's own files; removed by stop(). */
+  dir: string;
+  /** Ends its containers and the engine, and removes all of it. */
+  stop(): Promise<void>;
+}
+
+/** A small root file system with a shell; it sleeps unless it is told otherwise. */
+export const IMAGE = "local/box:1";
+
+const START_MS = 30_000;
+const APPLETS = "cat chmod echo env false httpd id ls mkdir nc nslookup rm sh sleep stat test true wget".split(" ");
+
+const DOCKERD = ["/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd"].find(existsSync);
+const BUSYBOX = ["/bin/busybox", "/usr/bin/busybox"].find((path) => existsSync(path) && isStatic(path));
+
+/** Starts an engine beside whatever the machine has; or says why there is none, for `describe.skipIf`. */
+export async function startDocker(
+  options: { args?: string[] } = {},
+): Promise<{ test: TestDocker; missing?: undefined } | { test?: undefined; missing: string }> {
+  const missing = whyNot();
+  if (missing !== undefined) return { missing };
+  const dir = mkdtempSync(join(tmpdir(), "atelier-docker-"));
+  const socket = join(dir, "docker.sock");
+  const bridge = addBridge();
+  const args = [
+    ...[
+      "--data-root",
+      join(dir, "data"),
+      "--exec-root",
+      join(dir, "run"),
+      "--pidfile",
+      join(dir, "pid"),
+      "-H",
+      `unix://${socket}`,
+    ],
+    // The machine's own firewall and forwarding are left as they are; ports go through Docker's proxy.
+    ...[
+      "--iptables=false",
+      "--ip-forward=false",
+      "--ip-masq=false",
+      `--bridge=${bridge ?? "none"}`,
+      "--log-level=warn",
+    ],
+    ...(options.args ?? []),
+  ];
+  let said = "";
+  const child = spawn(DOCKERD as string, args, { stdio: ["ignore", "ignore", "pipe"] });
+  child.stderr.on("data", (data: Buffer) => {
+    said = (said + data.toString()).slice(-4000);
+  });
+  const kill = () => child.kill("SIGTERM");
+  process.once("exit", kill);
+  const docker = new Docker({ socketPath: socket });
+  const stop = async () => {
+    process.off("exit", kill);
+    await removeContainers(docker);
+    await ended(child);
+    if (bridge !== undefined) spawnSync("ip", ["link", "delete", bridge]);
+    rmSync(dir, { recursive: true, force: true });
+  };
+  if (!(await answers(docker, child))) {
+    await stop();
+    const why =
+      /failed to start[^\n]*|error[^\n]*/i.exec(said.split("\n").reverse().join("\n"))?.[0] ?? "it did not answer";
+    return { missing: `dockerd does not start here: ${why.slice(0, 200)}` };
+  }
+  try {
+    await importImage(docker);
+    await tryContainer(docker);
+  } catch (error) {
+    await stop();
+    return { missing: `no container runs here: ${(error as Error).message.slice(0, 200)}` };
+  }
+  return { test: { host: `unix://${socket}`, docker, dir, stop } };
+}
+
+function whyNot(): string | undefined {
+  if (DOCKERD === undefined) return "no dockerd on this machine (package docker.io)";
+  if (process.getuid?.() !== 0) return "a Docker engine of the test's own wants root";
+  return BUSYBOX === undefined ? "no static busybox on this machine (package busybox-static)" : undefined;
+}
+
+function isStatic(path: string): boolean {
+  return !readFileSync(path).includes("/ld-linux");
+}
+
+/** Two engines side by side can't share docker0. Undefined: this machine has no `ip`, or lets nobody add one. */
+function addBridge(): string | undefined {
+  const name = `atl${process.pid.toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`.slice(0, 15);
+  const third = Math.floor(Math.random() * 250);
+  const run = (...args: string[]) => spawnSync("ip", args, { stdio: "ignore" }).status === 0;
+  if (!run("link", "add", name, "type", "bridge")) return undefined;
+  return run("addr", "add", `10.251.${third}.1/24`, "dev", name) && run("link", "set", name, "up") ? name : undefined;
+}
+
+async function answers(docker: Docker, child: ChildProcess): Promise<boolean> {
+  for (const end = Date.now() + START_MS; Date.now() < end && child.exitCode === null; await sleep(100)) {
+    try {
+      await docker.ping();
+      return true;
+    } catch {
+      // Not yet.
+    }
+  }
+  return false;
+}
+
+async function importImage(docker: Docker): Promise<void> {
+  const archive = pack();
+  archive.entry({ name: "bin/busybox", mode: 0o755 }, readFileSync(BUSYBOX as string));
+  for (const applet of APPLETS) archive.entry({ name: `bin/${applet}`, type: "symlink", linkname: "busybox" });
+  archive.entry({ name: "tmp", type: "directory", mode: 0o1777 });
+  archive.entry({ name: "etc/passwd" }, "root:x:0:0:root:/:/bin/sh\n");
+  archive.finalize();
+  const [repo, tag] = IMAGE.split(":");
+  const changes = ['CMD ["/bin/sh","-c","trap exit TERM; sleep 1000 & wait"]', "ENV FROM_IMAGE=1"];
+  const stream = await docker.importImage(archive as unknown as string, { repo, tag, changes } as never);
+  for await (const _ of stream) {
+    // To its end.
+  }
+}
+
+/** An engine may start where its containers don't (no cgroups, no namespaces). */
+async function tryContainer(docker: Docker): Promise<void> {
+  const box = await docker.createContainer({ Image: IMAGE, Cmd: ["/bin/true"], HostConfig: { NetworkMode: "none" } });
+  try {
+    await box.start();
+    await box.wait();
+  } finally {
+    await box.remove({ force: true });
+  }
+}
+
+async function removeContainers(docker: Docker): Promise<void> {
+  try {
+    const all = await docker.listContainers({ all: true });
+    await Promise.allSettled(all.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
+  } catch {
+    // It does not answer any more.
+  }
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  child.kill("SIGTERM");
+  for (let tries = 0; child.exitCode === null && child.signalCode === null && tries < 300; tries++) await sleep(50);
+  child.kill("SIGKILL");
+}
