@@ -6,6 +6,15 @@ export type { DiagnosticEvent, EngineEvent, OpType } from "./events.ts";
 export type { EngineOptions, UpdateResult } from "./options.ts";
 export type { Provider, ProviderFactory } from "./provider.ts";
 export type { ResourceState } from "./resource.ts";
+export {
+  deleteFromState,
+  exportStack,
+  importStack,
+  type PastUpdate,
+  protectInState,
+  renameStack,
+  stackHistory,
+} from "./stackCommands.ts";
 export { dropResources, listResources, type StateOptions, stackOutputs } from "./stateCommands.ts";
 
 /** Says what `up` would do, and does nothing. */

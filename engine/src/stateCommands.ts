@@ -52,7 +52,11 @@ export async function dropResources(
   });
 }
 
-async function withStack<T>(options: StateOptions, lock: boolean, use: (stack: Stack) => Promise<T>): Promise<T> {
+export async function withStack<T>(
+  options: StateOptions,
+  lock: boolean,
+  use: (stack: Stack) => Promise<T>,
+): Promise<T> {
   const tell = (message: string): void =>
     options.onEvent?.({
       sequence: 0,

@@ -1,4 +1,4 @@
-import { copyFile, link, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -22,7 +22,7 @@ export interface StackName {
 
 /** One past update, as Pulumi's history has it; times in seconds since the epoch. */
 export interface UpdateRecord {
-  kind: "update" | "refresh" | "destroy" | "import";
+  kind: "update" | "refresh" | "destroy" | "import" | "resource-import" | "rename";
   startTime: number;
   endTime: number;
   message: string;
@@ -150,6 +150,26 @@ export class FileStore {
       for (const end of ["", ".bak", ".attrs", ".bak.attrs"]) await rm(file + end, { force: true });
     }
     await rm(this.#path("history", name.project, name.stack), { recursive: true, force: true });
+  }
+
+  /** Gives a stack's history to another name. */
+  async moveHistory(from: StackName, to: StackName): Promise<void> {
+    const [old, folder] = [from, to].map((name) => this.#path("history", checked(name.project), checked(name.stack)));
+    for (const file of await names(old as string)) {
+      if (!file.startsWith(`${from.stack}-`)) continue;
+      await mkdir(folder as string, { recursive: true });
+      await rename(
+        join(old as string, file),
+        join(folder as string, `${to.stack}-${file.slice(from.stack.length + 1)}`),
+      );
+    }
+    await rm(old as string, { recursive: true, force: true });
+  }
+
+  /** Takes a stack's state away; it stays as `.bak`. */
+  async retire(name: StackName): Promise<void> {
+    const file = await this.#newest(name);
+    if (file !== undefined) await rename(file, `${file}.bak`);
   }
 
   /** Where a stack's state lies, for messages. */

@@ -6,7 +6,7 @@ import type { EngineOptions, UpdateResult } from "../options.ts";
 import { hasSecureValue, loadProject, loadStackSettings, type Project, resolveConfig } from "../project.ts";
 import type { Snapshot } from "../resource.ts";
 import { PassphraseSecrets } from "../secrets.ts";
-import { FileStore, type UpdateRecord } from "../store.ts";
+import { FileStore, type StackName, type UpdateRecord } from "../store.ts";
 import { STACK_TYPE } from "../urn.ts";
 import type { PropertyMap } from "../values.ts";
 
@@ -131,6 +131,51 @@ export class Stack {
     return snapshot;
   }
 
+  /** The state's file as it is; undefined: there is none. */
+  loadText(): Promise<string | undefined> {
+    return this.#store.load(this.#place);
+  }
+
+  /**
+   * A state from elsewhere, as this stack's: its secrets keep their own key, which this stack's passphrase has to open.
+   * @throws when it is no state, or its secrets can't be read
+   */
+  async adopt(text: string): Promise<Snapshot> {
+    const { snapshot, secrets } = await decodeCheckpoint(text, ({ salt }) => this.#secretsOf(salt));
+    // A state that names no key gets the one that the stack has.
+    if (secrets !== undefined) this.#secrets = Promise.resolve(secrets);
+    return snapshot;
+  }
+
+  /** What decrypts the state's secrets; undefined: it has no key yet. @throws when the passphrase does not open it */
+  async decrypter(): Promise<((ciphertext: string) => string) | undefined> {
+    await this.load();
+    const secrets = await this.#secrets;
+    return secrets && ((ciphertext) => secrets.decryptValue(ciphertext));
+  }
+
+  /** Past updates, the latest first. */
+  history(): Promise<UpdateRecord[]> {
+    return this.#store.history(this.#place);
+  }
+
+  /**
+   * Saves the state under another name, with the history, and forgets the old one, of which `.bak` and the backups stay.
+   * @throws when there is a stack of that name
+   */
+  async rename(to: string, snapshot: Snapshot): Promise<void> {
+    const place = { project: this.project.name, stack: to };
+    const lock = await this.#store.lock(place);
+    try {
+      if ((await this.#store.load(place)) !== undefined) throw new Error(`There is a stack "${to}" already.`);
+      await this.#write(place, snapshot);
+      await this.#store.moveHistory(this.#place, place);
+      await this.#store.retire(this.#place);
+    } finally {
+      await lock.release();
+    }
+  }
+
   /**
    * The outputs of another stack of the same backend, secrets marked.
    * @param reference `organization/<project>/<stack>`, or the short name of one of this project
@@ -154,12 +199,16 @@ export class Stack {
     }
   }
 
-  async save(snapshot: Snapshot): Promise<void> {
+  save(snapshot: Snapshot): Promise<void> {
+    return this.#write(this.#place, snapshot);
+  }
+
+  async #write(place: StackName, snapshot: Snapshot): Promise<void> {
     this.#secrets ??= this.#secretsOf(undefined);
     const secrets = await this.#secrets;
     const manifest = { ...snapshot.manifest, ...freshManifest(snapshot.manifest.version) };
-    const text = encodeCheckpoint({ ...snapshot, manifest }, { stack: this.name, project: this.project.name, secrets });
-    await this.#store.save(this.#place, text);
+    const text = encodeCheckpoint({ ...snapshot, manifest }, { ...place, secrets });
+    await this.#store.save(place, text);
   }
 
   /** Notes the run in the history, with a backup of the state. */
@@ -181,13 +230,13 @@ export class Stack {
     return this.#unlock();
   }
 
-  get #place(): { project: string; stack: string } {
+  get #place(): StackName {
     return { project: this.project.name, stack: this.name };
   }
 }
 
 /** @throws when the reference is of another form than the file backend knows */
-function placeOf(reference: string, project: string): { project: string; stack: string } {
+function placeOf(reference: string, project: string): StackName {
   const parts = reference.split("/");
   const stack = parts.at(-1) ?? "";
   const known =

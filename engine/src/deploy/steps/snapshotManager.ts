@@ -1,4 +1,5 @@
 import type { PendingOperation, PendingOperationType, ResourceState, Snapshot } from "../../resource.ts";
+import { renameReferences } from "../../stateEdit.ts";
 
 /**
  * Keeps the state of a running deployment, and its file.
@@ -86,10 +87,10 @@ export class SnapshotManager {
   }
 
   current(): Snapshot {
-    const resources = this.#order([...this.#done, ...this.#old.filter((state) => !this.#gone.has(state))]);
+    const resources = [...this.#done, ...this.#old.filter((state) => !this.#gone.has(state))];
     return {
       ...this.#base,
-      resources: this.#renamed.size === 0 ? resources : this.#withNewNames(resources),
+      resources: this.#order(this.#renamed.size === 0 ? resources : this.#withNewNames(resources)),
       pendingOperations: [...this.#kept, ...this.#operations],
     };
   }
@@ -99,7 +100,10 @@ export class SnapshotManager {
     const urns = new Set(resources.map(({ urn }) => urn));
     const names = new Map([...this.#renamed].filter(([, to]) => urns.has(to)));
     const final = new Map([...names].filter(([from]) => !urns.has(from)));
-    return resources.map((state) => renameIn(state, state.delete ? final : names));
+    return resources.map((state) => {
+      const known = state.delete ? final : names;
+      return renameReferences(state, (urn) => known.get(urn) ?? urn);
+    });
   }
 
   /** Resolves when everything up to now is in the file. Saves that come while one is under way become one. */
@@ -122,23 +126,4 @@ export class SnapshotManager {
   async flush(): Promise<void> {
     if (this.#dirty || this.#queued !== undefined) await this.save();
   }
-}
-
-/** The state with every reference by an old name made one by the new. */
-function renameIn(state: ResourceState, names: Map<string, string>): ResourceState {
-  const rename = (urn: string): string => names.get(urn) ?? urn;
-  const at = state.provider?.lastIndexOf("::") ?? -1;
-  const changed: ResourceState = {
-    ...state,
-    dependencies: state.dependencies.map(rename),
-    propertyDependencies: Object.fromEntries(
-      Object.entries(state.propertyDependencies).map(([key, urns]) => [key, urns.map(rename)]),
-    ),
-  };
-  if (state.parent !== undefined) changed.parent = rename(state.parent);
-  if (state.deletedWith !== undefined) changed.deletedWith = rename(state.deletedWith);
-  if (state.provider !== undefined && at > 0) {
-    changed.provider = rename(state.provider.slice(0, at)) + state.provider.slice(at);
-  }
-  return changed;
 }
