@@ -17,7 +17,7 @@ export interface Contender {
   hasState: boolean;
 }
 
-const embedded: Contender = {
+export const embedded: Contender = {
   name: "embedded",
   prepare: () => {},
   up: (project) => [
