@@ -1,7 +1,9 @@
+import type { Import } from "./deploy/import.ts";
 import { run } from "./deploy/run.ts";
 import type { EngineOptions, UpdateResult } from "./options.ts";
 
 export { type Adoption, type AdoptOptions, adoptInputs } from "./deploy/adopt.ts";
+export type { Import } from "./deploy/import.ts";
 export type { DiagnosticEvent, EngineEvent, OpType } from "./events.ts";
 export type { EngineOptions, UpdateResult } from "./options.ts";
 export type { Provider, ProviderFactory } from "./provider.ts";
@@ -30,6 +32,11 @@ export function up(options: EngineOptions): Promise<UpdateResult> {
 /** Makes the state say what is really there. */
 export function refresh(options: EngineOptions): Promise<UpdateResult> {
   return run("refresh", options);
+}
+
+/** Reads what is there already into the state, without the program. */
+export function importResources(options: EngineOptions, imports: Import[]): Promise<UpdateResult> {
+  return run("import", options, imports);
 }
 
 /** Deletes all of the stack's resources, without running the program. */

@@ -6,6 +6,7 @@ import { DYNAMIC_PACKAGE } from "../providers/dynamic/index.ts";
 import { ProviderRegistry } from "../providers/registry.ts";
 import { Deployment } from "./deployment.ts";
 import { EventSink } from "./eventSink.ts";
+import { type Import, importAll } from "./import.ts";
 import { Stopped } from "./monitor/stopped.ts";
 import { outputsOf } from "./outputs.ts";
 import { inOrder } from "./plan/order.ts";
@@ -18,13 +19,22 @@ import { refreshAll } from "./refresh.ts";
 import { Stack, type StackConfig } from "./stack.ts";
 import { SnapshotManager } from "./steps/snapshotManager.ts";
 
-export type Kind = "preview" | "up" | "refresh" | "destroy";
+export type Kind = "preview" | "up" | "refresh" | "destroy" | "import";
 
 /** How long a program may take to end once nothing more is served to it. */
 const PROGRAM_END_MS = 10_000;
 
+/** As Pulumi's history calls them. */
+const PAST = {
+  preview: "update",
+  up: "update",
+  refresh: "refresh",
+  destroy: "destroy",
+  import: "resource-import",
+} as const satisfies Record<Kind, string>;
+
 /** One operation, from lock to unlock. Mistakes in settings, project or state are thrown; what fails while it runs is in the result. */
-export async function run(kind: Kind, options: EngineOptions): Promise<UpdateResult> {
+export async function run(kind: Kind, options: EngineOptions, imports: Import[] = []): Promise<UpdateResult> {
   const started = Date.now();
   const targeting = new Targeting(options);
   const preview = kind === "preview" || options.preview === true;
@@ -67,7 +77,7 @@ export async function run(kind: Kind, options: EngineOptions): Promise<UpdateRes
       snapshot: new SnapshotManager(
         base,
         preview ? async () => {} : (current) => stack.save(current),
-        targeting.constrained ? inOrder : undefined,
+        targeting.constrained || kind === "import" ? inOrder : undefined,
       ),
       targeting,
       events,
@@ -75,7 +85,7 @@ export async function run(kind: Kind, options: EngineOptions): Promise<UpdateRes
     });
     const stopListening = listen(options, deployment, killer);
     try {
-      await deploy(kind, deployment, session, options.refresh ?? false);
+      await deploy(kind, deployment, { session, refreshFirst: options.refresh ?? false, imports });
     } finally {
       stopListening();
     }
@@ -83,8 +93,7 @@ export async function run(kind: Kind, options: EngineOptions): Promise<UpdateRes
     const result = deployment.verdict === "running" ? "succeeded" : deployment.verdict;
     const { changes, diagnostics } = events;
     if (!preview) {
-      const past = kind === "refresh" || kind === "destroy" ? kind : "update";
-      await stack.record({ kind: past, result, changes, started, message: options.message ?? "" });
+      await stack.record({ kind: PAST[kind], result, changes, started, message: options.message ?? "" });
     }
     events.summary(result, seconds);
     return { result, changes, outputs: outputsOf(deployment.snapshot.current()), seconds, diagnostics };
@@ -100,8 +109,7 @@ export async function run(kind: Kind, options: EngineOptions): Promise<UpdateRes
 async function deploy(
   kind: Kind,
   deployment: Deployment,
-  session: ServedProgram | undefined,
-  refreshFirst: boolean,
+  { session, refreshFirst, imports }: { session: ServedProgram | undefined; refreshFirst: boolean; imports: Import[] },
 ): Promise<void> {
   try {
     warnOfPending(deployment);
@@ -109,6 +117,7 @@ async function deploy(
       deployment.requireTargets();
       await refreshAll(deployment);
     } else if (kind === "destroy") await deployment.destroyAll();
+    else if (kind === "import") await importAll(deployment, imports);
     else if (session !== undefined && (!refreshFirst || (await refreshAll(deployment))))
       await serve(deployment, session);
   } catch (error) {

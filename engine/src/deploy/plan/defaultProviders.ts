@@ -1,7 +1,7 @@
 import { DYNAMIC_PACKAGE } from "../../providers/dynamic/index.ts";
 import { INTERNAL_KEY } from "../../providers/registry.ts";
 import { type PropertyMap, Secret } from "../../values.ts";
-import type { Goal } from "./goal.ts";
+import { bareGoal, type Goal } from "./goal.ts";
 import { providerType } from "./references.ts";
 
 /**
@@ -19,27 +19,7 @@ export function defaultProviderGoal(
     inputs[INTERNAL_KEY] = url === "" ? {} : { pluginDownloadURL: url };
     inputs.version = version;
   }
-  return {
-    type: providerType(pkg),
-    name: defaultName(version, url),
-    custom: true,
-    inputs,
-    parent: undefined,
-    provider: "",
-    dependencies: [],
-    propertyDependencies: {},
-    protect: undefined,
-    retainOnDelete: undefined,
-    deleteBeforeReplace: undefined,
-    deletedWith: undefined,
-    importId: "",
-    ignoreChanges: [],
-    replaceOnChanges: [],
-    additionalSecretOutputs: [],
-    aliases: [],
-    customTimeouts: undefined,
-    sourcePosition: undefined,
-  };
+  return bareGoal(providerType(pkg), defaultName(version, url), true, inputs);
 }
 
 /** `1.2.1` → `default_1_2_1`, `1.0.0-rc.1+b` → `default_1_0_0_rc_1_b`. */

@@ -28,6 +28,31 @@ export interface Goal {
   sourcePosition: string | undefined;
 }
 
+/** A goal of which nothing is said but what it is. */
+export function bareGoal(type: string, name: string, custom: boolean, inputs: PropertyMap = {}): Goal {
+  return {
+    type,
+    name,
+    custom,
+    inputs,
+    parent: undefined,
+    provider: "",
+    dependencies: [],
+    propertyDependencies: {},
+    protect: undefined,
+    retainOnDelete: undefined,
+    deleteBeforeReplace: undefined,
+    deletedWith: undefined,
+    importId: "",
+    ignoreChanges: [],
+    replaceOnChanges: [],
+    additionalSecretOutputs: [],
+    aliases: [],
+    customTimeouts: undefined,
+    sourcePosition: undefined,
+  };
+}
+
 /** A URN, or the parts in which the former name differed. */
 export interface AliasSpec {
   urn?: string;
