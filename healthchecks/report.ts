@@ -10,6 +10,28 @@ const stepSchema = z.strictObject({
   status: z.string().min(1),
 });
 
+/** One thing that a step needed: where it came from, and whether it lay in the host's cache. */
+export const cacheItemSchema = z.strictObject({
+  name: z.string().min(1),
+  /** `git`, `wheels`, `model`, `tool` … */
+  kind: z.string().min(1),
+  bytes: z.number().nonnegative(),
+  /** A host or an upstream; `cache`. */
+  source: z.string(),
+  cached: z.boolean(),
+});
+const cacheSchema = z.strictObject({
+  fetchedBytes: z.number().nonnegative(),
+  cachedBytes: z.number().nonnegative(),
+  /** Of the steps that fetch, side by side counted each. */
+  seconds: z.number().nonnegative(),
+  /** What the same steps took on this host when they had to fetch the most. */
+  coldSeconds: z.number().nonnegative().optional(),
+  items: z.array(cacheItemSchema),
+});
+export type CacheItem = z.infer<typeof cacheItemSchema>;
+export type CacheReport = z.infer<typeof cacheSchema>;
+
 const updateSchema = z.strictObject({
   stack: z.string().min(1),
   engine: z.enum(["embedded", "pulumi"]),
@@ -17,6 +39,8 @@ const updateSchema = z.strictObject({
   startedAt: z.iso.datetime(),
   seconds: z.number().nonnegative(),
   steps: z.array(stepSchema),
+  /** Of the steps that this update applied; left out where none of them fetches. */
+  cache: cacheSchema.optional(),
 });
 
 const reportSchema = z.strictObject({

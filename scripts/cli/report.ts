@@ -1,6 +1,7 @@
 import { join, relative } from "node:path";
 import { type Report, readReport, writeReport } from "../../healthchecks/report.ts";
 import { type Proof, parseProof } from "../../healthchecks/result.ts";
+import { cacheLine, cacheReport } from "./cacheReport.ts";
 import { type Context, hint } from "./commands/command.ts";
 import { operations } from "./display/operations.ts";
 import { countPlan } from "./display/plan.ts";
@@ -34,6 +35,10 @@ export async function proveAndReport(
     display.end();
   }
   if (interrupt.pressed) return 130;
+  const cache = await cacheReport(
+    stack.name,
+    record.steps.steps.filter(({ op }) => op !== "same").map(({ urn }) => urn),
+  );
   const report = writeReport({
     reportDir: reportDir(stack.name),
     update: {
@@ -46,6 +51,7 @@ export async function proveAndReport(
         seconds: Math.round(step.seconds * 1000) / 1000,
         status: operations[step.op].done,
       })),
+      cache,
     },
     proof: lastProof(outputs),
     live,
@@ -115,6 +121,7 @@ function closingLines(
           ],
         ]
       : []),
+    ...(report.cache ? [["Cache", cacheLine(report.cache)] as [string, string]] : []),
     ["Report", join(folder, "report.json")],
     ["Proved", `${report.provedAt}; live check passed now`],
   ];

@@ -6,7 +6,7 @@
 
 # Whatever lies beside these is not ours.
 ours='bin src venv tools models data logs run'
-cached='apt conda fetch hf pip sha256 uv wheels xdg'
+cached='apt cold conda fetch hf pip sha256 uv wheels xdg'
 
 step_check() {
   [ -s "$WORKSPACE/run/id" ] || drifted "the workspace has no identity (run/id)"

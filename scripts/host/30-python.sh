@@ -32,6 +32,16 @@ Install one there (Ubuntu 22.04: apt-get install python3.10 python3.10-venv), or
   fact python "$_version"
   fact path "$_python"
   fact uv "$("$WORKSPACE/tools/bin/uv" --version | cut -d' ' -f2)"
+  tell_uv
+}
+
+# tell_uv: its wheel, for the report of what was fetched and what was there.
+tell_uv() {
+  _bytes=$(cat "$CACHE"/wheels/uv-*.whl 2>/dev/null | wc -c)
+  _source=${UV_FROM:-cache}
+  if [ "$_source" = cache ]; then _cached=true; else _cached=false; fi
+  if [ $_cached = true ]; then fact_json fetchedBytes 0; else fact_json fetchedBytes "$_bytes"; fi
+  fact_json items "[{\"name\":\"uv\",\"kind\":\"tool\",\"bytes\":$_bytes,\"source\":\"$(json "$_source")\",\"cached\":$_cached}]"
 }
 
 tried() {
@@ -141,6 +151,7 @@ install_uv() {
   printf '%s\n' "$_lock" >"$RUN/uv.txt"
   if ! unpack_uv 2>/dev/null; then
     fetch_uv
+    UV_FROM=${INDEX:-pypi}
     unpack_uv || die "pip fetched uv, and its wheel is not as expected: see above"
   fi
   "$WORKSPACE/tools/bin/uv" --version >/dev/null || die "tools/bin/uv was installed and does not run on this host"

@@ -58,6 +58,15 @@ install_supervisor() {
   with_cached_index uv - "$WORKSPACE/tools/bin/uv" pip sync -q --python "$_tools/bin/python" --require-hashes "$RUN/supervisor.txt" ||
     die "uv could not install supervisor from $(input pypi 'its default index'): see above"
   printf '%s\n' "$_lock" >"$_tools/.lock"
+  tell_supervisor "$INDEX"
+}
+
+# tell_supervisor INDEX: its wheel, for the report of what was fetched and what was there.
+tell_supervisor() {
+  _bytes=$(printf '%s\n' "$_lock" | awk '/^ +# bytes: / { sum += $3 } END { printf "%d", sum }')
+  case $1 in cache | offline) _cached=true _came=0 ;; *) _cached=false _came=$_bytes ;; esac
+  fact_json fetchedBytes "$_came"
+  fact_json items "[{\"name\":\"supervisor\",\"kind\":\"tool\",\"bytes\":$_bytes,\"source\":\"$(json "$1")\",\"cached\":$_cached}]"
 }
 
 # supervisor_conf: no control socket where its path would be too long for one; signals do for us.

@@ -155,7 +155,24 @@ apply_now() {
   isolate
   step_apply
   remember
-  printf '{"step":"%s","seconds":%s%s}\n' "$STEP" "$(since "$_began")" "$FACTS"
+  _took=$(since "$_began")
+  tell_cold "$_took"
+  printf '{"step":"%s","seconds":%s%s}\n' "$STEP" "$_took" "$FACTS"
+}
+
+# tell_cold SECONDS: a step that fetches (its fact fetchedBytes) remembers in the cache how long it took when it fetched the most;
+# when nothing had to be fetched, it tells that beside its own time.
+tell_cold() {
+  _fetched=$(printf '%s' "$FACTS" | sed -n 's/.*"fetchedBytes":\([0-9]*\).*/\1/p')
+  [ -n "$_fetched" ] || return 0
+  { read -r _most _cold <"$CACHE/cold/$STEP"; } 2>/dev/null || _most=0
+  if [ "$_fetched" = 0 ]; then
+    [ "$_most" = 0 ] || fact_json coldSeconds "$_cold"
+  elif [ "$_fetched" -ge "$_most" ]; then
+    mkdir -p "$CACHE/cold"
+    printf '%s %s\n' "$_fetched" "$1" >"$CACHE/cold/$STEP.new"
+    mv "$CACHE/cold/$STEP.new" "$CACHE/cold/$STEP"
+  fi
 }
 
 # masked COMMAND...: runs it with both its streams masked; its exit code is in CODE.

@@ -63,6 +63,22 @@ test("a report has the agreed form, and reads back", () => {
   expect(parseReport(readFileSync(join(reportDir, "report.json"), "utf8"))).toEqual(report);
 });
 
+test("a report tells what was fetched and what was there, and refuses sums that are none", () => {
+  const reportDir = folder();
+  const proof = proofIn(reportDir, "one");
+  const cache = {
+    fetchedBytes: 0,
+    cachedBytes: 12,
+    seconds: 4.1,
+    coldSeconds: 31,
+    items: [{ name: "webui", kind: "git", bytes: 12, source: "cache", cached: true }],
+  };
+  expect(writeReport({ reportDir, update: { ...update, cache }, proof }).cache).toEqual(cache);
+  const wrong = { ...cache, fetchedBytes: -1 };
+  expect(() => writeReport({ reportDir, update: { ...update, cache: wrong }, proof })).toThrow(/cache.fetchedBytes/);
+  expect(readReport(reportDir)?.cache).toEqual(cache);
+});
+
 test("old pictures go once the new report stands, other files stay", () => {
   const reportDir = folder();
   const old = proofIn(reportDir, "old");

@@ -69,3 +69,12 @@ export function seconds(value: number): string {
 }
 
 export const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+
+/** `0 B`, `640 kB`, `1.2 GB`. */
+export function bytes(count: number): string {
+  const units = ["B", "kB", "MB", "GB"] as const;
+  let value = count;
+  let at = 0;
+  for (; value >= 1000 && at < units.length - 1; at++) value /= 1000;
+  return `${at === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[at]}`;
+}
