@@ -3,7 +3,7 @@ import { InitFailed } from "../provider.ts";
 import type { ResourceState } from "../resource.ts";
 import type { Deployment } from "./deployment.ts";
 import { isProviderType } from "./plan/references.ts";
-import { markOutputs } from "./steps/marking.ts";
+import { markLike, markOutputs } from "./steps/marking.ts";
 import type { ProviderCalls } from "./steps/providerCalls.ts";
 import type { Step } from "./steps/step.ts";
 
@@ -55,8 +55,9 @@ async function readAgain(deployment: Deployment, old: ResourceState): Promise<Re
   const state: ResourceState = {
     ...old,
     id: now.id,
-    inputs: old.external ? old.inputs : now.inputs,
-    outputs: markOutputs(now.outputs, old.inputs, old.additionalSecretOutputs ?? []),
+    // What is a secret stays one, also where the provider does not say so.
+    inputs: old.external ? old.inputs : markLike(now.inputs, old.inputs),
+    outputs: markLike(markOutputs(now.outputs, old.inputs, old.additionalSecretOutputs ?? []), old.outputs),
     initErrors,
   };
   const same =

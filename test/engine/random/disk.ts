@@ -4,9 +4,6 @@ import { type Machine, never } from "./machine.ts";
 import { PROJECT, STACK } from "./model.ts";
 import type { SavedState } from "./saved.ts";
 
-/** The file system itself, also where a test has put `mortalFs` in its place. */
-const real = process.getBuiltinModule("node:fs/promises");
-
 /** A process number that no machine gives out: a dead holder's. */
 const DEAD_PID = 0x7fffffff;
 
@@ -73,15 +70,19 @@ export class Disk {
     mounted.delete(this.dir);
   }
 
-  /** One call of the file system: a moment of the run, and perhaps its last. */
-  async change(path: string, whole: () => Promise<unknown>, half: () => void): Promise<unknown> {
+  /** A change of the disk: a moment of the run, and perhaps its last. Nothing else happens while it does. */
+  async change<T>(path: string, whole: () => T, half: () => void): Promise<T> {
     if (this.machine.dead) return never();
+    await this.machine.wait(2);
     const torn = this.machine.moment();
     if (torn === 1) half();
-    if (torn === 0 || torn === 1) return never();
-    const result = await whole();
-    if (path === this.stateFile) this.#seen();
-    return this.machine.dead ? never() : result;
+    if (torn === undefined || torn === 2) {
+      const result = whole();
+      if (path === this.stateFile) this.#seen();
+      if (torn === undefined) return result;
+    }
+    this.machine.kill();
+    return never();
   }
 
   #seen(): void {
@@ -103,34 +104,35 @@ function diskOf(path: unknown): Disk | undefined {
   return dir === undefined ? undefined : mounted.get(dir);
 }
 
-type Call = (...args: unknown[]) => Promise<unknown>;
+type Call = (...args: unknown[]) => unknown;
 
 /** The file system as the engine gets it: the real one, until its process is killed. */
 export function mortalFs(): object {
-  const changes = ["writeFile", "rename", "unlink", "rm", "link", "copyFile", "mkdir"] as const;
-  const reads = ["readFile", "readdir", "stat"] as const;
+  const real = process.getBuiltinModule("node:fs/promises") as unknown as Record<string, Call>;
+  const atOnce = process.getBuiltinModule("node:fs") as unknown as Record<string, Call>;
   const wrapped: Record<string, Call> = {};
-  for (const name of changes) {
-    const call = real[name] as unknown as Call;
-    wrapped[name] = (...args) => {
-      // What a call makes is its last path.
-      const path = String(name === "rename" || name === "link" || name === "copyFile" ? args[1] : args[0]);
-      const disk = diskOf(path);
-      if (disk === undefined) return call(...args);
-      const half = (): void => {
-        if (name === "writeFile") writeFileSync(path, String(args[1]).slice(0, String(args[1]).length / 2));
-      };
-      return disk.change(path, () => call(...args), half);
-    };
-  }
-  for (const name of reads) {
-    const call = real[name] as unknown as Call;
+  const wrap = (
+    name: string,
+    on: (disk: Disk, path: string, call: () => unknown, args: unknown[]) => unknown,
+  ): void => {
+    // What a call changes is its last path.
+    const place = name === "rename" || name === "link" || name === "copyFile" ? 1 : 0;
     wrapped[name] = async (...args) => {
-      const disk = diskOf(args[0]);
-      if (disk?.machine.dead) return never();
-      const result = await call(...args);
-      return disk?.machine.dead ? never() : result;
+      const disk = diskOf(args[place]);
+      return disk === undefined
+        ? real[name]?.(...args)
+        : on(disk, String(args[place]), () => atOnce[`${name}Sync`]?.(...args), args);
     };
+  };
+  for (const name of ["writeFile", "rename", "unlink", "rm", "link", "copyFile", "mkdir"]) {
+    wrap(name, (disk, path, call, args) =>
+      disk.change(path, call, () => {
+        if (name === "writeFile") writeFileSync(path, String(args[1]).slice(0, String(args[1]).length / 2));
+      }),
+    );
+  }
+  for (const name of ["readFile", "readdir", "stat"]) {
+    wrap(name, (disk, _path, call) => (disk.machine.dead ? never() : call()));
   }
   return { ...real, ...wrapped, default: { ...real, ...wrapped } };
 }

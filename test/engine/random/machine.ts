@@ -52,8 +52,8 @@ export class Machine {
   }
 
   kill(): void {
+    if (!this.dead) this.fired.push("kill");
     this.dead = true;
-    this.fired.push("kill");
     this.#die();
   }
 
@@ -66,14 +66,11 @@ export class Machine {
     return found;
   }
 
-  /** A moment at which the run may be ended. @returns how a write at this moment is torn */
+  /** A moment at which the run may be ended. @returns how a write at this moment is torn by the kill that is to follow it */
   moment(): number | undefined {
     const cut = this.#cut;
     if (this.ticks++ !== cut?.tick) return undefined;
-    if (cut.how === "kill") {
-      this.kill();
-      return cut.torn;
-    }
+    if (cut.how === "kill") return cut.torn;
     this.fired.push(cut.how);
     this.abort.abort();
     if (cut.how === "cut-off") this.killer.abort();
@@ -82,8 +79,13 @@ export class Machine {
 
   /** A moment of a call, and a little time. Does not come back to a dead process. */
   async pause(): Promise<void> {
-    this.moment();
-    for (let turns = this.#next() % 4; turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
+    if (this.moment() !== undefined) this.kill();
+    await this.wait(4);
+  }
+
+  /** A little time. Does not come back to a dead process. */
+  async wait(most: number): Promise<void> {
+    for (let turns = this.#next() % most; turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
     if (this.dead) await never();
   }
 

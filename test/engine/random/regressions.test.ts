@@ -71,6 +71,13 @@ tells(
 );
 
 tells(
+  "an input that has become a secret stays one through a refresh",
+  [{}, { links: [{ to: 0, of: "out", hard: false }] }],
+  {},
+  { changes: [{ kind: "hide", at: 0, value: 0 }] },
+);
+
+tells(
   "what would go along with one that is kept is deleted itself",
   [{ retain: true }, { inside: 0 }],
   {},

@@ -23,7 +23,7 @@ test("stories", { timeout: 3_600_000 }, async () => {
   try {
     await fc.assert(
       fc.asyncProperty(story, (one) => stage.play(one)),
-      { seed, numRuns, endOnFailure: process.env.NOSHRINK !== undefined },
+      { seed, numRuns, path: process.env.ATELIER_RANDOM_PATH, endOnFailure: process.env.NOSHRINK !== undefined },
     );
   } finally {
     console.log(stage.stories, "stories", stage.runs, "runs", stage.kills, "kills", Date.now() - t, "ms");

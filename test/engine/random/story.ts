@@ -151,7 +151,7 @@ class Player {
         withoutTime(this.#disk.text()) !== withoutTime(text) &&
         operationsOf(JSON.parse(text ?? "{}").checkpoint?.latest).length === 0
       ) {
-        this.#watch.note(`a run without changes changes the state\n${text}\n${this.#disk.text()}`);
+        this.#watch.note(`a run without changes changes the state: ${difference(text ?? "", this.#disk.text() ?? "")}`);
       }
       this.#verdict();
     }
@@ -432,6 +432,15 @@ class Player {
     if (this.#watch.wrong.length === 0) return;
     throw new Error(`${[...new Set(this.#watch.wrong)].slice(0, 8).join("\n")}\nRuns:\n  ${this.#log.join("\n  ")}`);
   }
+}
+
+/** Where two texts that should be the same, but for their time, first differ. */
+function difference(a: string, b: string): string {
+  const [before, after] = [withoutTime(a) ?? "", withoutTime(b) ?? ""];
+  let at = 0;
+  while (at < before.length && before[at] === after[at]) at++;
+  const from = Math.max(0, at - 150);
+  return `…${before.slice(from, at + 150)}… became …${after.slice(from, at + 150)}…`;
 }
 
 /** What can become less than was said. */

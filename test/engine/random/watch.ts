@@ -150,7 +150,8 @@ export class Watch implements Watcher {
     if (own.protect && (this.operation === "destroy" || !this.#wanted.has(uid)) && !own.delete) {
       this.note(`${what}, which is protected`);
     }
-    const replaced = this.operation === "up" && this.#wanted.has(uid) && !own.delete;
+    const gone = !this.#wanted.has(uid) && !this.#mayBeReplaced.has(uid);
+    const replaced = this.operation === "up" && !gone && !own.delete;
     if (replaced && !this.#mayBeReplaced.has(uid)) this.note(`${what}, which is still wanted`);
     if (this.operation === "up" && !replaced) {
       if (!this.machine.programDone) this.note(`${what} before the program has said all that it wants`);
@@ -171,11 +172,16 @@ export class Watch implements Watcher {
     return false;
   }
 
-  /** It leans on what the other goes along with, and so has to go first though the other needs it. */
+  /** It leans on what the other goes along with, or what lies in it does: so it has to go first though the other needs it. */
   #mustGoFirst(own: SavedResource, other: SavedResource): boolean {
     const all = resourcesOf(this.disk.saved);
     const seen = new Set([own.urn]);
-    for (const urn of seen) for (const one of all) if (one.urn === urn) for (const next of leansOn(one)) seen.add(next);
+    for (const urn of seen) {
+      const within = all.filter(
+        (one) => one.urn === urn || all.some((at) => at.urn === urn && this.#goesAlong(one, at)),
+      );
+      for (const one of within) for (const next of leansOn(one)) seen.add(next);
+    }
     return all.some((carrier) => seen.has(carrier.urn) && this.#goesAlong(other, carrier));
   }
 
@@ -240,6 +246,17 @@ function replaceable(resources: SavedResource[], registrations: Registration[]):
     const within = one.deletedWith !== undefined && replaced.has(one.deletedWith);
     if (forced.length > 0 || within || (old.deletedWith && replaced.has(uidOfUrn.get(old.deletedWith) ?? -1))) {
       replaced.add(one.uid);
+    }
+  }
+  // What the program does not hold any more goes before its end, too, when what it can't be without is replaced.
+  const held = new Set(registrations.map(({ uid }) => uid));
+  for (const [uid, old] of live) {
+    if (held.has(uid)) continue;
+    const hard = Object.entries(old.propertyDependencies ?? {}).filter(([key]) => /^(hard|inside)/.test(key));
+    const on = hard.flatMap(([, urns]) => (urns ?? []).map((urn) => uidOfUrn.get(urn) ?? -1));
+    if (on.some((one) => changes.has(one) || replaced.has(one))) {
+      changes.add(uid);
+      replaced.add(uid);
     }
   }
   return replaced;
