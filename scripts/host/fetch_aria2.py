@@ -122,13 +122,14 @@ class Control:
 
 def _once(file, path, progress):
     """(percent reached, None or why it failed)."""
-    servers = len({urllib.parse.urlsplit(url).netloc for url in file["urls"]})
+    # aria2c counts its connections by host name, whatever the port.
+    names = len({urllib.parse.urlsplit(url).hostname for url in file["urls"]})
+    split = min(AT_MOST, len(file["urls"]) * PER_SERVER)
     options = [
         "aria2c", "--no-conf=true", "--no-netrc=true", "--input-file=-", "--continue=true", "--allow-overwrite=true",
         "--auto-file-renaming=false", "--file-allocation=none", "--disk-cache=0", "--auto-save-interval=1",
-        # By default it would open all of its connections to the first servers alone.
-        f"--split={min(AT_MOST, servers * PER_SERVER)}", f"--max-connection-per-server={min(PER_SERVER, AT_MOST // servers or 1)}",
-        "--min-split-size=4M", "--uri-selector=inorder", "--stream-piece-selector=inorder", "--max-tries=3", "--retry-wait=1",
+        f"--split={split}", f"--max-connection-per-server={-(-split // names)}",
+        "--min-split-size=4M", "--uri-selector=inorder", "--max-tries=3", "--retry-wait=1",
         "--connect-timeout=10", "--timeout=20", "--lowest-speed-limit=20K", "--max-file-not-found=2", "--remote-time=false",
         "--summary-interval=1", "--console-log-level=error", "--download-result=hide", f"--stop-with-process={os.getpid()}",
     ]  # fmt: skip

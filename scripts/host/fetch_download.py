@@ -12,7 +12,7 @@ from fetch_pieces import Lease, Pieces
 from fetch_sources import Source
 
 # More connections than this help nobody, and anger servers.
-AT_MOST = 8
+AT_MOST = 12
 PER_SOURCE = 4
 # A file of less comes by one connection; the next source is asked when nothing has come for HASTE_S.
 MANY = 8 << 20

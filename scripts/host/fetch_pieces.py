@@ -22,7 +22,10 @@ class Lease:
         self.began = self.last = time.monotonic()
 
     def rate(self):
-        return (self.at - self.start) / max(0.05, time.monotonic() - self.began)
+        """Bytes a second; of a lease that has hardly begun, what its source gave before."""
+        age = time.monotonic() - self.began
+        own = (self.at - self.start) / max(0.05, age)
+        return own if age > 1.0 else max(own, self.source.rate, 100_000.0)
 
     def left(self):
         return self.end - self.at
@@ -158,6 +161,7 @@ class Pieces:
             if now - lease.last > QUIET_S:
                 return self._cut(source, lease, lease.at)
             if lease.source is source and lease.rate() > 0.3 * mine:
+                # Two connections to one server share its rate.
                 continue
             eta = lease.left() / max(lease.rate(), 1.0)
             if eta > 1.0 and (best is None or eta > best[0]):
