@@ -127,8 +127,9 @@ async function importImage(docker: Docker): Promise<void> {
   archive.finalize();
   const [repo, tag] = IMAGE.split(":");
   const changes = ['CMD ["/bin/sh","-c","trap exit TERM; sleep 1000 & wait"]', "ENV FROM_IMAGE=1"];
-  const stream = await docker.importImage(archive as unknown as string, { repo, tag, changes } as never);
-  for await (const _ of stream) {
+  // Its types know a file's name only, and no answer.
+  const stream: unknown = await docker.importImage(archive as unknown as string, { repo, tag, changes } as never);
+  for await (const _ of stream as NodeJS.ReadableStream) {
     // To its end.
   }
 }

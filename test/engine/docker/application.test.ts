@@ -45,7 +45,7 @@ describe.skipIf(missing)(`an application on Docker${missing ? ` (skipped: ${miss
     // Changed by hand: put back, the same container.
     await it.docker
       .getContainer(String(id))
-      .update({ Memory: 96 << 20, MemorySwap: 192 << 20, RestartPolicy: { Name: "no" } });
+      .update({ Memory: 96 << 20, MemorySwap: 160 << 20, RestartPolicy: { Name: "no" } });
     await work.run("refresh");
     expect((await work.run("up")).changes).toEqual({ same: COUNT - 1, update: 1 });
     expect((await inspect(id)).HostConfig).toMatchObject({

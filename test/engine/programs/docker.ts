@@ -40,6 +40,8 @@ const web = new docker.Container(
     labels: [{ label: "of", value: "test" }],
     logOpts: { "max-size": "1m" },
     memory,
+    // Left out, the official provider finds what the engine fills in and would take it away, at every run.
+    memorySwap: 160,
     restart: "unless-stopped",
     wait: true,
   },
