@@ -103,12 +103,22 @@ describe.skipIf(noSshd)(`logging in${noSshd ? ` (${noSshd})` : ""}`, () => {
     }
   });
 
-  it("goes through a proxy, and names it when it refuses", async () => {
-    const { port } = await closedPort();
-    const proxy = { ...connectionTo(other) };
-    expect(await run(connectionTo(server, { proxy }))).toBe("in");
-    const error = await failure(run(connectionTo(server, { proxy, port })));
-    expect(error.message).toContain(`127.0.0.1:${other.port} does not forward to`);
+  it("logs in by the agent of SSH_AUTH_SOCK, and does not lend it to the host", async () => {
+    const socket = join(server.dir, "user-agent.sock");
+    const agent = spawn("ssh-agent", ["-D", "-a", socket], { stdio: "ignore" });
+    const before = process.env.SSH_AUTH_SOCK;
+    process.env.SSH_AUTH_SOCK = socket;
+    try {
+      await addKey(socket, join(server.dir, "client"));
+      const connection = connectionTo(server, { privateKey: null });
+      const { outputs } = await harness.create(REMOTE, { connection, create: 'echo "[$SSH_AUTH_SOCK]"' });
+      expect(outputs.stdout).toBe("[]");
+      expect(server.log()).not.toMatch(/agent.*forward/i);
+    } finally {
+      if (before === undefined) delete process.env.SSH_AUTH_SOCK;
+      else process.env.SSH_AUTH_SOCK = before;
+      agent.kill();
+    }
   });
 
   it("tries a dead port as often as dialErrorLimit says, and tells of it", async () => {
@@ -160,8 +170,55 @@ describe("logging in by password", () => {
   });
 });
 
+describe("logging in by keyboard-interactive", () => {
+  it.each([
+    ["Verification code: ", false],
+    ["Enter new password: ", false],
+    ["User name: ", true],
+    ["验证码：", false],
+  ])("does not answer %j with the password, and names it", async (prompt, echo) => {
+    const { port, answers, stop } = await startPasswordServer("keyboard-interactive", "right-password", {
+      prompt,
+      echo,
+    });
+    const harness = await startHarness(".");
+    const connection = { host: "127.0.0.1", port, password: new Secret("right-password"), dialErrorLimit: 0 };
+    const error = await failure(harness.create(REMOTE, { connection, create: "true" }));
+    await harness.provider.close();
+    await stop();
+    expect(error.message).toContain(
+      `The server asks ${JSON.stringify(prompt.trim())}, which no setting here can answer`,
+    );
+    expect(error.message).not.toContain("right-password");
+    expect(answers).toEqual([]);
+  });
+
+  it("answers the password, and not the code that is asked for after it", async () => {
+    const second = { prompt: "One-time code: ", echo: false };
+    const { port, answers, stop } = await startPasswordServer(
+      "keyboard-interactive",
+      "right-password",
+      undefined,
+      second,
+    );
+    const harness = await startHarness(".");
+    const connection = { host: "127.0.0.1", port, password: new Secret("right-password"), dialErrorLimit: 0 };
+    const error = await failure(harness.create(REMOTE, { connection, create: "true" }));
+    await harness.provider.close();
+    await stop();
+    expect(error.message).toContain('The server asks "One-time code:"');
+    expect(answers).toEqual(["right-password"]);
+  });
+});
+
 /** OpenSSH takes the machine's own passwords only; so this is ssh2's server. */
-async function startPasswordServer(way: "password" | "keyboard-interactive", right: string) {
+async function startPasswordServer(
+  way: "password" | "keyboard-interactive",
+  right: string,
+  first = { prompt: "Password: ", echo: false },
+  second?: typeof first,
+) {
+  const answers: string[] = [];
   const { private: hostKey } = ssh2.utils.generateKeyPairSync("ed25519");
   const server = new ssh2.Server({ hostKeys: [hostKey] }, (client) => {
     client.on("error", () => {});
@@ -169,9 +226,15 @@ async function startPasswordServer(way: "password" | "keyboard-interactive", rig
       if (context.method !== way) context.reject([way]);
       else if (context.method === "password" && context.password === right) context.accept();
       else if (context.method === "keyboard-interactive") {
-        context.prompt([{ prompt: "Password: ", echo: false }], (answers) =>
-          answers[0] === right ? context.accept() : context.reject([way]),
-        );
+        context.prompt([first], (given) => {
+          answers.push(...given);
+          if (given[0] !== right) return context.reject([way]);
+          if (second === undefined) return context.accept();
+          context.prompt([second], (more) => {
+            answers.push(...more);
+            context.reject([way]);
+          });
+        });
       } else context.reject([way]);
     });
     client.on("session", (accept) => {
@@ -186,6 +249,8 @@ async function startPasswordServer(way: "password" | "keyboard-interactive", rig
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   return {
     port: (server.address() as AddressInfo).port,
+    /** All that the client answered. */
+    answers,
     stop: () => new Promise<void>((done) => server.close(() => done())),
   };
 }

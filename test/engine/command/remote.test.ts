@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -81,6 +82,42 @@ describe.skipIf(noSshd)(`remote.Command${noSshd ? ` (${noSshd})` : ""}`, () => {
   it("does not mind a command that leaves its stdin unread", async () => {
     const { outputs } = await create({ create: "exec <&-; echo done", stdin: "x".repeat(1_500_000) });
     expect(outputs.stdout).toBe("done");
+  });
+
+  it("tells the exit status of a command that leaves in the middle of its stdin", async () => {
+    const stdin = "0123456789abcdef\n".repeat(62_500);
+    const error = await failure(create({ create: "head -c 10 | wc -c; exit 7", stdin }));
+    expect(error.message).toMatch(/^Process exited with status 7: .*:\n10\n$/);
+    const { outputs } = await create({ create: "head -c 17; echo done", stdin });
+    expect(outputs.stdout).toBe("0123456789abcdef\ndone");
+  });
+
+  it("repeats of a long output of a failed command its beginning and its end", async () => {
+    const error = await failure(
+      create({ create: "echo first; seq 1 1000000; echo last >&2; exit 1", logging: "none" }),
+    );
+    expect(error.message).toMatch(
+      /running ".*":\nfirst\n1\n2\n[\s\S]*… \(\d+ characters left out\)\n[\s\S]*\n1000000\nlast\n$/,
+    );
+    expect(error.message.length).toBeLessThan(1_000_000);
+  });
+
+  it("holds 160 MB of output once, whatever is logged of it", async () => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, "peak.ts")], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    const connection = connectionTo(server, { privateKey: server.privateKey });
+    const line = "0123456789".repeat(6);
+    child.stdin.end(JSON.stringify({ connection, create: `yes ${line} | head -c ${160 * 1024 * 1024}` }));
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+    });
+    await new Promise((done) => child.once("close", done));
+    const { characters, megabytes } = JSON.parse(said) as { characters: number; megabytes: number };
+    expect(characters).toBe(160 * 1024 * 1024);
+    // What the garbage collector lets lie is in it too, some 60 to 100 MB whatever the size.
+    expect(megabytes / 160).toBeLessThan(2);
   });
 
   it("gives a command without stdin an end of file", async () => {
@@ -186,6 +223,41 @@ describe.skipIf(noSshd)("remote.Command on a server that gives one session at a 
     await harness.provider.close();
     expect(said).toEqual(["0", "1", "2", "3", "4", "5"]);
     expect(server.logins()).toBe(1);
+  });
+});
+
+describe.skipIf(noSshd)("remote.Command, 64 at once", () => {
+  it("on a server that gives two sessions: in line over one login", async () => {
+    const server = await startSshd({ config: ["MaxSessions 2"] });
+    const harness = await startHarness(server.dir);
+    try {
+      const connection = connectionTo(server);
+      const runs = Array.from({ length: 64 }, (_, n) => harness.create(REMOTE, { connection, create: `echo ${n}` }));
+      const said = (await Promise.all(runs)).map(({ outputs }) => Number(outputs.stdout));
+      expect(said).toEqual(Array.from({ length: 64 }, (_, n) => n));
+      expect(server.logins()).toBe(1);
+    } finally {
+      await harness.provider.close();
+      await server.stop();
+    }
+  });
+
+  it("by 16 logins on a server that takes two at a time: those that it sends away come again", async () => {
+    const server = await startSshd({ config: ["MaxStartups 2:100:2"] });
+    const harness = await startHarness(server.dir);
+    try {
+      // Another time limit, another connection.
+      const login = (n: number) => connectionTo(server, { perDialTimeout: 20 + (n % 16), dialErrorLimit: 10 });
+      const runs = Array.from({ length: 64 }, (_, n) =>
+        harness.create(REMOTE, { connection: login(n), create: `echo ${n}` }),
+      );
+      const said = (await Promise.all(runs)).map(({ outputs }) => Number(outputs.stdout));
+      expect(said).toEqual(Array.from({ length: 64 }, (_, n) => n));
+      expect(server.logins()).toBe(16);
+    } finally {
+      await harness.provider.close();
+      await server.stop();
+    }
   });
 });
 

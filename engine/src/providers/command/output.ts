@@ -6,48 +6,59 @@ type Stream = "stdout" | "stderr";
 /** A line longer than this is shown in pieces, so that a progress bar without newlines can't grow without end. */
 const LONGEST_LINE = 64 * 1024;
 
-/** What a command says: kept once, in the order of its coming, and shown line by line while it comes. */
+/** What an error repeats of a longer output: its beginning, and the end, where the reason is. */
+const ERROR_HEAD = 64 * 1024;
+const ERROR_TAIL = 512 * 1024;
+
+/**
+ * What a command says: kept once, decoded as it comes, and shown line by line meanwhile. A stream's text grows by concatenation,
+ * which copies nothing: a hundred megabytes are held once, and not a second time while they are put together.
+ */
 export class Output {
-  readonly #chunks: { stream: Stream; data: Buffer }[] = [];
-  readonly #lines: Partial<Record<Stream, { decoder: StringDecoder; rest: string }>> = {};
+  readonly #streams = { stdout: new Kept(), stderr: new Kept() };
+  /** Of each stream that is shown: what has come of its last line. */
+  readonly #lines: Partial<Record<Stream, string>> = {};
   readonly #log: CallContext["log"];
+  readonly #both = new Ends();
 
   /** `logging` as the resource has it: undefined shows both streams, an unknown word none. */
   constructor(log: CallContext["log"], logging: string | undefined) {
     this.#log = log;
     for (const stream of ["stdout", "stderr"] as const) {
-      if (logging === undefined || logging === stream || logging === "stdoutAndStderr") {
-        this.#lines[stream] = { decoder: new StringDecoder("utf8"), rest: "" };
-      }
+      if (logging === undefined || logging === stream || logging === "stdoutAndStderr") this.#lines[stream] = "";
     }
   }
 
   push(stream: Stream, data: Buffer): void {
-    this.#chunks.push({ stream, data });
-    const lines = this.#lines[stream];
-    if (lines) lines.rest = this.#show(stream, lines.rest + lines.decoder.write(data));
+    this.#took(stream, this.#streams[stream].decoder.write(data));
   }
 
   /** Shows what came without a newline at its end. Call it once, when both streams have ended. */
   end(): void {
     for (const stream of ["stdout", "stderr"] as const) {
-      const lines = this.#lines[stream];
-      if (!lines) continue;
-      const rest = lines.rest + lines.decoder.end();
-      lines.rest = "";
-      if (rest !== "") this.#line(stream, rest);
+      this.#took(stream, this.#streams[stream].decoder.end());
+      const rest = this.#lines[stream];
+      if (rest) this.#line(stream, rest);
+      if (rest !== undefined) this.#lines[stream] = "";
     }
   }
 
   /** The whole of one stream, less one newline at its end. */
   of(stream: Stream): string {
-    const mine = this.#chunks.filter((chunk) => chunk.stream === stream).map((chunk) => chunk.data);
-    return Buffer.concat(mine).toString("utf8").replace(/\n$/, "");
+    return this.#streams[stream].text;
   }
 
-  /** Both streams as they came. */
+  /** Both streams as they came; of much, the beginning and the end. */
   all(): string {
-    return Buffer.concat(this.#chunks.map((chunk) => chunk.data)).toString("utf8");
+    return this.#both.text;
+  }
+
+  #took(stream: Stream, text: string): void {
+    if (text === "") return;
+    this.#streams[stream].push(text);
+    this.#both.push(text);
+    const rest = this.#lines[stream];
+    if (rest !== undefined) this.#lines[stream] = this.#show(stream, rest + text);
   }
 
   #show(stream: Stream, text: string): string {
@@ -65,5 +76,49 @@ export class Output {
 
   #line(stream: Stream, text: string): void {
     this.#log({ stream, text: text.replace(/\r$/, ""), ephemeral: true });
+  }
+}
+
+/** One stream's text. */
+class Kept {
+  readonly decoder = new StringDecoder("utf8");
+  #text = "";
+  /** The last piece, apart: cutting its newline off must not copy all. */
+  #last = "";
+
+  push(text: string): void {
+    this.#text += this.#last;
+    this.#last = text;
+  }
+
+  get text(): string {
+    return this.#text + (this.#last.endsWith("\n") ? this.#last.slice(0, -1) : this.#last);
+  }
+}
+
+/** The beginning and the end of a text that may be long. */
+class Ends {
+  #head = "";
+  #tail: string[] = [];
+  #tailLength = 0;
+  #left = 0;
+
+  push(text: string): void {
+    if (this.#tail.length === 0 && this.#head.length + text.length <= ERROR_HEAD) {
+      this.#head += text;
+      return;
+    }
+    this.#tail.push(text);
+    this.#tailLength += text.length;
+    for (let first = this.#tail[0]; first && this.#tailLength - first.length > ERROR_TAIL; first = this.#tail[0]) {
+      this.#tail.shift();
+      this.#tailLength -= first.length;
+      this.#left += first.length;
+    }
+  }
+
+  get text(): string {
+    const left = this.#left > 0 ? `\n… (${this.#left} characters left out)\n` : "";
+    return this.#head + left + this.#tail.join("");
   }
 }

@@ -8,6 +8,8 @@ import { address, type Endpoint } from "./settings.ts";
 export interface Method {
   name: string;
   auth: AnyAuthMethod;
+  /** Why it was given up, where the server asked for what nothing here can answer. */
+  refusal?: () => string | undefined;
 }
 
 /**
@@ -26,19 +28,47 @@ export function loginMethods(endpoint: Endpoint): Method[] {
   }
   if (password !== undefined) {
     methods.push({ name: "password", auth: { type: "password", username, password } });
-    methods.push({
-      name: "keyboard-interactive",
-      auth: {
-        type: "keyboard-interactive",
-        username,
-        prompt: (_name, _instructions, _language, prompts, finish) => finish(prompts.map(() => password)),
-      },
-    });
+    methods.push(keyboardInteractive(username, password));
   }
   const agent = agentSocket(endpoint, methods.length > 0);
   if (agent !== undefined) methods.push({ name: "agent", auth: { type: "agent", username, agent } });
   if (methods.length === 0) methods.push({ name: "none", auth: { type: "none", username } });
   return methods;
+}
+
+/** What is asked for besides the password: a code, a new password, whatever is typed in clear. */
+const NOT_THE_PASSWORD =
+  /code|token|\botp\b|one.?time|verif|\bpin\b|factor|response|\bnew\b|again|retype|confirm|expired|验证|动态|新密码/i;
+
+/** Gives the password to who asks for it, once; any other question ends the method, with the question in the error. */
+function keyboardInteractive(username: string, password: string): Method {
+  let answered = false;
+  let refused: string | undefined;
+  return {
+    name: "keyboard-interactive",
+    auth: {
+      type: "keyboard-interactive",
+      username,
+      prompt: (_name, instructions, _language, prompts, finish) => {
+        // Only something to read, such as a greeting.
+        if (prompts.length === 0) return finish([]);
+        const questions = prompts.map(({ prompt }) => prompt.trim());
+        const isPassword =
+          prompts.length === 1 &&
+          prompts[0]?.echo !== true &&
+          !NOT_THE_PASSWORD.test(`${instructions} ${questions[0]}`);
+        if (isPassword && !answered) {
+          answered = true;
+          return finish([password]);
+        }
+        if (!isPassword) refused = questions.map((question) => JSON.stringify(question)).join(", ");
+        finish([]);
+      },
+    },
+    refusal: () =>
+      refused &&
+      `The server asks ${refused}, which no setting here can answer: log in by a key, or let this user in without the question.`,
+  };
 }
 
 function readKey(endpoint: Endpoint, text: string): ParsedKey {

@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import ssh2, { type Client, type ConnectConfig } from "ssh2";
 import { DialFailed } from "../errors.ts";
-import { loginMethods } from "./credentials.ts";
+import { loginMethods, type Method } from "./credentials.ts";
 import { hostKeyAlgorithms, mismatch, readHostKey } from "./hostkey.ts";
 import { ChannelRefused, openChannel } from "./session.ts";
 import { address, type Endpoint } from "./settings.ts";
@@ -122,6 +122,8 @@ function connect(endpoint: Endpoint, options: DialOptions, sock?: Duplex): Promi
 
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client();
+    // Every command on the connection listens for its end: Node would warn of the eleventh.
+    client.setMaxListeners(0);
     const abort = () => fail(new Error("stopped while connecting"));
     const settle = () => options.signal.removeEventListener("abort", abort);
     const fail = (error: Error) => {
@@ -131,7 +133,7 @@ function connect(endpoint: Endpoint, options: DialOptions, sock?: Duplex): Promi
     };
     const explain = (error: Error & { level?: string; code?: string }): Error => {
       if (pinned !== undefined && wrongKey !== undefined) return mismatch(endpoint, pinned, wrongKey);
-      if (error.level === "client-authentication") return refusal(endpoint, tried, accepted);
+      if (error.level === "client-authentication") return refusal(endpoint, tried, accepted, methods);
       return unreachable(endpoint, error);
     };
     client.once("ready", () => {
@@ -151,11 +153,12 @@ function connect(endpoint: Endpoint, options: DialOptions, sock?: Duplex): Promi
   });
 }
 
-function refusal(endpoint: Endpoint, tried: string[], accepted: string[] | undefined): DialFailed {
+function refusal(endpoint: Endpoint, tried: string[], accepted: string[] | undefined, methods: Method[]): DialFailed {
   const offered = accepted === undefined ? "" : ` The server accepts: ${accepted.join(", ") || "nothing more"}.`;
+  const asked = methods.map(({ refusal }) => refusal?.()).filter((text) => text !== undefined);
   return new DialFailed(
     "credentials",
-    `${address(endpoint)} refused the login. Tried: ${tried.join(", ") || "nothing"}.${offered} ` +
+    `${address(endpoint)} refused the login. Tried: ${tried.join(", ") || "nothing"}.${offered} ${asked.map((text) => `${text} `).join("")}` +
       "Check user and password, or that the key's public half is in the user's ~/.ssh/authorized_keys on the host.",
   );
 }
