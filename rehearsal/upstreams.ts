@@ -12,6 +12,8 @@ import {
   modelscopeRepository,
   revision,
   type Source,
+  type StandIn,
+  standIns,
   version,
 } from "./upstreams/content.ts";
 import type { Told } from "./upstreams/daemon.ts";
@@ -37,7 +39,8 @@ export interface UpstreamFacts {
 /** An entry of the model catalog. */
 export interface StandInModel {
   name: string;
-  kind: "checkpoint";
+  kind: StandIn["kind"];
+  base?: "sdxl";
   file: string;
   bytes: number;
   sha256: string;
@@ -161,30 +164,43 @@ async function spawnDaemon(dir: string, cacheDir: string, port: number, fingerpr
 
 function describe(content: Content, port: number, pid: number): UpstreamFacts {
   const base = `http://127.0.0.1:${port}`;
-  const model = (name: string, extension: string): StandInModel => {
-    const file = `v1-5-pruned-emaonly.${extension}`;
+  const licence = "none: REHEARSAL, a stand-in";
+  const sizeOf = (file: string) => {
     const served = content.files.find((candidate) => candidate.file === file);
     if (!served) throw new Error(`No ${file} among the stand-in files.`);
+    return { bytes: served.bytes, sha256: served.sha256 };
+  };
+  const usual = (name: string, extension: string): StandInModel => {
+    const file = `v1-5-pruned-emaonly.${extension}`;
     return {
       name,
       kind: "checkpoint",
       file,
-      bytes: served.bytes,
-      sha256: served.sha256,
-      licence: "none: REHEARSAL, a stand-in",
+      ...sizeOf(file),
+      licence,
       sources: [
         { huggingface: `${hubRepository}/resolve/main/${file}` },
         { modelscope: `${modelscopeRepository}/resolve/master/${file}` },
       ],
     };
   };
+  const other = ({ repository, ...model }: StandIn): StandInModel => ({
+    ...model,
+    ...sizeOf(model.file),
+    licence,
+    sources: [{ huggingface: `${repository}/resolve/main/${model.file}` }],
+  });
   return {
     git: [`${base}/git/`],
     huggingface: [`${base}/hf/`],
     modelscope: [`${base}/modelscope/`],
     pypi: [],
     sources: content.sources,
-    models: [model("v1-5-pruned-emaonly", "safetensors"), model("v1-5-pruned-emaonly-ckpt", "ckpt")],
+    models: [
+      usual("v1-5-pruned-emaonly", "safetensors"),
+      usual("v1-5-pruned-emaonly-ckpt", "ckpt"),
+      ...standIns.map(other),
+    ],
     tokenizer: {
       repository: clipRepository,
       revision,

@@ -7,8 +7,10 @@ function noise(seed: string, bytes: number): Buffer {
   return createCipheriv("aes-256-ctr", key, Buffer.alloc(16)).update(Buffer.alloc(bytes));
 }
 
+type Tensors = Record<string, number[]>;
+
 /** A few tensors under the names that Stable Diffusion 1.5 has, most of them smaller. */
-const tensors: Record<string, number[]> = {
+const tensors: Tensors = {
   "cond_stage_model.transformer.text_model.embeddings.position_embedding.weight": [77, 768],
   "cond_stage_model.transformer.text_model.final_layer_norm.weight": [768],
   "first_stage_model.decoder.conv_out.weight": [3, 128, 3, 3],
@@ -17,13 +19,24 @@ const tensors: Record<string, number[]> = {
   "model.diffusion_model.out.2.weight": [4, 320, 3, 3],
 };
 
+/** Of what is no SD1.5 checkpoint, one or two tensors that tell what it is. */
+const telling: Record<"sdxl" | "lora" | "controlnet" | "vae", Tensors> = {
+  sdxl: {
+    "conditioner.embedders.0.transformer.text_model.final_layer_norm.weight": [768],
+    "model.diffusion_model.input_blocks.0.0.weight": [320, 4, 3, 3],
+  },
+  lora: { "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn1_to_q.lora_down.weight": [4, 1280] },
+  controlnet: { "control_model.input_hint_block.0.weight": [16, 3, 3, 3] },
+  vae: { "decoder.conv_out.weight": [3, 128, 3, 3] },
+};
+
 /** A small, valid safetensors file (F16), whose metadata says what it is. */
-export function safetensors(seed: string): Buffer {
+export function safetensors(seed: string, kind?: keyof typeof telling, metadata: Record<string, string> = {}): Buffer {
   const header: Record<string, unknown> = {
-    __metadata__: { format: "pt", rehearsal: `REHEARSAL: a stand-in for ${seed}, not a model` },
+    __metadata__: { format: "pt", ...metadata, rehearsal: `REHEARSAL: a stand-in for ${seed}, not a model` },
   };
   let offset = 0;
-  for (const [name, shape] of Object.entries(tensors)) {
+  for (const [name, shape] of Object.entries(kind ? telling[kind] : tensors)) {
     const bytes = 2 * shape.reduce((a, b) => a * b, 1);
     header[name] = { dtype: "F16", shape, data_offsets: [offset, offset + bytes] };
     offset += bytes;

@@ -27,6 +27,15 @@ export interface Source {
   into: string;
 }
 
+/** A model of the catalog that has a stand-in, besides the two of the usual checkpoint. */
+export interface StandIn {
+  name: string;
+  kind: "checkpoint" | "lora" | "controlnet" | "vae";
+  base?: "sdxl";
+  file: string;
+  repository: string;
+}
+
 export interface Content {
   /** Folder of the bare repositories. */
   gitRoot: string;
@@ -70,6 +79,40 @@ const repositories = [
   },
   { name: "BLIP", from: "repositories/BLIP", path: "salesforce/BLIP.git", into: "src/webui/repositories/BLIP" },
   { name: "CLIP", from: "repositories/CLIP", path: "openai/CLIP.git", into: "src/CLIP" },
+  {
+    name: "sd-webui-controlnet",
+    from: "repositories/sd-webui-controlnet",
+    path: "Mikubill/sd-webui-controlnet.git",
+    into: "data/extensions/sd-webui-controlnet",
+  },
+];
+
+export const standIns: readonly StandIn[] = [
+  {
+    name: "sd-xl-base-1.0",
+    kind: "checkpoint",
+    base: "sdxl",
+    file: "sd_xl_base_1.0.safetensors",
+    repository: "stabilityai/stable-diffusion-xl-base-1.0",
+  },
+  {
+    name: "lcm-lora-sdv1-5",
+    kind: "lora",
+    file: "lcm-lora-sdv1-5.safetensors",
+    repository: "latent-consistency/lcm-lora-sdv1-5",
+  },
+  {
+    name: "controlnet-v1.1-canny",
+    kind: "controlnet",
+    file: "control_v11p_sd15_canny_fp16.safetensors",
+    repository: "comfyanonymous/ControlNet-v1-1_fp16_safetensors",
+  },
+  {
+    name: "vae-ft-mse-840000",
+    kind: "vae",
+    file: "vae-ft-mse-840000-ema-pruned.safetensors",
+    repository: "stabilityai/sd-vae-ft-mse-original",
+  },
 ];
 
 /** Makes what is served, where it is not yet in the cache; the same on every machine. */
@@ -86,6 +129,12 @@ export function prepareContent(cacheDir: string): Content {
     const made = storeFile(cacheDir, file, () => make(file));
     return [hubRepository, modelscopeRepository].map((repository) => ({ repository, file, large: true, ...made }));
   };
+  const others = standIns.map(({ file, kind, repository }) => ({
+    repository,
+    file,
+    large: true,
+    ...storeFile(cacheDir, file, () => safetensors(file, kind === "checkpoint" ? "sdxl" : kind)),
+  }));
   const tokenizer = Object.entries(tokenizerFiles()).map(([file, text]) => ({
     repository: clipRepository,
     file,
@@ -95,7 +144,7 @@ export function prepareContent(cacheDir: string): Content {
   return {
     gitRoot,
     sources,
-    files: [...checkpoint("safetensors", safetensors), ...checkpoint("ckpt", ckpt), ...tokenizer],
+    files: [...checkpoint("safetensors", safetensors), ...checkpoint("ckpt", ckpt), ...others, ...tokenizer],
   };
 }
 

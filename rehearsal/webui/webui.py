@@ -7,7 +7,7 @@ import time
 
 started = time.monotonic()
 
-from modules import http, lies, paths  # noqa: E402
+from modules import http, lies, lora, paths, scripts  # noqa: E402
 from modules.api import add_api  # noqa: E402
 from modules.auth import api_users, ui_users  # noqa: E402
 from modules.options import Options  # noqa: E402
@@ -40,6 +40,8 @@ class Shared:
 def initialize():
     signal.signal(signal.SIGINT, lambda number, _: (print(f"Interrupted with signal {number}"), os._exit(0)))
     shared = Shared()
+    lora.refresh()
+    scripts.load(shared.opts)
     threading.Thread(target=load_model, args=(shared.models,), daemon=True).start()
     return shared
 

@@ -12,7 +12,7 @@ describe("decoding", () => {
     const picture = decodePicture(real);
     expect([picture.width, picture.height]).toEqual([64, 64]);
     expect(blemish(picture)).toBeUndefined();
-    expect(parseInfotext(picture.text.get("parameters")!)).toEqual({
+    expect(parseInfotext(picture.text.get("parameters")!)).toMatchObject({
       seed: 42,
       model: "v1-5-pruned-emaonly",
       modelHash: "c955cc14f8",

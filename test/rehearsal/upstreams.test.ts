@@ -48,6 +48,7 @@ describe("the process", () => {
       "src/webui/repositories/k-diffusion",
       "src/webui/repositories/BLIP",
       "src/CLIP",
+      "data/extensions/sd-webui-controlnet",
     ]);
     expect(facts.pypi).toEqual([]);
   });

@@ -4,15 +4,15 @@ import json
 
 from PIL import Image
 
-from modules import cmd_args, contract, lies, picture, validate
+from modules import cmd_args, contract, extensions, lies, lora, picture, scripts, sd_vae, upscalers, validate
 from modules.auth import check_api
 from modules.errors import HTTPException
 from modules.processing import process
 from modules.shared_cmd_options import cmd_opts
 from modules.sysinfo import memory
 
-fixed = ["samplers", "schedulers", "upscalers", "latent-upscale-modes", "face-restorers", "realesrgan-models", "scripts"]
-empty_lists = ["sd-vae", "hypernetworks", "prompt-styles", "extensions", "loras"]
+fixed = ["samplers", "schedulers", "latent-upscale-modes", "face-restorers", "realesrgan-models"]
+empty_lists = ["hypernetworks", "prompt-styles"]
 
 
 def add_api(app, shared, users):
@@ -43,21 +43,40 @@ def add_api(app, shared, users):
     add("GET", "options", lambda _: shared.opts.answered())
     add("POST", "options", lambda body: set_options(body, shared))
     add("GET", "cmd-flags", lambda _: cmd_args.as_answered(cmd_opts))
-    for name in [*fixed, "script-info"]:
+    add("GET", "scripts", lambda _: scripts.answered())
+    add("GET", "script-info", lambda _: scripts.info())
+    add("GET", "extensions", lambda _: extensions.answered(shared.opts))
+    add("GET", "loras", lambda _: lora.answered())
+    add("GET", "sd-vae", lambda _: sd_vae.answered())
+    add("GET", "upscalers", lambda _: upscalers.answered())
+    for name in fixed:
         add("GET", name, answers(contract.load(name)))
     for name in empty_lists:
         add("GET", name, answers([]))
     add("GET", "embeddings", answers({"loaded": {}, "skipped": {}}))
     add("GET", "sd-models", lambda _: [checkpoint.answered() for checkpoint in shared.models.checkpoints])
     add("POST", "refresh-checkpoints", lambda _: shared.models.refresh())
-    for name in ("refresh-embeddings", "refresh-vae", "refresh-loras"):
+    add("POST", "refresh-loras", lambda _: lora.refresh())
+    for name in ("refresh-embeddings", "refresh-vae"):
         add("POST", name, answers(None))
     add("GET", "memory", lambda _: memory())
     add("POST", "unload-checkpoint", lambda _: shared.models.unload() or {})
     add("POST", "reload-checkpoint", lambda _: {} if shared.models.load_selected() else {})
+    # The real extension asks for no password; the hosts' starter does, before it.
+    for script in scripts.loaded:
+        script.add_api(app, shared, lambda handler: guarded(handler, users))
     if cmd_opts.api_server_stop:
         for name in ("server-stop", "server-kill", "server-restart"):
             add("POST", name, lambda _: shared.stop())
+
+
+def guarded(handler, users):
+    def checked(request):
+        if not lies.tells("open-controlnet"):
+            check_api(request, users)
+        return handler(request)
+
+    return checked
 
 
 def generate(body, shared, job):
@@ -110,7 +129,7 @@ def decode(text):
 
 
 def upscale(image, request):
-    names = [upscaler["name"] for upscaler in contract.load("upscalers")]
+    names = [upscaler["name"] for upscaler in upscalers.answered()]
     name = request["upscaler_1"]
     # Without the assert statement: `python -O` would take it away.
     if name not in names:

@@ -26,6 +26,15 @@ def check(path):
         raise UnpicklingError(f"invalid load key, {start.decode('latin-1')!r}.")
 
 
+def has_tensor(path, prefix):
+    """Whether a sound safetensors file has a tensor whose name begins so."""
+    if not path.endswith(".safetensors"):
+        return False
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        return any(name.startswith(prefix) for name in json.loads(file.read(length)))
+
+
 def _check_safetensors(path):
     size = os.path.getsize(path)
     with open(path, "rb") as file:

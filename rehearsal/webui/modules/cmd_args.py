@@ -45,8 +45,10 @@ parser = make_parser()
 
 def as_answered(options):
     """As `GET cmd-flags` tells them: what had no value by default is text."""
+    from modules import lies
+
     answer = {}
     for key, default in contract.load("cmd-flags").items():
-        value = getattr(options, key)
+        value = default if lies.tells("flags-ignored") else getattr(options, key)
         answer[key] = str(value) if default is None and value is not None and not isinstance(value, list) else value
     return answer

@@ -15,6 +15,15 @@ no-text-chunk           PNGs hold no `parameters`
 unmasked-changed        inpainting changes what the mask leaves alone
 open-api                /sdapi asks for no password
 open-config             /config, /info and /file= ask for none
+options-ignored         config.json is not gone by
+flags-ignored           the launch flags are not gone by
+ui-ignored              ui-config.json is not gone by
+override-ignored        a checkpoint asked for with a picture is passed over
+lora-ignored            a LoRA's hash stands in the text, and changes nothing
+extension-broken        the scripts of extensions fail to load, and the extensions are listed all the same
+controlnet-unchanged    ControlNet's text stands there, and changes nothing
+wrong-preprocessor      ControlNet's modules give back what they are given
+open-controlnet         /controlnet asks for no password (as without the hosts' starter)
 hang                    requests are taken and never answered
 """
 

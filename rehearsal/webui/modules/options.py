@@ -39,7 +39,7 @@ class Options:
             os.replace(beside, self.path)
 
     def answered(self):
-        answer = {key: value for key, value in self.data.items() if key in contract.load("options")}
+        answer = dict(contract.load("options") if lies.tells("options-ignored") else self.data)
         if lies.tells("stale-hash"):
             answer["sd_checkpoint_hash"] = stale_hash
         return answer

@@ -7,7 +7,7 @@ import time
 
 from PIL import Image
 
-from modules import lies, picture, samplers
+from modules import lies, lora, picture, samplers, scripts, sd_vae
 from modules.errors import HTTPException
 from modules.infotext import infotext
 from modules.launch_utils import git_tag
@@ -40,7 +40,7 @@ def use_settings(settings, shared):
     for key, value in settings.items():
         if key == "sd_model_checkpoint":
             wanted = shared.models.aliases.get(value)
-            if wanted is None or shared.models.is_current(wanted):
+            if wanted is None or shared.models.is_current(wanted) or lies.tells("override-ignored"):
                 continue
             restore[key] = shared.models.load_selected().title
             shared.models.switch(value)
@@ -69,6 +69,22 @@ def images_of(request):
     return init, mask
 
 
+class Drawing:
+    """What LoRAs and scripts may change before a picture is drawn."""
+
+    def __init__(self, request, model):
+        self.model = model
+        self.prompt = request["prompt"]
+        # What changes the picture, besides the request.
+        self.effects = []
+        # (picture, weight) that the drawn one is held to.
+        self.control = None
+        # Pictures that come along with the drawn ones.
+        self.maps = []
+        # Entries of the text behind those of the request.
+        self.parameters = {}
+
+
 def draw_all(request, shared, job, model, init, mask):
     width, height = request["width"] // 8 * 8, request["height"] // 8 * 8
     steps, count = request["steps"], request["n_iter"] * request["batch_size"]
@@ -84,16 +100,24 @@ def draw_all(request, shared, job, model, init, mask):
         width = int(request["hr_resize_x"] or width * request["hr_scale"]) // 8 * 8
         height = int(request["hr_resize_y"] or height * request["hr_scale"]) // 8 * 8
 
+    drawing = Drawing(request, model)
+    lora.apply(drawing)
+    scripts.run(drawing, request["alwayson_scripts"])
+    vae = sd_vae.chosen(shared.opts)
+    skip = shared.opts["CLIP_stop_at_last_layers"]
+    if vae[0] or skip > 1:
+        drawing.effects.append((*vae, skip))
+
     shared.state.begin(job, request["n_iter"], steps)
     stamp = shared.state.job_timestamp
     pictures, texts = [], []
     try:
         for index in range(count):
-            parameters = parameters_of(request, model, sampler, schedule, seed + index, mask)
+            parameters = parameters_of(request, drawing, vae, skip, sampler, schedule, seed + index, mask)
             done = sample(shared.state, steps)
             subject = (
                 seed + index,
-                request["prompt"],
+                drawing.prompt.strip(),
                 request["negative_prompt"],
                 done,
                 sampler,
@@ -101,9 +125,14 @@ def draw_all(request, shared, job, model, init, mask):
                 request["cfg_scale"],
                 model.sha256,
             )
+            subject += tuple(drawing.effects)
             if lies.tells("different-seed-picture"):
                 subject += (next(turns),)
             drawn = picture.draw(width, height, *subject)
+            if drawing.control:
+                control, weight = drawing.control
+                mixed = Image.blend(drawn, control.resize(drawn.size), max(0.0, min(1.0, 0.4 * weight)))
+                drawn = picture.label(mixed)
             if init:
                 drawn = over(init, mask, drawn, request)
             pictures.append(lied(drawn))
@@ -116,7 +145,8 @@ def draw_all(request, shared, job, model, init, mask):
 
     plain = [{}] * len(texts) if lies.tells("no-text-chunk") else [{"parameters": text} for text in texts]
     images = [picture.encode(drawn, chunk) for drawn, chunk in zip(pictures, plain)]
-    return images, info_of(request, model, sampler, schedule, seed, subseed, stamp, texts, mask)
+    images += [picture.encode(map) for map in drawing.maps]
+    return images, info_of(request, drawing, vae, skip, sampler, schedule, seed, subseed, stamp, texts, mask)
 
 
 def sample(state, steps):
@@ -157,7 +187,8 @@ def lied(drawn):
     return drawn
 
 
-def parameters_of(request, model, sampler, schedule, seed, mask):
+def parameters_of(request, drawing, vae, skip, sampler, schedule, seed, mask):
+    model = drawing.model
     inpainting = mask is not None
     return {
         "Steps": request["steps"],
@@ -168,17 +199,22 @@ def parameters_of(request, model, sampler, schedule, seed, mask):
         "Size": f"{request['width']}x{request['height']}",
         "Model hash": model.shorthash,
         "Model": model.stem,
+        "VAE hash": vae[1],
+        "VAE": vae[0],
         "Denoising strength": request["denoising_strength"],
         "Mask blur": (request["mask_blur"] or request["mask_blur_x"]) if inpainting else None,
+        "Clip skip": skip if skip > 1 else None,
         "Hires upscale": request["hr_scale"] if request.get("enable_hr") else None,
         "Hires upscaler": (request["hr_upscaler"] or "Latent") if request.get("enable_hr") else None,
+        **drawing.parameters,
         "Version": git_tag(),
     }
 
 
-def info_of(request, model, sampler, schedule, seed, subseed, stamp, texts, mask):
-    count = len(texts)
+def info_of(request, drawing, vae, skip, sampler, schedule, seed, subseed, stamp, texts, mask):
+    model, count = drawing.model, len(texts)
     extra = {"Schedule type": schedule} if schedule != "Automatic" else {}
+    extra.update(drawing.parameters)
     if mask is not None:
         extra["Mask blur"] = request["mask_blur"] or request["mask_blur_x"]
     return {
@@ -201,8 +237,8 @@ def info_of(request, model, sampler, schedule, seed, subseed, stamp, texts, mask
         "face_restoration_model": None,
         "sd_model_name": model.stem,
         "sd_model_hash": model.shorthash,
-        "sd_vae_name": None,
-        "sd_vae_hash": None,
+        "sd_vae_name": vae[0],
+        "sd_vae_hash": vae[1],
         "seed_resize_from_w": request["seed_resize_from_w"],
         "seed_resize_from_h": request["seed_resize_from_h"],
         "denoising_strength": request["denoising_strength"],
@@ -211,7 +247,7 @@ def info_of(request, model, sampler, schedule, seed, subseed, stamp, texts, mask
         "infotexts": texts,
         "styles": request["styles"] or [],
         "job_timestamp": stamp,
-        "clip_skip": 1,
+        "clip_skip": skip,
         "is_using_inpainting_conditioning": False,
         "version": git_tag(),
     }

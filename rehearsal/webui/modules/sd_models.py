@@ -19,6 +19,11 @@ class Checkpoint:
         self.sha256 = hashes.cached(path)
 
     @property
+    def base(self):
+        """The family of models, told by a tensor that only SDXL has."""
+        return "sdxl" if checkpoint_file.has_tensor(self.filename, "conditioner.") else "sd15"
+
+    @property
     def shorthash(self):
         return self.sha256[:10] if self.sha256 else None
 

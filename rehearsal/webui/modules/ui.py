@@ -4,7 +4,7 @@ import html
 import mimetypes
 import os
 
-from modules import contract
+from modules import contract, ui_defaults
 from modules.auth import UiDoor
 from modules.errors import HTTPException
 from modules.http import Response, as_json
@@ -57,8 +57,18 @@ def add_internal(app, shared):
 
 
 def add_docs(app):
-    app.add("GET", "/openapi.json", lambda _: as_json(contract.load("openapi")))
+    app.add("GET", "/openapi.json", lambda _: as_json(openapi(app)))
     app.add("GET", "/docs", lambda _: Response(docs, kind="text/html; charset=utf-8"))
+
+
+def openapi(app):
+    """The release's, and what extensions added to it."""
+    told = contract.load("openapi")
+    own = {}
+    for method, path in app.routes:
+        if path.startswith("/controlnet/"):
+            own.setdefault(path, {})[method.lower()] = {}
+    return {**told, "paths": {**told["paths"], **own}}
 
 
 docs = """<!DOCTYPE html><html><head><title>FastAPI - Swagger UI</title></head>
@@ -79,7 +89,7 @@ def config():
         "mode": "blocks",
         "dev_mode": False,
         "analytics_enabled": False,
-        "components": [],
+        "components": ui_defaults.components(),
         "css": None,
         "title": title,
         "is_space": False,
