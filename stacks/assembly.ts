@@ -45,7 +45,7 @@ export function assemble(
   const { webui } = settings;
   const mistakes: string[] = [];
   const lock = rehearsal ? undefined : pinnedInputs();
-  const models = bundledModels(chooseModels(settings, lock, rehearsal, mistakes), override);
+  const models = withoutOutside(chooseModels(settings, lock, rehearsal, mistakes), settings, override);
   const checkpoint = chooseCheckpoint(settings, models, mistakes);
   const extensions = chooseExtensions(settings, lock, rehearsal, mistakes);
   const sources = [...chooseSources(settings, lock, rehearsal, mistakes), ...extensions.map(extensionSource)];
@@ -94,13 +94,15 @@ function hubPath({ sources }: Model, hub: "huggingface" | "modelscope"): string 
   return undefined;
 }
 
-/** From a served bundle, models come by their names: it asks no hub. */
-function bundledModels(models: Model[], override: UpstreamsOverride | undefined): Model[] {
-  if (!override || !("bundle" in override)) return models;
-  return models.map((model) => ({
-    ...model,
-    sources: [{ url: `${override.bundle}models/${encodeURIComponent(model.name)}/${encodeURIComponent(model.file)}` }],
-  }));
+/** From a served bundle, models come by their names; offline, from the cache alone: no address outside is asked. */
+function withoutOutside(models: Model[], { upstreams }: Settings, override: UpstreamsOverride | undefined): Model[] {
+  if (override && "bundle" in override) {
+    const url = ({ name, file }: Model) =>
+      `${override.bundle}models/${encodeURIComponent(name)}/${encodeURIComponent(file)}`;
+    return models.map((model) => ({ ...model, sources: [{ url: url(model) }] }));
+  }
+  if ((override?.profile ?? upstreams.profile) !== "offline") return models;
+  return models.map((model) => ({ ...model, sources: model.sources.filter((source) => !("url" in source)) }));
 }
 
 /** A catalog's model as it is locked: what was recorded at a first download counts too. */

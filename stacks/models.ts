@@ -2,10 +2,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { modelFolders } from "../images/catalog.ts";
 import type { Assembly } from "./assembly.ts";
 import type { GpuHost } from "./host.ts";
-import type { Model } from "./schema/models.ts";
 import type { Settings } from "./schema.ts";
 import type { Step } from "./step.ts";
-import type { Upstreams } from "./upstreams.ts";
+import { modelUrls } from "./upstreams.ts";
 
 /** The models step: every file into the host's store by its hash, then linked into the WebUI's folders. */
 export function createModels(host: GpuHost, settings: Settings, { models, tokenizer, upstreams }: Assembly): Step {
@@ -35,14 +34,3 @@ export function createModels(host: GpuHost, settings: Settings, { models, tokeni
 
 const fields = (...values: (string | number | undefined)[]) =>
   values.map((value) => (value === undefined || value === "" ? "-" : value)).join("\t");
-
-/** Every URL that a model can be had from, best first. */
-export function modelUrls(model: Model, upstreams: Pick<Upstreams, "huggingface" | "modelscope">): string[] {
-  const urls = model.sources.flatMap((source) => {
-    if ("url" in source) return [source.url];
-    if ("huggingface" in source) return upstreams.huggingface.map((base) => base + source.huggingface);
-    return upstreams.modelscope.map((base) => base + source.modelscope);
-  });
-  // A mirror may be an upstream of its own, too.
-  return [...new Set(urls)];
-}

@@ -1,3 +1,4 @@
+import type { Model } from "./schema/models.ts";
 import type { UpstreamSettings } from "./schema/upstreams.ts";
 import type { RehearsalUpstreams } from "./settings.ts";
 
@@ -146,4 +147,18 @@ export function probes(
     ...(apt.length > 1 ? rows("apt", apt, "") : []),
     ...(uvPython.length > 1 ? rows("uvPython", uvPython, "") : []),
   ];
+}
+
+/** Every URL that a model can be had from, best first. */
+export function modelUrls(
+  model: Pick<Model, "sources">,
+  upstreams: Pick<Upstreams, "huggingface" | "modelscope">,
+): string[] {
+  const urls = model.sources.flatMap((source) => {
+    if ("url" in source) return [source.url];
+    if ("huggingface" in source) return upstreams.huggingface.map((base) => base + source.huggingface);
+    return upstreams.modelscope.map((base) => base + source.modelscope);
+  });
+  // A mirror may be an upstream of its own, too.
+  return [...new Set(urls)];
 }

@@ -14,6 +14,9 @@ const commands: Record<Command, () => Promise<CommandFunction>> = {
   down: async () => (await import("./commands/down.ts")).down,
   status: async () => (await import("./commands/status.ts")).status,
   outputs: async () => (await import("./commands/outputs.ts")).outputs,
+  import: async () => (await import("./commands/import.ts")).importResource,
+  stack: async () => (await import("./commands/stack.ts")).stack,
+  state: async () => (await import("./commands/state.ts")).state,
   env: async () => (await import("./commands/env.ts")).env,
   trust: async () => (await import("./commands/trust.ts")).trust,
   lock: async () => (await import("./commands/lock.ts")).lock,
@@ -49,7 +52,12 @@ export async function main(args: string[]): Promise<number> {
   const terminal = openTerminal({ json: forPrograms });
   const interrupt = new Interrupt((text) => terminal.line(text));
   let events: EventsFile | undefined;
+  let endUpstreams: (() => Promise<void>) | undefined;
   try {
+    if (options.upstreams !== undefined) {
+      const { useUpstreams } = await import("./bundle/use.ts");
+      endUpstreams = await useUpstreams(options.upstreams, options.stack, terminal);
+    }
     if (options.events !== undefined) events = new EventsFile(options.events);
     const run = await commands[options.command]();
     return await run({ options, terminal, interrupt, events, startedAt });
@@ -57,6 +65,7 @@ export async function main(args: string[]): Promise<number> {
     return report(error, options);
   } finally {
     interrupt.close();
+    await endUpstreams?.();
     const trouble = await events?.close();
     if (trouble) process.stderr.write(`warning: ${trouble}\n`);
   }

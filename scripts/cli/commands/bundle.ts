@@ -1,7 +1,94 @@
-import { UserError } from "../errors.ts";
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { LockError, pinnedInputs } from "../../../images/lock.ts";
+import { profiles } from "../../../stacks/upstreams.ts";
+import { contentsOfLock, contentsOfStack } from "../bundle/contents.ts";
+import { createBundle } from "../bundle/create.ts";
+import { inWords, type Manifest, readManifest } from "../bundle/manifest.ts";
+import { pushBundle } from "../bundle/push.ts";
+import { serveBundle } from "../bundle/server.ts";
+import { plural } from "../display/text.ts";
+import { messageOf, UsageError, UserError } from "../errors.ts";
+import { openSession } from "../ssh.ts";
+import { openStack } from "../stack.ts";
 import type { Context } from "./command.ts";
+import { assemblyOf } from "./upstreams.ts";
 
-/** `atelier bundle create|serve|push <folder>`. */
-export async function bundle({ options }: Context): Promise<number> {
-  throw new UserError(`bundle ${options.action}: in the making`);
+/** `atelier bundle create|serve|push <folder>`: all that a stack is made of, in one folder. */
+export async function bundle(context: Context): Promise<number> {
+  const { action, args } = context.options;
+  const [folder, ...more] = args;
+  if (!folder || more.length > 0) throw new UsageError(`\`bundle ${action}\` takes one folder.`);
+  const path = resolve(folder);
+  if (action === "create") return create(path, context);
+  const manifest = readManifest(path);
+  return action === "serve" ? serve(path, manifest, context) : push(path, manifest, context);
 }
+
+async function create(folder: string, { options, terminal }: Context): Promise<number> {
+  const stack = openStack(options.stack);
+  const rehearsal = stack.settings.upstreams.profile === "rehearsal";
+  let contents: ReturnType<typeof contentsOfLock>;
+  let { upstreams } = rehearsal && options.all ? { upstreams: profiles.direct } : await assemblyOf(stack);
+  if (options.all) {
+    try {
+      contents = contentsOfLock(pinnedInputs());
+    } catch (error) {
+      throw error instanceof LockError ? new UserError(messageOf(error), 2) : error;
+    }
+  } else {
+    const assembly = await assemblyOf(stack);
+    contents = contentsOfStack(stack.name, stack.settings, assembly);
+    upstreams = assembly.upstreams;
+    if (rehearsal)
+      terminal.line("A rehearsal's bundle: stand-ins of this machine, which are in no lock; the packages are real.");
+  }
+  mkdirSync(join(folder), { recursive: true });
+  const manifest = await createBundle(folder, contents, upstreams, (line) => terminal.line(`  ${line}`));
+  if (options.json)
+    terminal.answer(
+      JSON.stringify({ folder, for: manifest.for, files: manifest.files.length, bytes: sizeOf(manifest) }),
+    );
+  terminal.line(`${folder}: ${summary(manifest)}, ${inWords(sizeOf(manifest))}; every file checked.`);
+  terminal.line("Not in it: Python itself, and what apt installs; such a host must have them.");
+  return 0;
+}
+
+async function serve(folder: string, manifest: Manifest, { options, terminal, interrupt }: Context): Promise<number> {
+  const port = options.port === undefined ? 0 : Number(options.port);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new UsageError(`--port is a number from 1 to 65535, not \`${options.port}\`.`);
+  const serving = await serveBundle(folder, manifest, port).catch((error: NodeJS.ErrnoException) => {
+    throw error.code === "EADDRINUSE"
+      ? new UserError(`Port ${port} of 127.0.0.1 is taken: choose another --port.`)
+      : error;
+  });
+  terminal.line(`Serving ${summary(manifest)} for ${manifest.for} on loopback. For plain \`pulumi\`:`);
+  terminal.answer(`export ATELIER_UPSTREAMS=bundle:${serving.base}`);
+  terminal.line("Ctrl-C ends it.");
+  await new Promise<void>((done) => interrupt.signal.addEventListener("abort", () => done(), { once: true }));
+  await serving.close();
+  return 0;
+}
+
+async function push(folder: string, manifest: Manifest, { options, terminal }: Context): Promise<number> {
+  const session = await openSession(openStack(options.stack));
+  try {
+    await pushBundle(folder, manifest, session, (line) => terminal.line(`  ${line}`));
+  } finally {
+    session.close();
+  }
+  if (options.json)
+    terminal.answer(
+      JSON.stringify({ folder, host: session.where, cache: session.cache, files: manifest.files.length }),
+    );
+  terminal.line(
+    `Everything of ${folder} is in ${session.cache} on ${session.where}. Now: npx atelier up --stack ${options.stack} --upstreams offline`,
+  );
+  return 0;
+}
+
+const summary = ({ git, wheels, models }: Manifest): string =>
+  `${plural(git.length, "repository", "repositories")}, ${plural(wheels.length, "package file")}, ${plural(models.length, "model")}, the tokenizer`;
+
+const sizeOf = ({ files }: Manifest): number => files.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,0 +1,161 @@
+import { rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { modelUrls, type Upstreams } from "../../../stacks/upstreams.ts";
+import { messageOf, UserError } from "../errors.ts";
+import { inParallel } from "../http.ts";
+import { type IndexFile, indexAddresses, indexFiles } from "../simple-index.ts";
+import type { Contents } from "./contents.ts";
+import { download, type Wanted } from "./download.ts";
+import { filesBelow, hashFile, inWords, type Manifest, writeManifest } from "./manifest.ts";
+import { mirrorCommit } from "./repositories.ts";
+
+/**
+ * Fills a folder with everything in `contents`; what is there is checked and kept, so that it goes on where it was cut.
+ * @throws UserError with everything that could not be had
+ */
+export async function createBundle(
+  folder: string,
+  contents: Contents,
+  upstreams: Upstreams,
+  say: (line: string) => void,
+): Promise<Manifest> {
+  // Without a manifest it is no bundle: what is half made is not served.
+  rmSync(join(folder, "bundle.json"), { force: true });
+  const failures: string[] = [];
+  const attempt = async <T>(what: string, work: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work;
+    } catch (error) {
+      failures.push(`${what}: ${messageOf(error)}`);
+      return undefined;
+    }
+  };
+  const fetched = progressLines(say);
+  const get = async (what: string, wanted: Wanted) => {
+    const got = await attempt(what, download(wanted, fetched.add));
+    if (got && !got.here) say(`${what}: ${inWords(got.bytes)}`);
+    return got;
+  };
+
+  const git = await inParallel(contents.git, 2, async ({ name, commit, paths }) => {
+    const path = `git/${name}.git`;
+    const here = await attempt(`git ${name}`, mirrorCommit(join(folder, path), commit, paths, upstreams.git));
+    if (here === false) say(`git ${name}: ${commit.slice(0, 12)}`);
+    return { name, commit, paths, folder: path };
+  });
+
+  const indexes = await indexAddresses(upstreams.pypi);
+  const wheels = await inParallel([...contents.wheels.values()], 6, async ({ name, version, sha256 }) => {
+    const found = await attempt(`package ${name} ${version}`, wheelFiles(indexes, name, sha256, contents.usable));
+    return inParallel([...(found ?? [])], 2, async ([hash, files]) => {
+      const path = `wheels/${files[0]?.file}`;
+      const got = await get(files[0]?.file ?? name, {
+        urls: files.map(({ url }) => url),
+        path: join(folder, path),
+        sha256: hash,
+      });
+      return got && { project: name, path, bytes: got.bytes, sha256: got.sha256 };
+    });
+  });
+
+  const models = await inParallel(contents.models, 2, async (model) => {
+    const path = `models/${model.name}/${model.file}`;
+    const { bytes, sha256 } = model;
+    const got = await get(`model ${model.name}`, {
+      urls: modelUrls(model, upstreams),
+      path: join(folder, path),
+      bytes,
+      sha256,
+    });
+    if (got && sha256 === undefined)
+      say(`model ${model.name}: no sha256 is locked; the bundle holds it to ${got.sha256}`);
+    return got && { name: model.name, file: model.file, path, bytes: got.bytes, sha256: got.sha256 };
+  });
+
+  const { repository, revision } = contents.tokenizer;
+  const tokenizer = await inParallel(contents.tokenizer.files, 3, async ({ file, bytes, sha256 }) => {
+    const path = `tokenizer/${repository}/${file}`;
+    const urls = upstreams.huggingface.map((base) => `${base}${repository}/resolve/${revision}/${file}`);
+    const got = await get(`tokenizer ${file}`, { urls, path: join(folder, path), bytes, sha256 });
+    return got && { file, path, bytes: got.bytes, sha256: got.sha256 };
+  });
+  fetched.end();
+
+  if (failures.length > 0)
+    throw new UserError(
+      `The bundle is not whole; run it again, it goes on where it was:\n${failures.map((failure) => `  - ${failure.replaceAll("\n", "\n    ")}`).join("\n")}`,
+    );
+  const there = <T>(list: (T | undefined)[]): T[] => list.filter((item) => item !== undefined);
+  const known = [...there(wheels.flat()), ...there(models), ...there(tokenizer)];
+  const manifest: Manifest = {
+    form: 1,
+    for: contents.for,
+    git,
+    wheels: there(wheels.flat()),
+    models: there(models),
+    tokenizer: { repository, revision, files: there(tokenizer) },
+    images: [],
+    plugins: [],
+    files: [...known.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })), ...(await gitFiles(folder, git))],
+  };
+  removeStrays(folder, manifest);
+  writeManifest(folder, manifest);
+  return manifest;
+}
+
+/** Of each locked file that is of use, where the indexes have it, by its hash. */
+async function wheelFiles(
+  indexes: string[],
+  name: string,
+  sha256: Set<string>,
+  usable: (file: string) => boolean,
+): Promise<Map<string, IndexFile[]>> {
+  const found = new Map<string, IndexFile[]>();
+  const whys: string[] = [];
+  for (const index of indexes) {
+    try {
+      for (const file of await indexFiles(index, name)) {
+        if (file.sha256 === undefined || !sha256.has(file.sha256) || !usable(file.file)) continue;
+        found.set(file.sha256, [...(found.get(file.sha256) ?? []), file]);
+      }
+      whys.push(`  - ${index}: has none of its ${sha256.size} locked files`);
+    } catch (error) {
+      whys.push(`  - ${messageOf(error)}`);
+    }
+  }
+  if (found.size > 0) return found;
+  throw new Error(
+    `could not be had. Tried:\n${whys.join("\n") || "  nothing: no index is known on this machine; set upstreams.pypi"}`,
+  );
+}
+
+async function gitFiles(folder: string, git: Manifest["git"]): Promise<Manifest["files"]> {
+  const paths = git.flatMap((entry) => filesBelow(join(folder, entry.folder)).map((file) => `${entry.folder}/${file}`));
+  return inParallel(paths, 4, async (path) => ({
+    path,
+    bytes: statSync(join(folder, path)).size,
+    sha256: await hashFile(join(folder, path)),
+  }));
+}
+
+/** What an earlier lock had brought. */
+function removeStrays(folder: string, { files }: Manifest): void {
+  const wanted = new Set(files.map(({ path }) => path));
+  for (const path of filesBelow(folder))
+    if (/^(git|wheels|models|tokenizer)\//.test(path) && !wanted.has(path)) rmSync(join(folder, path));
+}
+
+/** A line every 2 s while bytes come. */
+function progressLines(say: (line: string) => void): { add: (bytes: number) => void; end: () => void } {
+  let [total, last] = [0, 0];
+  const timer = setInterval(() => {
+    if (total > last) say(`… ${inWords(total)}, ${inWords((total - last) / 2)}/s`);
+    last = total;
+  }, 2000);
+  return {
+    add: (bytes) => {
+      total += bytes;
+    },
+    end: () => clearInterval(timer),
+  };
+}

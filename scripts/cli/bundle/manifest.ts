@@ -1,0 +1,88 @@
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { UserError } from "../errors.ts";
+import { writeWhole } from "../files.ts";
+
+const file = { bytes: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) };
+// Every path is below the bundle: it is served, and copied to a host.
+const path = z.string().regex(/^[\w@+-][\w.@+-]*(\/[\w@+-][\w.@+-]*)*$/);
+const manifestSchema = z.strictObject({
+  form: z.literal(1),
+  /** The stack that it was made for, or `everything`. */
+  for: z.string(),
+  /** Bare repositories: the commit is the proof of the content. */
+  git: z.array(z.strictObject({ name: z.string(), commit: z.string(), paths: z.array(z.string()), folder: path })),
+  wheels: z.array(z.strictObject({ project: z.string(), path, ...file })),
+  models: z.array(z.strictObject({ name: z.string(), file: z.string(), path, ...file })),
+  tokenizer: z.strictObject({
+    repository: z.string(),
+    revision: z.string(),
+    files: z.array(z.strictObject({ file: z.string(), path, ...file })),
+  }),
+  /** Dify's images and plugin packages. */
+  images: z.array(z.strictObject({ image: z.string(), digest: z.string(), path, ...file })),
+  plugins: z.array(z.strictObject({ plugin: z.string(), path, ...file })),
+  /** Every file of the bundle but this one. */
+  files: z.array(z.strictObject({ path, ...file })),
+});
+
+/** What a bundle holds: all that a stack is made of, but Python and the system's packages. */
+export type Manifest = z.infer<typeof manifestSchema>;
+
+const nameOf = (folder: string) => join(folder, "bundle.json");
+
+/**
+ * Reads a bundle's manifest.
+ * @throws UserError where the folder is no bundle, or not a whole one
+ */
+export function readManifest(folder: string): Manifest {
+  if (!existsSync(nameOf(folder)))
+    throw new UserError(
+      `${folder} is no bundle: it has no bundle.json. \`npx atelier bundle create ${folder}\` makes one, and goes on where it was cut.`,
+      2,
+    );
+  const parsed = manifestSchema.safeParse(JSON.parse(readFileSync(nameOf(folder), "utf8")));
+  if (!parsed.success)
+    throw new UserError(`${nameOf(folder)} is not as this version of Atelier writes it: make the bundle anew.`, 2);
+  const broken = parsed.data.files.filter(
+    ({ path, bytes }) => statSync(join(folder, path), { throwIfNoEntry: false })?.size !== bytes,
+  );
+  if (broken.length === 0) return parsed.data;
+  throw new UserError(
+    `The bundle ${folder} is not whole: ${broken
+      .slice(0, 3)
+      .map(({ path }) => path)
+      .join(", ")}${broken.length > 3 ? ` and ${broken.length - 3} more` : ""}. ` +
+      `\`npx atelier bundle create ${folder}\` mends it.`,
+  );
+}
+
+export const writeManifest = (folder: string, manifest: Manifest): void =>
+  writeWhole(nameOf(folder), `${JSON.stringify(manifest, null, 1)}\n`);
+
+/** sha256 of a file, read as a stream: a checkpoint is larger than memory. */
+export async function hashFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
+
+/** Every file below a folder, as paths with slashes, sorted. */
+export function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) =>
+      join(entry.parentPath, entry.name)
+        .slice(folder.length + 1)
+        .replaceAll("\\", "/"),
+    )
+    .sort();
+}
+
+/** `812 kB`, `4.3 MB`, `3.01 GB`. */
+export function inWords(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
+}
