@@ -63,8 +63,8 @@ describe("check", () => {
     expect(await copy(new Asset({ path: "f" }))).toEqual([]);
     expect(await copy(new Asset({ text: "t" }))).toEqual([]);
     expect(await copy(new Archive({ path: "d" }))).toEqual([]);
-    expect(await copy(new Asset({ uri: "https://h" }))).toEqual(["source"]);
-    expect(await copy(new Archive({ assets: {} }))).toEqual(["source"]);
+    expect(await copy(new Asset({ uri: "https://h" }))).toEqual([]);
+    expect(await copy(new Archive({ assets: {} }))).toEqual([]);
     expect(await copy("f")).toEqual(["source"]);
   });
 

@@ -1,6 +1,11 @@
+import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { hashAsset } from "../../../engine/src/assets.ts";
 import { Archive, Asset, type PropertyMap } from "../../../engine/src/values.ts";
 import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
 import { connectionTo, failure, type Harness, startHarness } from "./harness.ts";
@@ -106,6 +111,59 @@ describe.skipIf(noSshd)(`remote.CopyToRemote${noSshd ? ` (${noSshd})` : ""}`, ()
     const { outputs } = await copy(new Asset({ path: "note.txt" }));
     await harness.delete(COPY, outputs);
     expect(existsSync(remote)).toBe(true);
+  });
+
+  it("copies a packed archive as the file that it is", async () => {
+    execFileSync("tar", ["-C", server.dir, "-czf", join(server.dir, "src.tgz"), "src"]);
+    await copy(new Archive({ path: "src.tgz" }), join(remote, "deep/src.tgz"));
+    expect(readFileSync(join(remote, "deep/src.tgz")).equals(readFileSync(join(server.dir, "src.tgz")))).toBe(true);
+  });
+
+  it("copies an archive of assets as a folder, and nothing out of it", async () => {
+    const assets = {
+      "a.txt": new Asset({ text: "a" }),
+      "sub/note": new Asset({ path: "note.txt" }),
+      folder: new Archive({ path: "src" }),
+    };
+    await copy(new Archive({ assets }));
+    expect([read("a.txt"), read("sub/note"), read("folder/run.sh"), read("folder/sub/deep")]).toEqual([
+      "a",
+      "note",
+      "run",
+      "deep",
+    ]);
+    const error = await failure(copy(new Archive({ assets: { "../outside": new Asset({ text: "x" }) } })));
+    expect(error.message).toContain('"../outside" would not lie below');
+    expect(existsSync(join(server.dir, "outside"))).toBe(false);
+  });
+
+  it("copies what a URL answers, not what it answers later, and says when it does not", async () => {
+    let content = "from a URL";
+    const web = createServer((request, response) => {
+      response.statusCode = request.url === "/files/a%20b.bin" ? 200 : 404;
+      response.end(content);
+    });
+    await new Promise<void>((done) => web.listen(0, "127.0.0.1", done));
+    const base = `http://127.0.0.1:${(web.address() as AddressInfo).port}`;
+    try {
+      const asset = await hashAsset(new Asset({ uri: `${base}/files/a%20b.bin` }), server.dir);
+      await copy(asset, join(remote, "new/name"));
+      mkdirSync(join(remote, "there"));
+      await copy(asset, join(remote, "there"));
+      expect([read("new/name"), read("there/a b.bin")]).toEqual(["from a URL", "from a URL"]);
+      await copy(new Asset({ uri: pathToFileURL(join(server.dir, "note.txt")).href }), join(remote, "note"));
+      expect(read("note")).toBe("note");
+      content = "changed meanwhile";
+      expect((await failure(copy(asset, join(remote, "late")))).message).toContain(
+        "answers otherwise than when this update began",
+      );
+      expect(existsSync(join(remote, "late"))).toBe(false);
+      expect((await failure(copy(new Asset({ uri: `${base}/gone` })))).message).toContain(
+        `GET ${base}/gone answered 404`,
+      );
+    } finally {
+      web.close();
+    }
   });
 
   it("says what is missing on a server without SFTP", async () => {

@@ -1,13 +1,16 @@
+import { createHash } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, posix, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { SFTPWrapper } from "ssh2";
+import { archiveFiles, readAsset } from "../../assets.ts";
 import type { CallContext } from "../../provider.ts";
 import { Archive, Asset, type PropertyMap } from "../../values.ts";
 import { ConnectionLost } from "./errors.ts";
 import { reveal, text } from "./plain.ts";
 import type { Links } from "./ssh/link.ts";
 import { address, readConnection } from "./ssh/settings.ts";
-import { makeFolder, makeFolders, openSftp, putFile, putText, statRemote } from "./ssh/sftp.ts";
+import { makeFolder, makeFolders, openSftp, putBytes, putFile, statRemote } from "./ssh/sftp.ts";
 
 /**
  * Copies `source` to `remotePath`, which is taken as the official provider takes it:
@@ -18,7 +21,8 @@ import { makeFolder, makeFolders, openSftp, putFile, putText, statRemote } from 
  *     file     remotePath/file             remotePath            remotePath, overwritten
  *     text     error                       remotePath            remotePath, overwritten
  *
- * Missing parent folders are made, links are followed, modes are the server's default, strays stay.
+ * Beyond it: what a URL answers is a file with the URL's last part as its name, an archive of assets is `dir/`.
+ * A packed archive (.tgz, .zip) is copied as the file that it is. Missing parent folders are made, links are followed, modes are the server's default, strays stay.
  */
 export async function copyToRemote(
   inputs: PropertyMap,
@@ -59,12 +63,57 @@ async function copySource(
   programDir: string,
 ): Promise<void> {
   const source = reveal(inputs.source ?? null);
-  if (source instanceof Asset && "text" in source.source) return copyText(sftp, source.source.text, remotePath);
-  if ((source instanceof Asset || source instanceof Archive) && "path" in source.source) {
-    return copyPath(sftp, source.source.path, remotePath, programDir);
-  }
-  throw new Error("the source to copy must be a file asset, a text asset or an archive of a path");
+  if (!(source instanceof Asset || source instanceof Archive)) throw new Error("there is no source to copy");
+  const from = source.source;
+  if ("text" in from) return copyText(sftp, from.text, remotePath);
+  if ("path" in from) return copyPath(sftp, from.path, remotePath, programDir);
+  if ("uri" in from) return copyUrl(sftp, from.uri, source.hash, remotePath, programDir);
+  return copyAssets(sftp, new Archive(from), remotePath, programDir);
 }
+
+/** @param hash what the URL answered when the resource was registered: another content is no content of this update */
+async function copyUrl(
+  sftp: SFTPWrapper,
+  uri: string,
+  hash: string,
+  remotePath: string,
+  programDir: string,
+): Promise<void> {
+  if (uri.startsWith("file:")) return copyPath(sftp, fileURLToPath(uri), remotePath, programDir);
+  const bytes = await readAsset(new Asset({ uri }), programDir);
+  const got = createHash("sha256").update(bytes).digest("hex");
+  if (hash !== "" && got !== hash) {
+    throw new Error(
+      `${uri} answers otherwise than when this update began (sha256 ${got}, before ${hash}). Nothing was copied; run it again.`,
+    );
+  }
+  const name = decodeURIComponent(posix.basename(new URL(uri).pathname));
+  const there = await statRemote(sftp, remotePath);
+  if (there?.isDirectory() && !isName(name)) {
+    throw new Error(
+      `remote path ${remotePath} is a directory, and ${uri} names no file; remotePath must be a file path`,
+    );
+  }
+  if (!there) await makeFolders(sftp, posix.dirname(remotePath));
+  await putBytes(sftp, bytes, there?.isDirectory() ? posix.join(remotePath, name) : remotePath);
+}
+
+async function copyAssets(sftp: SFTPWrapper, archive: Archive, remotePath: string, programDir: string): Promise<void> {
+  await makeFolders(sftp, remotePath);
+  for await (const file of archiveFiles(archive, programDir)) {
+    if (!file.name.split("/").every(isName)) {
+      throw new Error(
+        `the archive's member ${JSON.stringify(file.name)} would not lie below remote path ${remotePath}`,
+      );
+    }
+    const target = posix.join(remotePath, file.name);
+    await makeFolders(sftp, posix.dirname(target));
+    if ("path" in file) await putFile(sftp, file.path, target);
+    else await putBytes(sftp, file.content, target);
+  }
+}
+
+const isName = (part: string): boolean => part !== "" && part !== "." && part !== ".." && !part.includes("/");
 
 async function copyText(sftp: SFTPWrapper, content: string, remotePath: string): Promise<void> {
   if ((await statRemote(sftp, remotePath))?.isDirectory()) {
@@ -73,7 +122,7 @@ async function copyText(sftp: SFTPWrapper, content: string, remotePath: string):
     );
   }
   await makeFolders(sftp, posix.dirname(remotePath));
-  await putText(sftp, content, remotePath);
+  await putBytes(sftp, Buffer.from(content), remotePath);
 }
 
 async function copyPath(sftp: SFTPWrapper, path: string, remotePath: string, programDir: string): Promise<void> {

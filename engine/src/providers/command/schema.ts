@@ -130,10 +130,10 @@ function checkValue(kind: Field["kind"], value: PropertyValue, path: string, fai
   }
 }
 
+/** Also an asset or archive of a URL and an archive of assets, which the official provider refuses. */
 function checkSource(value: PropertyValue, path: string, failures: CheckFailure[]): PropertyValue {
-  if (value instanceof Asset && !("uri" in value.source)) return value;
-  if (value instanceof Archive && "path" in value.source) return value;
-  return wrong(path, "a file asset, a text asset or an archive of a path", value, failures);
+  if (value instanceof Asset || value instanceof Archive) return value;
+  return wrong(path, "an asset or an archive", value, failures);
 }
 
 // The value itself stays out of the reason: it may be a password in the wrong place.
@@ -145,7 +145,5 @@ function wrong(path: string, expected: string, value: PropertyValue, failures: C
 function describe(value: PropertyValue): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "a list";
-  if (value instanceof Asset) return "an asset";
-  if (value instanceof Archive) return "an archive of assets or of a URI";
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }

@@ -56,11 +56,11 @@ export async function putFile(sftp: SFTPWrapper, source: string, target: string)
   }
 }
 
-export async function putText(sftp: SFTPWrapper, content: string, target: string): Promise<void> {
+export async function putBytes(sftp: SFTPWrapper, content: Buffer, target: string): Promise<void> {
   try {
-    await call<void>((done) => sftp.writeFile(target, content, { encoding: "utf8", flag: "w" }, done));
+    await call<void>((done) => sftp.writeFile(target, content, { flag: "w" }, done));
   } catch (error) {
-    throw new Error(`failed to write text content to remote path ${target}: ${(error as Error).message}`);
+    throw new Error(`failed to write to remote path ${target}: ${(error as Error).message}`);
   }
 }
 
