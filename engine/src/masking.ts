@@ -61,6 +61,9 @@ export function maskValue(value: PropertyValue): unknown {
   return isMap(value) ? maskForEvent(value) : value;
 }
 
+/** The same of a login to a registry of images. */
+const PLAIN_IN_LOGIN = new Set(["server", "username"]);
+
 /** Knows the secret texts of a run, and takes them out of any text that is about to be shown. */
 export class SecretFilter {
   readonly #secrets = new Set<string>();
@@ -127,12 +130,18 @@ export class SecretFilter {
     else if (value instanceof Asset && "text" in value.source) this.addText(value.source.text);
     else if (Array.isArray(value)) for (const element of value) this.#addInner(element);
     else if (isMap(value)) {
-      const isConnection = Object.hasOwn(value, "host");
+      const plain = plainKeys(value);
       for (const [key, element] of Object.entries(value)) {
-        if (!isConnection || !PLAIN_IN_CONNECTION.has(key) || element instanceof Secret) this.#addInner(element);
+        if (!plain?.has(key) || element instanceof Secret) this.#addInner(element);
       }
     }
   }
+}
+
+/** The keys of an object that is secret as a whole, but for who and where. Undefined: all of it is. */
+function plainKeys(value: PropertyMap): Set<string> | undefined {
+  if (Object.hasOwn(value, "host")) return PLAIN_IN_CONNECTION;
+  return Object.hasOwn(value, "username") && Object.hasOwn(value, "password") ? PLAIN_IN_LOGIN : undefined;
 }
 
 /** How the same text looks inside JSON, inside JSON within JSON, as Go's encoder writes it, and inside a URL. */

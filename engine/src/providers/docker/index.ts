@@ -222,7 +222,8 @@ function addSecrets(filter: SecretFilter, map: PropertyMap): void {
 /** A password is a secret, whether or not the program says so. */
 function hidePassword(inputs: PropertyMap): PropertyMap {
   const { registry } = inputs;
-  return isMap(registry) && registry.password !== undefined ? { ...inputs, registry: new Secret(registry) } : inputs;
+  if (!isMap(registry) || typeof registry.password !== "string") return inputs;
+  return { ...inputs, registry: { ...registry, password: new Secret(registry.password) } };
 }
 
 /** What the state knows and no engine tells again. */

@@ -1,0 +1,163 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Secret } from "../../../engine/src/values.ts";
+import { IMAGE as BASE, startDocker, type TestDocker } from "../../helpers/docker.ts";
+import { CONTAINER, type Harness, harness, IMAGE, REMOTE_IMAGE } from "./harness.ts";
+import { noRegistry, REGISTRY_PASSWORD, type Registry, startRegistry, USER } from "./registry.ts";
+
+const started = noRegistry === undefined ? await startDocker() : { missing: noRegistry };
+const missing = started.missing;
+const it = started.test as TestDocker;
+const dir = mkdtempSync(join(tmpdir(), "docker-images-"));
+let registry: Registry;
+let open: Harness;
+let known: Harness;
+
+beforeAll(async () => {
+  if (missing) return;
+  registry = await startRegistry();
+  process.env.DOCKER_CONFIG = join(dir, "no-such-folder");
+  open = await harness({ host: it.host }, dir);
+  const login = [{ address: `http://${registry.address}`, username: USER, password: REGISTRY_PASSWORD }];
+  known = await harness({ host: it.host, registryAuth: new Secret(JSON.stringify(login)) }, dir);
+  mkdirSync(join(dir, "app", "logs"), { recursive: true });
+  writeFileSync(
+    join(dir, "app", "Dockerfile"),
+    `FROM ${BASE}\nARG WORD\nCOPY . /app\nRUN chmod 600 /app/note && echo "$WORD" > /word\n`,
+  );
+  writeFileSync(join(dir, "app", "note"), "a note");
+  writeFileSync(join(dir, "app", "logs", "old"), "not wanted");
+  writeFileSync(join(dir, "app", "logs", "keep"), "wanted");
+  writeFileSync(join(dir, "app", ".dockerignore"), "# comment\nDockerfile\nlogs\n!logs/keep\n");
+  symlinkSync("note", join(dir, "app", "link"));
+});
+afterAll(async () => {
+  delete process.env.DOCKER_CONFIG;
+  await open?.provider.close();
+  await known?.provider.close();
+  await registry?.stop();
+  await it?.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const build = { context: "app", dockerfile: "app/Dockerfile", args: { WORD: "hello" } };
+const named = (tag: string) => `${registry.address}/team/app:${tag}`;
+
+async function run(image: string, command: string): Promise<string> {
+  const made = await open.create(CONTAINER, {
+    image,
+    command: ["/bin/sh", "-c", command],
+    attach: true,
+    logs: true,
+    mustRun: false,
+    networkMode: "none",
+  });
+  await open.delete(made);
+  return String(made.outputs.containerLogs);
+}
+
+describe.skipIf(missing)(`images${missing ? ` (skipped: ${missing})` : ""}`, () => {
+  test("a build that fails says its last lines; one without its Dockerfile where to put it", async () => {
+    writeFileSync(join(dir, "app", "Broken"), `FROM ${BASE}\nRUN echo so far && exit 7\n`);
+    for (const builderVersion of ["BuilderV1", "BuilderBuildKit"]) {
+      const failing = open.create(IMAGE, {
+        imageName: "local/broken:1",
+        skipPush: true,
+        build: { ...build, dockerfile: "app/Broken", builderVersion },
+      });
+      await expect(failing).rejects.toThrow(
+        /cannot build the image local\/broken:1: .*so far && exit 7[\s\S]*Its last lines:[\s\S]*so far/,
+      );
+    }
+    const { failures } = await open.check(IMAGE, {
+      imageName: "a/b:1",
+      build: { context: "app", dockerfile: "Broken" },
+    });
+    expect(failures).toMatchObject([
+      {
+        property: "build.dockerfile",
+        reason: expect.stringMatching(/^there is no file .*Broken; .*set it to "app\/Broken"$/),
+      },
+      { property: "imageName", reason: expect.stringContaining("names no registry") },
+    ]);
+    rmSync(join(dir, "app", "Broken"));
+  });
+
+  test("both builders send what .dockerignore leaves, with modes and links, and know their arguments", async () => {
+    for (const builderVersion of ["BuilderV1", "BuilderBuildKit"]) {
+      const made = await open.create(IMAGE, {
+        imageName: "local/built:1",
+        skipPush: true,
+        build: { ...build, builderVersion },
+      });
+      expect(made.outputs.repoDigest).toMatch(/^sha256:[0-9a-f]{64}$/);
+      const said = await run("local/built:1", "cat /word; cd /app; ls -A logs; stat -c %a note; cat link");
+      expect(said).toBe("hello\nkeep\n600\na note");
+      expect(
+        (await open.diff(made, { imageName: "local/built:1", skipPush: true, build: { ...build, builderVersion } }))
+          .changes,
+      ).toBe("none");
+    }
+  });
+
+  test("a push without a login is refused; with it the image has a digest there, which a change of the password leaves alone", async () => {
+    const inputs = { imageName: named("1"), build };
+    await expect(open.create(IMAGE, inputs)).rejects.toThrow(/cannot push the image .*no basic auth credentials/);
+    const registryInputs = (password: string) => ({
+      ...inputs,
+      registry: { server: registry.address, username: USER, password },
+    });
+    const wrong = open.create(IMAGE, registryInputs("wr0ng-password"));
+    await expect(wrong).rejects.toThrow(/cannot push/);
+    await expect(wrong).rejects.not.toThrow(/wr0ng/);
+    const made = await open.create(IMAGE, registryInputs(REGISTRY_PASSWORD));
+    expect(made.outputs.repoDigest).toMatch(/^127\.0\.0\.1:\d+\/team\/app@sha256:[0-9a-f]{64}$/);
+    expect(made.inputs.registry).toMatchObject({ username: USER, password: expect.any(Secret) });
+    expect((await open.diff(made, registryInputs("another"))).changes).toBe("none");
+    expect(await open.diff(made, { ...inputs, build: { ...build, args: { WORD: "servus" } } })).toMatchObject({
+      changes: "some",
+      replaceKeys: [],
+    });
+    expect(open.lines.join("\n")).not.toContain(REGISTRY_PASSWORD);
+  });
+
+  test("an image is pulled with the provider's login, is found gone, and goes with its resource; its digest is asked for", async () => {
+    const name = named("1");
+    await it.docker.getImage(name).remove();
+    await expect(open.create(REMOTE_IMAGE, { name })).rejects.toThrow(
+      /cannot pull the image .*no basic auth credentials/,
+    );
+    const asked = open.provider.invoke?.("docker:index/getRegistryImage:getRegistryImage", { name });
+    await expect(asked).rejects.toThrow(/cannot ask https:\/\/127\.0\.0\.1:\d+ for the digest/);
+
+    const token = "docker:index/getRegistryImage:getRegistryImage";
+    const { result } = (await known.provider.invoke?.(token, { name })) ?? {};
+    const made = await known.create(REMOTE_IMAGE, { name });
+    expect(made.id).toBe(`${made.outputs.imageId}${name}`);
+    expect(made.outputs.repoDigest).toBe(`${name.replace(/:1$/, "")}@${result?.sha256Digest}`);
+    const byDigest = await known.create(REMOTE_IMAGE, { name: String(made.outputs.repoDigest), keepLocally: true });
+    expect(byDigest.outputs.imageId).toBe(made.outputs.imageId);
+    const local = await known.provider.invoke?.("docker:index/getRemoteImage:getRemoteImage", { name });
+    expect(local?.result.repoDigest).toBe(made.outputs.repoDigest);
+
+    expect(await known.read(made)).toMatchObject({ id: made.id });
+    expect(await known.diff(made, { name, pullTriggers: ["2"] })).toMatchObject({
+      replaceKeys: ["pullTriggers"],
+      deleteBeforeReplace: true,
+    });
+    expect(await known.diff(made, { name: named("2") })).toMatchObject({
+      replaceKeys: ["name"],
+      deleteBeforeReplace: false,
+    });
+    await known.delete(byDigest);
+    expect(await known.read(made)).toBeDefined();
+    await known.delete(made);
+    expect(await known.read(made)).toBeUndefined();
+    await expect(known.provider.invoke?.("docker:index/getRemoteImage:getRemoteImage", { name })).rejects.toThrow(
+      /has no image .*RemoteImage pulls/,
+    );
+    await expect(known.create(REMOTE_IMAGE, { name: named("none") })).rejects.toThrow(/manifest unknown|not found/);
+  });
+});
