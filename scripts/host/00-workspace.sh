@@ -1,12 +1,13 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh
 # The workspace itself: its identity and its owner. Inputs: owner.
-# `remove` takes the whole workspace but its cache; with <workspace>/run/purge there, the cache too.
+# `remove` takes the whole workspace but its cache; with <workspace>/run/purge there, the cache too, but for what another workspace uses.
 . "$(dirname "$0")/lib.sh"
+. "$BIN/lib-store.sh"
 
 # Whatever lies beside these is not ours.
 ours='bin src venv tools models data logs run'
-cached='apt cold conda fetch hf pip sha256 uv wheels xdg'
+cached='apt cold conda fetch hf pip sha256 uses uv wheels xdg'
 
 step_check() {
   [ -s "$WORKSPACE/run/id" ] || drifted "the workspace has no identity (run/id)"
@@ -34,7 +35,18 @@ step_remove() {
     case $CACHE/ in "$WORKSPACE/$_name"/*) [ $_purge = 1 ] || continue ;; esac
     rm -rf "${WORKSPACE:?}/$_name"
   done
-  if [ $_purge = 1 ]; then
+  _others=$(other_uses)
+  if [ $_purge = 1 ] && [ -n "$_others" ]; then
+    say "the cache is another workspace's too ($(while IFS= read -r _use; do head -n 1 "$_use"; done <<END
+$_others
+END
+    )): only models that it does not name go"
+    if [ -n "$(fetching_now)" ]; then
+      say "models are being fetched for it right now: nothing was taken from the store; npx atelier models prune does that later"
+    else
+      drop_unclaimed >/dev/null
+    fi
+  elif [ $_purge = 1 ]; then
     for _name in $cached; do rm -rf "${CACHE:?}/$_name"; done
     rmdir "$CACHE" 2>/dev/null || [ ! -d "$CACHE" ] || say "left in $CACHE, not ours: $(ls "$CACHE")"
   fi

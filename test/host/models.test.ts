@@ -153,7 +153,8 @@ describe("a model comes", () => {
     const good = await serve(honest(content));
     const { code, stderr, facts } = await apply([model([`${liar.base}a`, `${good.base}a`])]);
     expect(code, stderr).toBe(0);
-    expect(facts).toMatchObject({ models: 1, fetched_bytes: content.length });
+    // The lie came over the network, too.
+    expect(facts).toMatchObject({ models: 1, bytes: content.length, fetchedBytes: 2 * content.length });
     expect(readFileSync(linked())).toEqual(content);
   });
 
@@ -167,7 +168,7 @@ describe("a model comes", () => {
     workspace.layScripts();
     expect((await check(models)).code).toBe(10);
     const { code, facts } = await apply(models);
-    expect([code, facts.fetched_bytes, server.asked.length]).toEqual([0, 0, 1]);
+    expect([code, facts.fetchedBytes, server.asked.length]).toEqual([0, 0, 1]);
     rmSync(linked());
     expect(await check(models)).toMatchObject({
       code: 10,
