@@ -1,6 +1,8 @@
 import { connect } from "node:net";
 import { join } from "node:path";
-import ssh2, { type Client, type ConnectConfig, type SFTPWrapper } from "ssh2";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import ssh2, { type Client, type ConnectConfig } from "ssh2";
 import { messageOf, UserError } from "./errors.ts";
 import { readIfThere } from "./files.ts";
 import { startMachine } from "./machine.ts";
@@ -16,9 +18,10 @@ export interface Session {
   cache: string;
   /** Runs a command; its exit code and streams. */
   run(command: string, stdin?: string): Promise<{ code: number; stdout: string; stderr: string }>;
-  sftp(): Promise<SFTPWrapper>;
-  /** Connections to `port` of the host's loopback come to `port` of this machine's. */
-  forward(port: number): Promise<void>;
+  /** Runs a command with a stream on its standard input. */
+  send(command: string, source: Readable): Promise<void>;
+  /** Connections to `port` of the host's loopback come to `to` of this machine's. Gives the port: another where that one is taken. */
+  forward(port: number, to: number): Promise<number>;
   onClose(listener: () => void): void;
   close(): void;
 }
@@ -77,13 +80,8 @@ export async function openSession(stack: Stack): Promise<Session> {
     workspace: place.workspace,
     cache: place.cache,
     run: (command, stdin) => run(client, where, command, stdin),
-    sftp: () =>
-      new Promise((resolve, reject) =>
-        client.sftp((error, sftp) =>
-          error ? reject(new UserError(`${where} gives no SFTP: ${error.message}`)) : resolve(sftp),
-        ),
-      ),
-    forward: (port) => forward(client, where, port),
+    send: (command, source) => send(client, where, command, source),
+    forward: (port, to) => forward(client, where, port, to),
     onClose: (listener) => void client.once("close", listener),
     close: () => void client.end(),
   };
@@ -126,19 +124,38 @@ function run(client: Client, where: string, command: string, stdin?: string): Re
   });
 }
 
-function forward(client: Client, where: string, port: number): Promise<void> {
+function send(client: Client, where: string, command: string, source: Readable): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.exec(command, (error, channel) => {
+      if (error) return reject(new UserError(`${where} refused a command: ${error.message}`));
+      let stderr = "";
+      channel.resume();
+      channel.stderr.setEncoding("utf8").on("data", (text: string) => {
+        stderr += text;
+      });
+      channel.on("close", (code: number | null) =>
+        code === 0 ? resolve() : reject(new UserError(`${where}: ${stderr.trim() || "the line dropped"}`)),
+      );
+      pipeline(source, channel).catch(reject);
+    });
+  });
+}
+
+async function forward(client: Client, where: string, port: number, to: number): Promise<number> {
   client.on("tcp connection", (_details, accept) => {
     const remote = accept();
-    const local = connect(port, "127.0.0.1");
+    const local = connect(to, "127.0.0.1");
     local.on("error", () => remote.destroy());
     remote.on("error", () => local.destroy());
     local.pipe(remote).pipe(local);
   });
-  return new Promise((resolve, reject) =>
-    client.forwardIn("127.0.0.1", port, (error) =>
-      error
-        ? reject(new UserError(`${where} does not forward its port ${port} to this machine (${error.message})`))
-        : resolve(),
-    ),
-  );
+  const listen = (wanted: number) =>
+    new Promise<number>((resolve, reject) =>
+      client.forwardIn("127.0.0.1", wanted, (error, got) => (error ? reject(error) : resolve(wanted || got))),
+    );
+  try {
+    return await listen(port).catch(() => listen(0));
+  } catch (error) {
+    throw new UserError(`${where} forwards no port to this machine (${messageOf(error)}).`);
+  }
 }

@@ -1,13 +1,14 @@
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../../../rehearsal/lib/ports.ts";
 import { profiles } from "../../../stacks/upstreams.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { readIfThere, writeWhole } from "../files.ts";
 import { stackHome } from "../paths.ts";
-import { openSession, type Session } from "../ssh.ts";
+import { openSession } from "../ssh.ts";
 import { openStack, type Stack } from "../stack.ts";
 import type { Terminal } from "../terminal.ts";
-import { readManifest } from "./manifest.ts";
+import { type Manifest, readManifest } from "./manifest.ts";
 import { type Serving, serveBundle } from "./server.ts";
 
 /** How often a line that carries the bundle to a host is made again. */
@@ -33,12 +34,18 @@ export async function useUpstreams(asked: string, stackName: string, terminal: T
   const stack = openStack(stackName);
   const path = resolve(folder);
   const manifest = readManifest(path);
-  const serving = await serve(path, manifest, stackName);
-  process.env.ATELIER_UPSTREAMS = `bundle:${serving.base}`;
+  const portFile = `${stackHome(stackName)}/bundle.port`;
+  // The same port as the last time: the host's steps have it among their inputs.
+  const known = Number(readIfThere(portFile) ?? 0) || (await freePort());
+  const overSsh = stack.settings.host.kind === "ssh";
+  const serving = await serve(path, manifest, overSsh ? 0 : known);
   try {
-    const line = stack.settings.host.kind === "ssh" ? await holdForward(stack, serving.port, terminal) : undefined;
+    const line = overSsh ? await holdForward(stack, known, serving.port, terminal) : undefined;
+    const port = line?.port ?? serving.port;
+    writeWhole(portFile, `${port}\n`);
+    process.env.ATELIER_UPSTREAMS = `bundle:http://127.0.0.1:${port}/`;
     return async () => {
-      line?.();
+      line?.end();
       await serving.close();
     };
   } catch (error) {
@@ -51,37 +58,34 @@ export async function useUpstreams(asked: string, stackName: string, terminal: T
   }
 }
 
-/** At the same port as the last time: the host's steps have it among their inputs. */
-async function serve(path: string, manifest: ReturnType<typeof readManifest>, stack: string): Promise<Serving> {
-  const file = `${stackHome(stack)}/bundle.port`;
-  const { freePort } = await import("../../../rehearsal/lib/ports.ts");
-  const known = Number(readIfThere(file) ?? 0);
-  for (const port of [known, await freePort()].filter((port) => port > 0)) {
-    try {
-      const serving = await serveBundle(path, manifest, port);
-      if (port !== known) writeWhole(file, `${port}\n`);
-      return serving;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
-    }
+async function serve(path: string, manifest: Manifest, port: number): Promise<Serving> {
+  try {
+    return await serveBundle(path, manifest, port);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    return serveBundle(path, manifest, 0);
   }
-  throw new UserError("No port of 127.0.0.1 to serve the bundle on: another program took it just now. Run it again.");
 }
 
 /** Keeps a forward open over dropped lines, until it is told to end. */
-async function holdForward(stack: Stack, port: number, terminal: Terminal): Promise<() => void> {
+async function holdForward(
+  stack: Stack,
+  wanted: number,
+  to: number,
+  terminal: Terminal,
+): Promise<{ port: number; end: () => void }> {
   let ended = false;
-  let session: Session | undefined;
-  const open = async () => {
-    session = await openSession(stack);
-    await session.forward(port);
-    session.onClose(() => void again());
-  };
+  let session = await openSession(stack);
+  const port = await session.forward(wanted, to);
   const again = async () => {
     for (let attempt = 1; attempt <= reconnects && !ended; attempt++) {
       await sleep(Math.min(500 * attempt, 5000));
+      if (ended) return;
       try {
-        if (!ended) await open();
+        session = await openSession(stack);
+        // Another port would be of no use: the host's steps have this one.
+        if ((await session.forward(port, to)) !== port) session.close();
+        else session.onClose(() => void again());
         return;
       } catch {
         // The next attempt may find the host again; the update itself says what is wrong.
@@ -89,9 +93,12 @@ async function holdForward(stack: Stack, port: number, terminal: Terminal): Prom
     }
     if (!ended) terminal.line("The line that carried the bundle to the host is gone for good; run it again.");
   };
-  await open();
-  return () => {
-    ended = true;
-    session?.close();
+  session.onClose(() => void again());
+  return {
+    port,
+    end: () => {
+      ended = true;
+      session.close();
+    },
   };
 }
