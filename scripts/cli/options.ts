@@ -15,6 +15,17 @@ const forms = {
   down: { says: "Remove what `up` made; the cache stays" },
   status: { says: "Say what there is, and whether the WebUI answers" },
   outputs: { says: "Print the stack's outputs" },
+  import: { says: "Take over what is there already, by its id", takes: "<type> <name> <id>" },
+  stack: {
+    says: "The stack's state as a file, out and in; its name; its past updates",
+    actions: ["export", "import", "rename", "history"],
+    takes: "[new name]",
+  },
+  state: {
+    says: "Take resources out of the state, or protect them there; what they stand for stays as it is",
+    actions: ["delete", "protect", "unprotect"],
+    takes: "[urn…]",
+  },
   env: { says: 'Print shell exports for plain `pulumi`: eval "$(npx atelier env)"' },
   trust: { says: "Show a host's SSH key and pin it" },
   lock: { says: "Write images/atelier.lock; with --check say what has moved upstream" },
@@ -29,6 +40,8 @@ export type Command = keyof typeof forms;
 export const commands: Record<Command, CommandForm> = forms;
 
 interface Flag {
+  /** As it is typed, where two commands mean different things by the same word. @default its key */
+  called?: string;
   type: "string" | "boolean";
   /** May be given more than once. */
   multiple?: boolean;
@@ -36,6 +49,7 @@ interface Flag {
   values?: readonly string[];
   says: string;
 }
+const runs = ["up", "preview", "refresh", "down"] as const;
 const flags = {
   stack: { type: "string", says: "Stack, as in stacks/Pulumi.<stack>.yaml (default: rehearsal)" },
   engine: { type: "string", values: ["embedded", "pulumi"], says: "embedded, or the official Pulumi CLI: pulumi" },
@@ -47,9 +61,31 @@ const flags = {
   },
   yes: { type: "boolean", says: "Ask nothing" },
   verbose: { type: "boolean", says: "Every line of every step; stack traces of Atelier's own errors" },
+  target: { type: "string", multiple: true, only: runs, says: "Only this resource: a URN, or a pattern with * or **" },
+  "target-dependents": { type: "boolean", only: [...runs, "state"], says: "What leans on the targets too" },
+  exclude: { type: "string", multiple: true, only: runs, says: "All but this resource" },
+  "exclude-dependents": { type: "boolean", only: runs, says: "Not what leans on the excluded either" },
+  "replace-urns": {
+    called: "replace",
+    type: "string",
+    multiple: true,
+    only: ["up", "preview"],
+    says: "Make this resource anew, changed or not",
+  },
+  refresh: { type: "boolean", only: ["up", "preview"], says: "Read into the state what is really there first" },
+  file: { type: "string", only: ["stack"], says: "The file to export to or import from, instead of the standard ones" },
+  force: { type: "boolean", only: ["stack", "state"], says: "Import a state with faults; delete protected resources" },
+  parent: { type: "string", only: ["import"], says: "URN of the parent (default: the stack)" },
+  provider: { type: "string", only: ["import"], says: "URN of the provider (default: the package's own)" },
+  protect: {
+    type: "string",
+    only: ["import"],
+    values: ["true", "false"],
+    says: "Keep it from being deleted (default: true)",
+  },
   purge: { type: "boolean", only: ["down"], says: "Remove the cache of downloads too" },
   "host-gone": { type: "boolean", only: ["down"], says: "Forget the host without dialling it" },
-  "show-secrets": { type: "boolean", only: ["outputs"], says: "Show passwords in clear" },
+  "show-secrets": { type: "boolean", only: ["outputs", "stack"], says: "Show passwords in clear" },
   replace: { type: "boolean", only: ["trust"], says: "Pin the new key of a host whose key has changed" },
   check: { type: "boolean", only: ["lock"], says: "Say what has moved upstream, write nothing" },
   measure: { type: "boolean", only: ["upstreams"], says: "Measure on the host, now" },
@@ -58,7 +94,11 @@ const flags = {
     only: ["up", "preview"],
     says: "Instead of the settings' profile: direct, china, auto, offline, or bundle:<folder>",
   },
-  all: { type: "boolean", only: ["bundle"], says: "Everything in the lock, not only what the stack needs" },
+  all: {
+    type: "boolean",
+    only: ["bundle", "state"],
+    says: "Everything in the lock, not only what the stack needs; every resource",
+  },
   port: { type: "string", only: ["bundle"], says: "Port of loopback to serve on (default: a free one)" },
   help: { type: "boolean", says: "Show this" },
 } as const satisfies Record<string, Flag>;
@@ -88,7 +128,7 @@ export type Options = { [Name in keyof typeof flags as Camel<Name>]: ValueOf<(ty
  * @throws UsageError for an unknown command or flag, or one in the wrong place
  */
 export function parseOptions(args: string[]): Options {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = parse(args, commandOf(args));
   const [command, ...rest] = positionals;
   if (command === undefined && !values.help) throw new UsageError("A command is missing.");
   if (command !== undefined && !isCommand(command)) throw new UsageError(`\`${command}\` is not a command.`);
@@ -97,10 +137,10 @@ export function parseOptions(args: string[]): Options {
     const given = values[name];
     if (given === undefined) continue;
     if (flag.only && command && !flag.only.includes(command))
-      throw new UsageError(`--${name} belongs to \`${flag.only.join("`, `")}\`, not to \`${command}\`.`);
+      throw new UsageError(`--${flag.called ?? name} belongs to \`${flag.only.join("`, `")}\`, not to \`${command}\`.`);
     for (const value of [given].flat())
       if (flag.values && !flag.values.includes(String(value)))
-        throw new UsageError(`--${name} is ${flag.values.join(" or ")}, not \`${value}\`.`);
+        throw new UsageError(`--${flag.called ?? name} is ${flag.values.join(" or ")}, not \`${value}\`.`);
   }
   const stack = values.stack === undefined ? "rehearsal" : String(values.stack);
   // The name becomes a folder and a file name.
@@ -126,13 +166,27 @@ function follow(command: Command, words: string[]): { action: string | undefined
 
 type Given = Record<string, string | boolean | string[] | undefined>;
 
-function parse(args: string[]): { values: Given; positionals: string[] } {
+/** The first word that is a command; nothing else can be told before it is known which flags there are. */
+function commandOf(args: string[]): Command | undefined {
+  return args.find((word): word is Command => isCommand(word));
+}
+
+function parse(args: string[], command: Command | undefined): { values: Given; positionals: string[] } {
+  // Of two flags that are typed alike, the command's own.
+  const keys = new Map<string, string>();
+  for (const [key, { called = key, only }] of Object.entries<Flag>(flags)) {
+    if (!keys.has(called) || (command && only?.includes(command))) keys.set(called, key);
+  }
   try {
     const options = Object.fromEntries(
-      Object.entries<Flag>(flags).map(([name, { type, multiple }]) => [name, { type, multiple: multiple ?? false }]),
+      [...keys].map(([called, key]) => {
+        const { type, multiple = false }: Flag = flags[key as keyof typeof flags];
+        return [called, { type, multiple }];
+      }),
     );
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true });
-    return { values: values as Given, positionals };
+    const given = Object.entries(values as Given).map(([called, value]) => [keys.get(called) ?? called, value]);
+    return { values: Object.fromEntries(given), positionals };
   } catch (error) {
     // Node's first sentence names the flag; the second explains how to escape a dash.
     throw new UsageError(`${(error as Error).message.split(/\. |\n/)[0]?.replace(/\.$/, "")}.`);
@@ -150,8 +204,8 @@ export function usage(command?: Command): string {
   const head = command
     ? `Usage: atelier ${words} [options]\n\n${says}.`
     : `Usage: atelier <command> [options]\n\nCommands:\n${list(Object.entries(commands).map(([name, form]) => [name, form.says]))}`;
-  const options = shown.map(([name, { type, only, says }]): [string, string] => [
-    `--${name}${type === "string" ? " <name>" : ""}`,
+  const options = shown.map(([name, { called = name, type, only, says }]): [string, string] => [
+    `--${called}${type === "string" ? " <name>" : ""}`,
     only && !command ? `${says} (${only.join(", ")})` : says,
   ]);
   return `${head}\n\nOptions:\n${list(options)}\n`;

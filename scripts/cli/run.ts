@@ -3,9 +3,15 @@ import { both, type Display } from "./display/display.ts";
 import { PlainDisplay } from "./display/plain.ts";
 import { RecordDisplay } from "./display/record.ts";
 import { TtyDisplay } from "./display/tty.ts";
-import type { Operation, Runner, RunResult } from "./engines/engine.ts";
+import type { Import, Operation, Runner, RunResult, Scope } from "./engines/engine.ts";
 
-const idle = { preview: "planning", up: "working", refresh: "reading", destroy: "removing" } as const;
+const idle = {
+  preview: "planning",
+  up: "working",
+  refresh: "reading",
+  destroy: "removing",
+  import: "importing",
+} as const;
 
 /** What is overwritten where it can be, plain lines where not. */
 export function openDisplay(
@@ -17,12 +23,19 @@ export function openDisplay(
     : new PlainDisplay(terminal, { verbose: options.verbose, quiet });
 }
 
+/** What the command line says of the resources to touch. */
+function scopeOf(options: Context["options"], operation: Operation): Scope {
+  const { target, targetDependents, exclude, excludeDependents, replaceUrns, refresh } = options;
+  const scope = { targets: target, targetDependents, excludes: exclude, excludeDependents };
+  return operation === "up" || operation === "preview" ? { ...scope, replace: replaceUrns, refresh } : scope;
+}
+
 /** Runs an operation of an engine, shows it, and gives what happened. */
 export async function runShown(
   runner: Runner,
   operation: Operation,
   { options, terminal, interrupt, events }: Pick<Context, "options" | "terminal" | "interrupt" | "events">,
-  { preview = false }: { preview?: boolean } = {},
+  { preview = false, imports }: { preview?: boolean; imports?: Import[] } = {},
 ): Promise<RunResult & { record: RecordDisplay }> {
   const record = new RecordDisplay();
   // A plan is shown when it is whole.
@@ -41,6 +54,7 @@ export async function runShown(
       signal: interrupt.signal,
       killSignal: interrupt.killSignal,
       preview,
+      ...(imports ? { imports } : scopeOf(options, operation)),
     });
     return { result: interrupt.pressed && result !== "succeeded" ? "interrupted" : result, outputs, record };
   } finally {

@@ -13,7 +13,11 @@ describe("wrong usage", () => {
     [["up", "--json=yes"], /--json/],
     [["up", "--purge"], /--purge belongs to `down`, not to `up`/],
     [["down", "--show-secrets"], /--show-secrets belongs to `outputs`/],
-    [["up", "--replace"], /--replace belongs to `trust`/],
+    [["up", "--replace"], /--replace.* argument missing/],
+    [["down", "--replace", "urn"], /--replace belongs to `trust`|`up`/],
+    [["trust", "--replace", "urn"], /`urn` is more than `trust` takes/],
+    [["stack"], /`stack` wants one of export, import, rename, history/],
+    [["import", "--protect", "maybe"], /--protect is true or false/],
     [["up", "--engine", "terraform"], /--engine is embedded or pulumi, not `terraform`/],
     [["up", "--stack", "../../etc"], /--stack is a name/],
     [["up", "--stack", ""], /--stack is a name/],
@@ -25,6 +29,22 @@ describe("wrong usage", () => {
 });
 
 describe("options", () => {
+  test("the same word is a switch of one command and a list of another", () => {
+    expect(parseOptions(["trust", "--replace", "--stack", "box"])).toMatchObject({ replace: true, stack: "box" });
+    const up = parseOptions([
+      "up",
+      "--replace",
+      "a",
+      "--replace=b",
+      "--target",
+      "c",
+      "--target-dependents",
+      "--refresh",
+    ]);
+    expect(up).toMatchObject({ replaceUrns: ["a", "b"], target: ["c"], targetDependents: true, refresh: true });
+    expect(parseOptions(["down"])).toMatchObject({ target: [], exclude: [], replaceUrns: [], replace: false });
+  });
+
   test("defaults", () => {
     expect(parseOptions(["up"])).toMatchObject({
       command: "up",

@@ -9,9 +9,10 @@ import type { Step } from "./steps/step.ts";
 
 /**
  * Asks every resource's provider what is there, and makes the state say so. What is gone leaves the state.
+ * @param show `outcome`: each read is shown as what it comes to: gone, changed, or as it was
  * @returns false when a read failed; the state then holds what the others found
  */
-export async function refreshAll(deployment: Deployment): Promise<boolean> {
+export async function refreshAll(deployment: Deployment, show: { outcome: boolean }): Promise<boolean> {
   const wanted = deployment.targeting.refreshed(deployment.resources);
   const found = new Map<ResourceState, ResourceState | undefined>();
   const results = await Promise.all(
@@ -23,8 +24,7 @@ export async function refreshAll(deployment: Deployment): Promise<boolean> {
           const now = await readAgain(deployment, old);
           found.set(old, now);
           step.new = now;
-          // Shown as what it comes to: gone, changed, or as it was.
-          step.op = now === undefined ? "delete" : now === old ? "same" : "update";
+          if (show.outcome) step.op = now === undefined ? "delete" : now === old ? "same" : "update";
         });
       }),
   );

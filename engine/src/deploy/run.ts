@@ -115,10 +115,10 @@ async function deploy(
     warnOfPending(deployment);
     if (kind === "refresh") {
       deployment.requireTargets();
-      await refreshAll(deployment);
+      await refreshAll(deployment, { outcome: true });
     } else if (kind === "destroy") await deployment.destroyAll();
     else if (kind === "import") await importAll(deployment, imports);
-    else if (session !== undefined && (!refreshFirst || (await refreshAll(deployment))))
+    else if (session !== undefined && (!refreshFirst || (await refreshAll(deployment, { outcome: false }))))
       await serve(deployment, session);
   } catch (error) {
     deployment.refuse(error);

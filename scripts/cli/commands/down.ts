@@ -6,7 +6,7 @@ import { plural, seconds } from "../display/text.ts";
 import type { Runner } from "../engines/engine.ts";
 import { openRunner } from "../engines/open.ts";
 import { adoptConnection, forgetHost, listResources } from "../engines/state.ts";
-import { UserError } from "../errors.ts";
+import { UsageError, UserError } from "../errors.ts";
 import { failureLines, throwSettingsMistakes } from "../failure.ts";
 import { startMachine, stopMachine } from "../machine.ts";
 import { home, reportDir, stackHome } from "../paths.ts";
@@ -30,6 +30,10 @@ export async function down(context: Context): Promise<number> {
       2,
     );
 
+  const partial = options.target.length + options.exclude.length > 0;
+  if (partial && (options.purge || options.hostGone))
+    throw new UsageError("--purge and --host-gone are about the whole host: not together with --target or --exclude.");
+
   let removed = 0;
   if (before.length > 0) {
     if (!options.hostGone) {
@@ -40,7 +44,7 @@ export async function down(context: Context): Promise<number> {
     const plan = await runShown(runner, "destroy", context, { preview: true });
     if (plan.result !== "succeeded") return giveUp(plan, runner, stack, context);
     for (const line of planLines(plan.record.steps, terminal)) terminal.line(line);
-    terminal.line(whatStays(stack, options.purge, options.hostGone));
+    if (!partial) terminal.line(whatStays(stack, options.purge, options.hostGone));
     if (stack.asks && !options.yes && !(await confirm("Remove it?", terminal, "`down` removes things.")))
       throw new UserError("Nothing was changed.");
 
@@ -55,8 +59,11 @@ export async function down(context: Context): Promise<number> {
     if (destroyed.result !== "succeeded") return giveUp(destroyed, runner, stack, context);
     removed = destroyed.record.steps.steps.length;
   }
-  await stopMachine(stack);
-  clean(stack, options.purge && local);
+  // What was not among the targets still needs the machine.
+  if (!partial) {
+    await stopMachine(stack);
+    clean(stack, options.purge && local);
+  }
   if (options.json)
     terminal.answer(JSON.stringify({ stack: stack.name, engine: runner.name, result: "succeeded", removed }));
   const took = seconds((Date.now() - startedAt) / 1000);

@@ -41,7 +41,11 @@ export async function up(context: Context): Promise<number> {
   }
 
   // A plan without changes needs no second run of the program and no second look at the host.
-  if (!changesAnything(plan.record.steps) && isDeepStrictEqual(plan.outputs, await readOutputs(stack.name)))
+  if (
+    !options.refresh &&
+    !changesAnything(plan.record.steps) &&
+    isDeepStrictEqual(plan.outputs, await readOutputs(stack.name))
+  )
     return proveAndReport(stack, runner.name, plan.record, context);
 
   let update = await runShown(runner, "up", context);

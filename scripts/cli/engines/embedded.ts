@@ -16,7 +16,9 @@ export class EmbeddedRunner implements Runner {
   async run(operation: Operation, options: RunOptions): Promise<RunResult> {
     const engine = await import("@atelier/engine");
     try {
-      return await engine[operation]({ ...stateOptions(this.#stack), ...options });
+      const { imports = [], ...rest } = options;
+      const all = { ...stateOptions(this.#stack), ...rest };
+      return await (operation === "import" ? engine.importResources(all, imports) : engine[operation](all));
     } catch (error) {
       throw asUserError(error);
     }

@@ -1,9 +1,33 @@
 import type { EngineEvent } from "@atelier/engine/events";
 
-export type Operation = "preview" | "up" | "refresh" | "destroy";
+export type Operation = "preview" | "up" | "refresh" | "destroy" | "import";
 
-export interface RunOptions {
-  /** Of `destroy`: says what would be done, and does nothing. */
+/** Which resources a run is about, and what it does first. */
+export interface Scope {
+  targets?: string[];
+  targetDependents?: boolean;
+  excludes?: string[];
+  excludeDependents?: boolean;
+  /** Of `preview` and `up`: made anew, changed or not. */
+  replace?: string[];
+  /** Of `preview` and `up`: reads what is there into the state first. */
+  refresh?: boolean;
+}
+
+/** What `import` takes over. */
+export interface Import {
+  type: string;
+  name: string;
+  id: string;
+  parent?: string;
+  provider?: string;
+  protect: boolean;
+}
+
+export interface RunOptions extends Scope {
+  /** Of `import`. */
+  imports?: Import[];
+  /** Of `destroy` and `import`: says what would be done, and does nothing. */
   preview?: boolean;
   onEvent: (event: EngineEvent) => void;
   /** Aborted at Ctrl-C: running steps end, the state is saved. */

@@ -1,12 +1,14 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { EngineEvent } from "@atelier/engine/events";
 import { readIfThere, writeWhole } from "../files.ts";
 import { readPassphrase } from "../passphrase.ts";
 import { backendUrl, home, passphraseFile, project, root, stackHome, stateDir } from "../paths.ts";
 import { callPulumi, findPulumi, type PulumiCli } from "./cli.ts";
-import type { Operation, Runner, RunOptions, RunResult } from "./engine.ts";
+import type { Import, Operation, Runner, RunOptions, RunResult, Scope } from "./engine.ts";
 import { EventLog } from "./eventLog.ts";
+import { StateSecrets } from "./stateSecrets.ts";
 
 /** The official CLI, on the same backend and passphrase, its events shown as the embedded engine's are. */
 export class PulumiRunner implements Runner {
@@ -21,7 +23,8 @@ export class PulumiRunner implements Runner {
     this.#cli = findPulumi(say);
   }
 
-  async run(operation: Operation, { onEvent, signal, killSignal, preview = false }: RunOptions): Promise<RunResult> {
+  async run(operation: Operation, options: RunOptions): Promise<RunResult> {
+    const { onEvent, signal, killSignal, preview = false } = options;
     const folder = join(stackHome(this.#stack), "pulumi");
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     mkdirSync(stateDir, { recursive: true });
@@ -41,23 +44,32 @@ export class PulumiRunner implements Runner {
       "--non-interactive",
     ];
     if (operation !== "preview") args.push(...(preview ? ["--preview-only"] : ["--yes", "--skip-preview"]));
+    args.push(...(operation === "import" ? importArguments(options.imports) : scopeArguments(options)));
     let failures = 0;
+    const secrets = new StateSecrets(this.#stateFile, readPassphrase(env));
+    let told: Promise<void> = Promise.resolve();
+    const tell = (event: EngineEvent): void => {
+      told = told.then(async () => onEvent(await secrets.mask(event)));
+    };
     const log = new EventLog(events, (event) => {
       // The CLI's word about a plugin on PATH, which is where it is meant to be.
       if (/^using pulumi-\S+ from \$PATH/.test(event.diagnosticEvent?.message ?? "")) return;
       if (event.diagnosticEvent?.severity === "error" || event.resOpFailedEvent) failures += 1;
-      onEvent(event);
+      // The SDK's own: they hold whole resources, and tell nobody anything.
+      if (event.diagnosticEvent?.severity !== "debug") tell(event);
     });
     try {
       const { code, stderr } = await this.#follow([...args, "--color", "never"], env, signal, killSignal);
       await log.close();
-      if (code !== 0 && signal.aborted) return { result: "interrupted" };
       // What failed before the first event (a lock, a plugin, a passphrase) is told on standard error alone.
-      if (code !== 0 && failures === 0)
-        onEvent({ sequence: 0, timestamp: Date.now() / 1000, diagnosticEvent: { message: stderr, severity: "error" } });
+      if (code !== 0 && failures === 0 && !signal.aborted)
+        tell({ sequence: 0, timestamp: Date.now() / 1000, diagnosticEvent: { message: stderr, severity: "error" } });
+      await told;
+      if (code !== 0 && signal.aborted) return { result: "interrupted" };
       return { result: code === 0 ? "succeeded" : "failed" };
     } finally {
       await log.close();
+      secrets.close();
       rmSync(events, { force: true });
     }
   }
@@ -99,9 +111,13 @@ export class PulumiRunner implements Runner {
     });
   }
 
+  get #stateFile(): string {
+    return join(stateDir, ".pulumi", "stacks", project, `${this.#stack}.json`);
+  }
+
   /** `stack init` writes a salt into the settings file, so it runs in a project of its own, with the same name. */
   async #ensureStack(folder: string, env: NodeJS.ProcessEnv): Promise<void> {
-    if (existsSync(join(stateDir, ".pulumi", "stacks", project, `${this.#stack}.json`))) return;
+    if (existsSync(this.#stateFile)) return;
     writeWhole(join(folder, "Pulumi.yaml"), `name: ${project}\nruntime: nodejs\n`);
     rmSync(join(folder, `Pulumi.${this.#stack}.yaml`), { force: true });
     await callPulumi(this.#cli, ["stack", "init", this.#stack, "--no-select", "--non-interactive"], {
@@ -109,6 +125,32 @@ export class PulumiRunner implements Runner {
       env,
     });
   }
+}
+
+function scopeArguments(scope: Scope): string[] {
+  const each = (flag: string, urns: string[] = []): string[] => urns.flatMap((urn) => [flag, urn]);
+  return [
+    ...each("--target", scope.targets),
+    ...(scope.targetDependents ? ["--target-dependents"] : []),
+    ...each("--exclude", scope.excludes),
+    ...(scope.excludeDependents ? ["--exclude-dependents"] : []),
+    ...each("--replace", scope.replace),
+    ...(scope.refresh ? ["--refresh"] : []),
+  ];
+}
+
+/** The CLI takes one on its command line; what it would write of code is ours to say. */
+function importArguments([one]: Import[] = []): string[] {
+  if (one === undefined) throw new Error("import was called without anything to import");
+  return [
+    one.type,
+    one.name,
+    one.id,
+    ...(one.parent ? ["--parent", `parent=${one.parent}`] : []),
+    ...(one.provider ? ["--provider", `provider=${one.provider}`] : []),
+    `--protect=${one.protect}`,
+    "--generate-code=false",
+  ];
 }
 
 /**

@@ -1,4 +1,16 @@
-import { dropResources, listResources as listStates, type ResourceState, stackOutputs } from "@atelier/engine";
+import {
+  deleteFromState,
+  dropResources,
+  exportStack,
+  importStack,
+  listResources as listStates,
+  type PastUpdate,
+  protectInState,
+  type ResourceState,
+  renameStack,
+  stackHistory,
+  stackOutputs,
+} from "@atelier/engine";
 import { asUserError, stateOptions } from "./embedded.ts";
 
 // Both engines keep one state, so one reader does for both.
@@ -40,6 +52,50 @@ export async function adoptConnection(stack: string, signal: AbortSignal): Promi
     { ...stateOptions(stack), signal },
     { types: ["command:remote:*"], properties: ["connection"] },
   ).catch((error) => {
+    throw asUserError(error);
+  });
+}
+
+/** The state in the form of `pulumi stack export`. */
+export async function exportState(stack: string, showSecrets: boolean): Promise<Record<string, unknown>> {
+  return told(exportStack(stateOptions(stack), { showSecrets }));
+}
+
+/** Makes an exported state the stack's own. */
+export async function importState(
+  stack: string,
+  text: string,
+  force: boolean,
+): Promise<{ resources: number; warnings: string[] }> {
+  return told(importStack(stateOptions(stack), text, { force }));
+}
+
+/** State, history and settings under another name. */
+export async function renameState(stack: string, to: string): Promise<{ settings: string | undefined }> {
+  return told(renameStack(stateOptions(stack), to));
+}
+
+/** The updates so far, the latest first. */
+export async function pastUpdates(stack: string): Promise<PastUpdate[]> {
+  return told(stackHistory(stateOptions(stack)));
+}
+
+/** Takes resources out of the state; without URNs, all. Gives what left it. */
+export async function deleteStates(
+  stack: string,
+  urns: string[] | undefined,
+  rules: { force: boolean; targetDependents: boolean },
+): Promise<string[]> {
+  return told(deleteFromState(stateOptions(stack), urns, rules));
+}
+
+/** Protects resources in the state, or no longer; without URNs, all. Gives those that changed. */
+export async function protectStates(stack: string, urns: string[] | undefined, protect: boolean): Promise<string[]> {
+  return told(protectInState(stateOptions(stack), urns, protect));
+}
+
+async function told<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error) => {
     throw asUserError(error);
   });
 }

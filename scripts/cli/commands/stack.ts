@@ -1,0 +1,96 @@
+import { readFileSync } from "node:fs";
+import { confirm } from "../ask.ts";
+import { plural } from "../display/text.ts";
+import { exportState, importState, pastUpdates, renameState } from "../engines/state.ts";
+import { UsageError, UserError } from "../errors.ts";
+import { writeWhole } from "../files.ts";
+import { openStack, type Stack } from "../stack.ts";
+import { type Context, hint } from "./command.ts";
+
+/** `atelier stack export|import|rename|history`: the whole of a stack's state, as `pulumi stack` has it. */
+export async function stack(context: Context): Promise<number> {
+  const { options } = context;
+  const one = openStack(options.stack);
+  if (options.action !== "rename" && options.args.length > 0)
+    throw new UsageError(`\`stack ${options.action}\` takes no further word, not \`${options.args.join(" ")}\`.`);
+  switch (options.action) {
+    case "export":
+      return exportOf(one, context);
+    case "import":
+      return importInto(one, context);
+    case "rename":
+      return rename(one, context);
+    default:
+      return history(one, context);
+  }
+}
+
+async function exportOf(one: Stack, { options, terminal }: Context): Promise<number> {
+  const text = `${JSON.stringify(await exportState(one.name, options.showSecrets), null, 4)}\n`;
+  if (options.file === undefined) terminal.answer(text.trimEnd());
+  // Whoever may read the file may read the secrets in it.
+  else writeWhole(options.file, text, 0o600);
+  return 0;
+}
+
+async function importInto(one: Stack, { options, terminal }: Context): Promise<number> {
+  const text = readText(options.file);
+  if (one.asks && !options.yes)
+    if (!(await confirm(`Replace the state of stack \`${one.name}\`?`, terminal, "`stack import` replaces the state.")))
+      throw new UserError("Nothing was changed.");
+  const { resources, warnings } = await importState(one.name, text, options.force);
+  for (const warning of warnings) terminal.line(`warning: ${warning}`);
+  terminal.line(`Imported ${plural(resources, "resource")}. The state before is kept as a backup.`);
+  return 0;
+}
+
+function readText(file: string | undefined): string {
+  try {
+    return readFileSync(file ?? 0, "utf8");
+  } catch (error) {
+    throw new UserError(
+      file === undefined
+        ? "Nothing came on standard input. Give the exported state there, or by --file."
+        : `${file} can't be read: ${(error as Error).message}`,
+      2,
+    );
+  }
+}
+
+async function rename(one: Stack, { options, terminal }: Context): Promise<number> {
+  const [to, ...more] = options.args;
+  if (to === undefined || more.length > 0) throw new UsageError("`stack rename` wants one word: the new name.");
+  if (!/^[A-Za-z0-9][\w-]{0,63}$/.test(to))
+    throw new UsageError(`A stack's name is of letters, digits, \`-\` and \`_\`, not \`${to}\`.`);
+  if (one.settings.host.kind === "local")
+    throw new UserError(
+      `The host of stack \`${one.name}\` is this machine, in a folder of that name. Remove it (${hint("down", one.name)}), ` +
+        "copy its settings file to the new name, and let `up` make it there.",
+    );
+  if (one.asks && !options.yes)
+    if (!(await confirm(`Rename stack \`${one.name}\` to \`${to}\`?`, terminal, "`stack rename` renames its files.")))
+      throw new UserError("Nothing was changed.");
+  const { settings } = await renameState(one.name, to);
+  terminal.line(`Renamed to \`${to}\`${settings === undefined ? "" : `; its settings are ${settings}`}.`);
+  return 0;
+}
+
+async function history(one: Stack, { options, terminal }: Context): Promise<number> {
+  const updates = await pastUpdates(one.name);
+  if (options.json) {
+    terminal.answer(JSON.stringify(updates));
+    return 0;
+  }
+  if (updates.length === 0)
+    throw new UserError(`Stack \`${one.name}\` has no history yet. First: ${hint("up", one.name)}`);
+  for (const { version, kind, startTime, endTime, result, resourceChanges, message } of updates) {
+    const changes = Object.entries(resourceChanges ?? {})
+      .filter(([op]) => op !== "same")
+      .map(([op, count]) => `${count} ${op}`)
+      .join(", ");
+    const begun = new Date(startTime * 1000).toISOString().replace(".000Z", "Z");
+    const words = [`${version}`.padStart(4), begun, kind.padEnd(8), result.padEnd(9), `${endTime - startTime} s`];
+    terminal.answer([...words, changes || "no changes", ...(message === "" ? [] : [message])].join("  "));
+  }
+  return 0;
+}
