@@ -26,7 +26,9 @@ step_check() {
   while IFS=$TAB read -r _path _sha _bytes; do
     _size=$(stat -L -c %s "$WORKSPACE/data/$_path" 2>/dev/null) || drifted "data/$_path is not there"
     [ "$_size" = "$_bytes" ] || drifted "data/$_path has $_size bytes; wanted: $_bytes"
-    [ -f "$CACHE/sha256/$_sha" ] || drifted "the store's file of data/$_path is gone, or was found damaged"
+    # A link, and a copy that kept its time: what the store has now is what the WebUI sees.
+    [ "$(stat -L -c %y "$WORKSPACE/data/$_path")" = "$(stat -L -c %y "$CACHE/sha256/$_sha" 2>/dev/null)" ] ||
+      drifted "data/$_path is not the store's file: that is gone, or was found damaged and fetched anew"
   done <"$RUN/links"
   _missing=$(wanted | cut -f1 | while read -r _path; do grep -q "^$_path$TAB" "$RUN/links" || echo "$_path"; done)
   [ -z "$_missing" ] || drifted "not linked: $(echo $_missing)"
