@@ -43,7 +43,6 @@ check_system() {
   fact os "$_os"
   fact arch "$_arch"
   fact glibc "$_glibc"
-  fact platform "$(platform)"
   [ "$(uname -s)" = Linux ] || refuse "the host runs $(uname -s); wanted: Linux"
   [ "$_arch" = x86_64 ] || refuse "the host's processor is $_arch; the locked packages are made for x86_64: choose an x86_64 box"
   if [ -z "$_glibc" ]; then
@@ -55,20 +54,6 @@ check_system() {
 
 # below A B: version A (x.y) is older than B.
 below() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -t. -k1,1n -k2,2n | head -n 1)" = "$1" ] && [ "$1" != "$2" ]; }
-
-# platform: which rental this is, by the names of variables (never their values) and by folders.
-platform() {
-  _names=$(tr '\0' '\n' 2>/dev/null </proc/1/environ | sed 's/=.*//' || :)
-  has() { printf '%s\n' "$_names" | grep -qx "$1"; }
-  if has AutoDLContainerUUID || [ -e /etc/network_turbo ]; then echo autodl
-  elif [ -d /hy-tmp ] && [ -d /hy-public ]; then echo gpushare
-  elif has RUNPOD_POD_ID; then echo runpod
-  elif has VAST_CONTAINERLABEL; then echo vast
-  elif has MATCLOUD_CANCELTOKEN; then echo matpool
-  elif [ -d /openbayes/home ]; then echo openbayes
-  elif [ -d /home/featurize/work ]; then echo featurize
-  else echo plain; fi
-}
 
 nvidia_smi() {
   command -v nvidia-smi && return

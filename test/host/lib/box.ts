@@ -36,6 +36,13 @@ export class Box {
     this.#server = await startSshd({ config: [`ForceCommand ${session}`] });
   }
 
+  /** Another box behind the same address: with another host key, and another login. */
+  async replace(): Promise<void> {
+    const { port } = this.server;
+    await this.server.stop();
+    this.#server = await startSshd({ port, config: [`ForceCommand ${join(this.#dir, "session")}`] });
+  }
+
   /** Takes another shape; the next session sees it. */
   become({
     variables = {},

@@ -1,0 +1,121 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { withPlatform } from "../../stacks/platforms/saved.ts";
+import { noSshd } from "../helpers/sshd.ts";
+import { Box } from "../host/lib/box.ts";
+import { planted, shapes } from "../host/lib/shapes.ts";
+import { Clone } from "./clone.ts";
+
+/** Says what it was told, and makes nothing. */
+const program = `
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readSettings } from "./settings.ts";
+const { settings, host } = readSettings();
+const told = [host.workspace, host.cache, settings.webui.port, settings.webui.publicUrl ?? settings.webui.exposure];
+writeFileSync(join(import.meta.dirname, "told.json"), JSON.stringify(told));
+`;
+
+describe.skipIf(noSshd)("the platform of a box, seen by preview", { timeout: 60_000 }, () => {
+  const box = new Box();
+  let clone: Clone;
+  const settings = (host: object = {}, more: object = {}) =>
+    clone.settings("box", {
+      host: {
+        kind: "ssh",
+        address: "127.0.0.1",
+        port: box.server.port,
+        user: box.server.user,
+        key: box.server.privateKey,
+        ...host,
+      },
+      ...more,
+    });
+  const preview = async () => {
+    const { code, stdout, stderr } = await clone.run(["preview", "--stack", "box", "--yes"]);
+    expect(code, stderr + stdout).toBe(0);
+    return `${stdout}${stderr}`;
+  };
+  const told = () => JSON.parse(readFileSync(join(clone.dir, "stacks", "told.json"), "utf8"));
+  const tmp = (ws: string) => [ws, `${ws}/cache`];
+
+  beforeAll(async () => {
+    await box.start();
+    clone = new Clone();
+    clone.program(program);
+    settings();
+  });
+  afterAll(async () => {
+    await box.stop();
+    clone?.remove();
+  });
+
+  test("is shown with what it proposes, and the program has it; nothing secret of the box is kept or shown", async () => {
+    box.become(shapes.autodl);
+    const said = await preview();
+    expect(said).toMatch(/Platform: AutoDL \(by AutoDLContainerUUID\)/);
+    expect(said).toMatch(/workspace \/root\/autodl-tmp\/atelier \(kept over a stop\)/);
+    expect(said).toMatch(/port 6006, reached https:\/\/u1-2-3\.west\.example\.com:8443; .*\/etc\/network_turbo/);
+    expect(said).toContain("released after 15 days");
+    expect(told()).toEqual([...tmp("/root/autodl-tmp/atelier"), 6006, "https://u1-2-3.west.example.com:8443"]);
+    const files = execFileSync("cat", [join(clone.home, "box", "platform.json")], { encoding: "utf8" });
+    for (const secret of planted) expect(said + files).not.toContain(secret);
+  });
+
+  test("is overridden by every setting", async () => {
+    settings({ workspace: "/root/mine" }, { webui: { port: 6008, exposure: "tunnel" } });
+    await preview();
+    expect(told()).toEqual([...tmp("/root/mine"), 6008, "tunnel"]);
+    settings({ platform: "plain" });
+    await preview();
+    expect(told()).toEqual([...tmp("/root/atelier"), 8080, "direct"]);
+    settings();
+    await preview();
+  });
+
+  test("that proposes another workspace later is said, and the workspace stays where it is", async () => {
+    box.become({ ...shapes.autodl, disks: {}, variables: { AutoDLRegion: "west" } });
+    const said = await preview();
+    expect(said).toMatch(/would now get the workspace \/root\/atelier; it stays at \/root\/autodl-tmp\/atelier/);
+    expect(said).toMatch(/public address is now not known; it was https:\/\/u1-2-3/);
+    expect(told()).toEqual([...tmp("/root/autodl-tmp/atelier"), 6006, "tunnel"]);
+  });
+
+  test("of another box behind the same address is taken anew, once its key is trusted, and that is said", async () => {
+    await box.replace();
+    box.become(shapes.vast);
+    settings();
+    const refused = await clone.run(["preview", "--stack", "box", "--yes"]);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("trust --stack box --replace")]);
+    await clone.run(["trust", "--stack", "box", "--replace"]);
+    const said = await preview();
+    expect(said).toContain(`Another box than last time stands at 127.0.0.1:${box.server.port}.`);
+    expect(said).toMatch(/workspace is now \/workspace\/atelier; it was \/root\/autodl-tmp\/atelier/);
+    expect(told()).toEqual([...tmp("/workspace/atelier"), 8080, "http://203.0.113.9:31080"]);
+  });
+
+  test("is kept where plain pulumi finds it: `env` looks only where nobody did", async () => {
+    const file = join(clone.home, "box", "platform.json");
+    const before = readFileSync(file, "utf8");
+    await box.server.stop();
+    const { code, stderr } = await clone.run(["env", "--stack", "box"]);
+    expect(code, stderr).toBe(0);
+    expect(existsSync(file) && readFileSync(file, "utf8")).toBe(before);
+  });
+});
+
+test("settings of a box that nobody looked at want a look; a plain one, a rented one and a host of this machine want none", () => {
+  const missing = (host: object) => withPlatform({ host }, undefined, "atelier/t").missing;
+  expect(missing({ kind: "ssh", address: "a" })).toBe(true);
+  expect(missing({ kind: "ssh", address: "a", platform: "runpod" })).toBe(true);
+  expect(missing({ kind: "ssh", address: "a", platform: "plain" })).toBe(false);
+  expect(missing({ kind: "ssh", rent: { create: "x", destroy: "y" } })).toBe(false);
+  expect(missing({ kind: "local" })).toBe(false);
+});
+
+test("a box that `up` rents gets what the table alone can tell", () => {
+  const { raw } = withPlatform({ host: { kind: "ssh", rent: {}, platform: "runpod" } }, undefined, "atelier/t");
+  expect(raw).toMatchObject({ host: { workspace: "/workspace/atelier" }, webui: { exposure: "tunnel" } });
+});
