@@ -88,7 +88,7 @@ it("prune waits for nobody: while another stack fetches, it is refused", async (
   await apply(one);
   await apply(other, "b");
   const lock = join(other.path, "run/models/lock");
-  mkdirSync(lock);
+  mkdirSync(lock, { recursive: true });
   // A real process, this one: its start as the kernel has it.
   const stat = readFileSync(`/proc/${process.pid}/stat`, "utf8");
   const start = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
