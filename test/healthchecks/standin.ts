@@ -39,6 +39,9 @@ export const standinModel = { file: modelFile, sha256: createHash("sha256").upda
 /** The stand-in WebUI of the rehearsal, as a service starts it, in a folder of its own. */
 export class Standin {
   readonly folder = mkdtempSync(join(tmpdir(), "atelier-standin-"));
+  /** More entries of config.json and more launch flags, from the next start on. */
+  options: Record<string, unknown> = {};
+  flags: string[] = [];
   readonly #python: string;
   #child: ChildProcess | undefined;
   #port = 0;
@@ -78,7 +81,10 @@ export class Standin {
   async launch(env: Record<string, string> = {}, by: "starter" | "launch" = "starter"): Promise<void> {
     this.#port = await freePort();
     // As the config step leaves it; a run may have written its own choice over it.
-    writeFileSync(join(this.folder, "data", "config.json"), JSON.stringify({ sd_model_checkpoint: modelFile }));
+    writeFileSync(
+      join(this.folder, "data", "config.json"),
+      JSON.stringify({ ...this.options, sd_model_checkpoint: modelFile }),
+    );
     const log = openSync(join(this.folder, "log"), "a");
     const credentials = join(this.folder, "credentials");
     const program =
@@ -99,6 +105,7 @@ export class Standin {
       String(this.#port),
       "--data-dir",
       join(this.folder, "data"),
+      ...this.flags,
     ];
     this.#child = spawn(this.#python, [...program, ...flags], {
       stdio: ["ignore", log, log],
@@ -139,6 +146,17 @@ export class Standin {
   async remove(): Promise<void> {
     await this.stop();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** A stand-in extension as the sources step lays it: a checkout with a branch and a remote. */
+  addExtension(name: string): void {
+    const folder = join(this.folder, "data", "extensions", name);
+    cpSync(join(root, "rehearsal", "repositories", name), folder, { recursive: true });
+    const git = (...words: string[]) => execFileSync("git", ["-C", folder, ...words], { stdio: "pipe" });
+    git("init", "-q", "-b", "pinned");
+    git("remote", "add", "origin", `https://github.com/rehearsal/${name}.git`);
+    git("add", ".");
+    git("-c", "user.name=REHEARSAL", "-c", "user.email=rehearsal@localhost", "commit", "-q", "-m", "REHEARSAL");
   }
 
   #repository(from: string, to: string): void {
