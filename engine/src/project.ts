@@ -1,6 +1,7 @@
 import { access, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parse as parseYaml, type ScalarTag } from "yaml";
+import { type Declaration, readDeclarations } from "./configTypes.ts";
 import { encodeSorted } from "./json.ts";
 import type { PassphraseSecrets } from "./secrets.ts";
 
@@ -18,8 +19,8 @@ export interface Project {
   stackConfigDir: string;
   /** `backend.url`, as written. */
   backendUrl: string | undefined;
-  /** Defaults of `config:`, keys `project:name`, values as in a stack's file. */
-  defaults: Record<string, unknown>;
+  /** What `config:` says of each setting, keys `project:name`. */
+  declared: Record<string, Declaration>;
 }
 
 /** What Pulumi.<stack>.yaml says. */
@@ -56,11 +57,10 @@ export async function loadProject(dir: string): Promise<Project> {
     );
   }
   const stackConfigDir = form.stackConfigDir ?? (typeof form.config === "string" ? form.config : ".");
-  const defaults: Record<string, unknown> = {};
-  for (const [key, entry] of Object.entries(typeof form.config === "object" ? ((form.config ?? {}) as Json) : {})) {
-    const value = defaultOf(entry);
-    if (value !== undefined) defaults[key.includes(":") ? parseKey(key, file) : `${form.name}:${key}`] = value;
-  }
+  const config = typeof form.config === "object" ? ((form.config ?? {}) as Json) : {};
+  for (const key of Object.keys(config)) if (key.includes(":")) parseKey(key, file);
+  const { declared, faults } = readDeclarations(form.name, config);
+  if (faults.length > 0) throw new Error(`${file} is wrong:\n${faults.map((fault) => `  - ${fault}`).join("\n")}`);
   return {
     dir: resolve(dir),
     name: form.name,
@@ -68,7 +68,7 @@ export async function loadProject(dir: string): Promise<Project> {
     main: typeof form.main === "string" ? form.main : undefined,
     stackConfigDir: resolve(dir, String(stackConfigDir)),
     backendUrl: ((form.backend ?? {}) as { url?: string }).url,
-    defaults,
+    declared,
   };
 }
 
@@ -115,7 +115,10 @@ export function resolveConfig(
 ): ResolvedConfig {
   const values: Record<string, string> = {};
   const secretKeys: string[] = [];
-  for (const [key, value] of Object.entries({ ...project.defaults, ...settings.config })) {
+  const fallbacks = Object.entries(project.declared).flatMap(([key, { fallback }]) =>
+    fallback === undefined ? [] : [[key, fallback] as const],
+  );
+  for (const [key, value] of Object.entries({ ...Object.fromEntries(fallbacks), ...settings.config })) {
     if (holdsSecure(value)) {
       secretKeys.push(key);
       if (secrets === undefined) {
@@ -167,13 +170,6 @@ function holdsSecure(value: unknown): boolean {
 function secureText(value: object): string | undefined {
   const { secure } = value as { secure?: unknown };
   return typeof secure === "string" && Object.keys(value).length === 1 ? secure : undefined;
-}
-
-/** The default of an entry of Pulumi.yaml's `config:`: the value itself, or its `value` or `default`. */
-function defaultOf(entry: unknown): unknown {
-  if (typeof entry !== "object" || entry === null || Array.isArray(entry)) return entry ?? undefined;
-  const { value, default: fallback } = entry as { value?: unknown; default?: unknown };
-  return value ?? fallback ?? undefined;
 }
 
 /** `project:name`; the older `project:config:name` is the same. */

@@ -50,6 +50,7 @@ export async function run(kind: Kind, options: EngineOptions, imports: Import[] 
     const location = locateProgram(stack.project.dir, stack.project.main);
     const env = definedOnly(options.env);
     if (kind === "preview" || kind === "up") {
+      requireConfig(stack);
       session = await ServedProgram.start({ stack, location, env, options, preview, events });
     }
     const base = await stack.load({ write: !preview });
@@ -104,6 +105,13 @@ export async function run(kind: Kind, options: EngineOptions, imports: Import[] 
     await stack.close();
     events.end();
   }
+}
+
+/** @throws with every setting that Pulumi.yaml declares and the stack lacks, or has of another type */
+function requireConfig({ name, configFaults }: Stack): void {
+  if (configFaults.length === 0) return;
+  const list = configFaults.map((fault) => `  - ${fault}`).join("\n");
+  throw new Error(`The settings of the stack "${name}" are not what Pulumi.yaml declares:\n${list}`);
 }
 
 async function deploy(

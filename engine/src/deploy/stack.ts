@@ -1,6 +1,7 @@
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { decodeCheckpoint, emptySnapshot, encodeCheckpoint, freshManifest, verifyIntegrity } from "../checkpoint.ts";
+import { settingFaults } from "../configTypes.ts";
 import type { OpType } from "../events.ts";
 import type { EngineOptions, UpdateResult } from "../options.ts";
 import { hasSecureValue, loadProject, loadStackSettings, type Project, resolveConfig } from "../project.ts";
@@ -27,6 +28,8 @@ export class Stack {
   readonly name: string;
   readonly project: Project;
   readonly config: StackConfig;
+  /** What the settings lack of what Pulumi.yaml declares: a program must not run with them. */
+  readonly configFaults: string[];
   readonly cacheDir: string;
   readonly #store: FileStore;
   readonly #rawConfig: Record<string, unknown>;
@@ -73,6 +76,14 @@ export class Stack {
     };
     for (const [key, value] of Object.entries(options.config ?? {})) override(key, value, false);
     for (const [key, value] of Object.entries(options.secretConfig ?? {})) override(key, value, true);
+    const configFaults = settingFaults(project.name, project.declared, (key) => {
+      const setting = config[key];
+      const written = settings.config[key];
+      // What was written as a list or an object is one; what was given as a text may be the JSON of one.
+      const type = project.declared[key]?.type;
+      const structured = isStructured(written) || (written === undefined && (type === "array" || type === "object"));
+      return setting && { secret: setting.secret, content: structured ? parsed(setting.value) : setting.value };
+    });
     const lock = how.lock
       ? await store.lock({ project: project.name, stack: options.stack }, (holder) =>
           how.tell(
@@ -84,6 +95,7 @@ export class Stack {
       name: options.stack,
       project,
       config,
+      configFaults,
       cacheDir: options.cacheDir ?? join(tmpdir(), `node-compile-cache-${userInfo().username}`),
       store,
       rawConfig: settings.config,
@@ -96,6 +108,7 @@ export class Stack {
     name: string;
     project: Project;
     config: StackConfig;
+    configFaults: string[];
     cacheDir: string;
     store: FileStore;
     rawConfig: Record<string, unknown>;
@@ -105,6 +118,7 @@ export class Stack {
     this.name = parts.name;
     this.project = parts.project;
     this.config = parts.config;
+    this.configFaults = parts.configFaults;
     this.cacheDir = parts.cacheDir;
     this.#store = parts.store;
     this.#rawConfig = parts.rawConfig;
@@ -232,6 +246,20 @@ export class Stack {
 
   get #place(): StackName {
     return { project: this.project.name, stack: this.name };
+  }
+}
+
+/** Neither a text nor `{secure: …}`, which stands for one. */
+function isStructured(written: unknown): boolean {
+  if (typeof written !== "object" || written === null) return false;
+  return Array.isArray(written) || !(Object.keys(written).length === 1 && "secure" in written);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
   }
 }
 

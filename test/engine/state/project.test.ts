@@ -47,7 +47,7 @@ describe("Pulumi.yaml", () => {
       main: "stacks/index.ts",
       stackConfigDir: join(dir, "stacks"),
       backendUrl: "file://.state",
-      defaults: {},
+      declared: {},
     });
   });
 });
@@ -76,7 +76,7 @@ describe("a stack's settings", () => {
 
   it("become texts, whatever YAML makes of them", async () => {
     const base = await project(
-      "config:\n  golden:who: nobody\n  other: {type: string, default: d}\n  valued: {value: [1]}\n  typed: {type: string}\n",
+      "config:\n  golden:who: nobody\n  other: {type: string, default: d}\n  valued: {value: [1]}\n",
     );
     await write(
       "Pulumi.s.yaml",
@@ -156,5 +156,25 @@ describe("a stack's settings", () => {
     );
     const secrets = await goldenSecrets({ salt: "unused" });
     expect(() => resolveConfig(base, settings, secrets)).toThrow(/golden:pw: A ciphertext is cut short/);
+  });
+});
+
+describe("what Pulumi.yaml declares of the settings", () => {
+  it("is refused with all that is wrong in it", async () => {
+    const text =
+      "config:\n  a: {type: text}\n  b: {type: array}\n  c: {type: integer, default: many}\n  d: {default: 1, value: 2}\n" +
+      "  docker:host: {type: string}\n  e: {type: array, items: {type: array}}\n";
+    await expect(project(text)).rejects.toThrow(
+      /no type "text"[\s\S]*b is a list[\s\S]*c: its default is not of the type integer[\s\S]*d has both[\s\S]*docker:host is of another namespace[\s\S]*e is a list/,
+    );
+  });
+
+  it("gives defaults, which a stack's own values take the place of", async () => {
+    const base = await project(
+      "config:\n  n: {type: integer, default: 3}\n  list: {type: array, items: {type: string}, default: [x]}\n  docker:host: {value: here}\n",
+    );
+    await write("Pulumi.s.yaml", "config:\n  golden:n: 4\n");
+    const { values } = resolveConfig(base, await loadStackSettings(base, "s"), undefined);
+    expect(values).toEqual({ "golden:n": "4", "golden:list": '["x"]', "docker:host": "here" });
   });
 });

@@ -1,0 +1,72 @@
+import { describe, expect, test, vi } from "vitest";
+import { stringify } from "yaml";
+import { PassphraseSecrets } from "../../../engine/src/secrets.ts";
+import { FakeProvider } from "./fakeProvider.ts";
+import { Workspace } from "./workspace.ts";
+
+vi.mock("node:crypto", async () => (await import("./quick.ts")).quickCrypto());
+vi.mock("../../../engine/src/deploy/program/program.ts", async (original) =>
+  (await import("./quick.ts")).tinyProgram(original),
+);
+
+const DECLARED = {
+  text: { type: "string" },
+  whole: { type: "integer" },
+  truth: { type: "boolean", default: true },
+  list: { type: "array", items: { type: "array", items: { type: "integer" } } },
+  object: { type: "object" },
+  hidden: { type: "string", secret: true },
+};
+
+async function declared(settings: (secure: (text: string) => object) => Record<string, unknown>) {
+  const work = new Workspace("spec.ts");
+  work.write("Pulumi.yaml", stringify({ name: "tiny", runtime: "nodejs", main: "index.ts", config: DECLARED }));
+  const secrets = await PassphraseSecrets.create("correct-horse");
+  const config = settings((text) => ({ secure: secrets.encryptConfig(text) }));
+  work.write("Pulumi.dev.yaml", stringify({ encryptionsalt: secrets.salt, config }));
+  const fake = new FakeProvider();
+  return { work, run: (kind: "preview" | "up" | "destroy") => work.run(kind, { providers: fake.providers }) };
+}
+
+describe("settings that Pulumi.yaml declares", () => {
+  test("of every type, also with a secret inside of an object, let the program run", async () => {
+    const { run } = await declared((secure) => ({
+      "tiny:text": "010",
+      "tiny:whole": 12,
+      "tiny:list": [[1, 2], [], ["3"]],
+      "tiny:object": { user: "ann", password: secure("hush-hush") },
+      "tiny:hidden": secure("hush"),
+    }));
+    const done = await run("up");
+    expect(done.errors).toEqual([]);
+    expect(done.events[0]?.preludeEvent?.config).toMatchObject({
+      "tiny:truth": "true",
+      "tiny:list": '[[1,2],[],["3"]]',
+      "tiny:object": "[secret]",
+    });
+  });
+
+  test("that are missing or of another type are told all at once, before the program starts; a destroy needs none", async () => {
+    const { run } = await declared(() => ({
+      "tiny:whole": "many",
+      "tiny:truth": "yes",
+      "tiny:list": [[1.5]],
+      "tiny:object": "text",
+      "tiny:hidden": "in clear",
+    }));
+    for (const kind of ["preview", "up"] as const) {
+      await expect(run(kind)).rejects.toThrow(
+        /tiny:text is missing[\s\S]*tiny:whole must be of the type integer[\s\S]*tiny:truth must be of the type boolean[\s\S]*tiny:list must be of the type array<array<integer>>[\s\S]*tiny:object must be of the type object[\s\S]*tiny:hidden is a secret, and must be encrypted/,
+      );
+    }
+    expect((await run("destroy")).result).toBe("succeeded");
+  });
+
+  test("may come with the run instead of the file, lists as JSON", async () => {
+    const { work } = await declared(() => ({}));
+    const config = { text: "a", whole: "1", list: "[[1]]", object: "{}" };
+    const done = await work.run("preview", { config, secretConfig: { hidden: "h" } });
+    expect(done.result).toBe("succeeded");
+    await expect(work.run("preview", { config: { ...config, hidden: "h" } })).rejects.toThrow("must be encrypted");
+  });
+});
