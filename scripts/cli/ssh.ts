@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import ssh2, { type Client, type ConnectConfig } from "ssh2";
+import ssh2, { type Client, type ClientChannel, type ConnectConfig } from "ssh2";
 import { messageOf, UserError } from "./errors.ts";
 import { readIfThere } from "./files.ts";
 import { startMachine } from "./machine.ts";
@@ -107,37 +107,45 @@ async function placeOf(stack: Stack): Promise<Place> {
   return { address, port, user, hostKey, workspace, cache, login };
 }
 
-function run(client: Client, where: string, command: string, stdin?: string): ReturnType<Session["run"]> {
+/** A server gives few channels at once, and takes a moment to give one back. */
+function exec(client: Client, where: string, command: string, triesLeft = 20): Promise<ClientChannel> {
   return new Promise((resolve, reject) => {
     client.exec(command, (error, channel) => {
-      if (error) return reject(new UserError(`${where} refused a command: ${error.message}`));
-      let [stdout, stderr] = ["", ""];
-      channel.setEncoding("utf8").on("data", (text: string) => {
-        stdout += text;
-      });
-      channel.stderr.setEncoding("utf8").on("data", (text: string) => {
-        stderr += text;
-      });
-      channel.on("close", (code: number | null) => resolve({ code: code ?? -1, stdout, stderr }));
-      channel.end(stdin);
+      if (!error) return resolve(channel);
+      if (triesLeft === 0 || !/open failure/i.test(error.message))
+        return reject(new UserError(`${where} refused a command: ${error.message}`));
+      setTimeout(() => exec(client, where, command, triesLeft - 1).then(resolve, reject), 250);
     });
   });
 }
 
-function send(client: Client, where: string, command: string, source: Readable): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.exec(command, (error, channel) => {
-      if (error) return reject(new UserError(`${where} refused a command: ${error.message}`));
-      let stderr = "";
-      channel.resume();
-      channel.stderr.setEncoding("utf8").on("data", (text: string) => {
-        stderr += text;
-      });
-      channel.on("close", (code: number | null) =>
-        code === 0 ? resolve() : reject(new UserError(`${where}: ${stderr.trim() || "the line dropped"}`)),
-      );
-      pipeline(source, channel).catch(reject);
+async function run(client: Client, where: string, command: string, stdin?: string): ReturnType<Session["run"]> {
+  const channel = await exec(client, where, command);
+  return new Promise((resolve) => {
+    let [stdout, stderr] = ["", ""];
+    channel.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
     });
+    channel.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+    });
+    channel.on("close", (code: number | null) => resolve({ code: code ?? -1, stdout, stderr }));
+    channel.end(stdin);
+  });
+}
+
+async function send(client: Client, where: string, command: string, source: Readable): Promise<void> {
+  const channel = await exec(client, where, command);
+  await new Promise<void>((resolve, reject) => {
+    let stderr = "";
+    channel.resume();
+    channel.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+    });
+    channel.on("close", (code: number | null) =>
+      code === 0 ? resolve() : reject(new UserError(`${where}: ${stderr.trim() || "the line dropped"}`)),
+    );
+    pipeline(source, channel).catch(reject);
   });
 }
 

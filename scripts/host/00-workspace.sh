@@ -7,7 +7,7 @@
 
 # Whatever lies beside these is not ours.
 ours='bin src venv tools models data logs run'
-cached='apt cold conda fetch hf pip sha256 uses uv wheels xdg'
+cached='apt bundle cold conda fetch git hf pip python sha256 uses uv wheels xdg'
 
 step_check() {
   [ -s "$WORKSPACE/run/id" ] || drifted "the workspace has no identity (run/id)"

@@ -19,7 +19,8 @@ export async function pushBundle(
   const inbox = `${session.cache}/bundle`;
   const files = placesOf(manifest);
   const there = await sizesOf(session, inbox, files);
-  const missing = files.filter(({ path, bytes }) => there.get(path)?.placed !== bytes);
+  const isThere = ({ path, bytes, commit }: Place) => there.get(path)?.placed === (commit ? 1 : bytes);
+  const missing = files.filter((file) => !isThere(file));
   const left = missing.reduce((sum, { path, bytes }) => sum + bytes - Math.min(bytes, there.get(path)?.begun ?? 0), 0);
   say(`${files.length - missing.length} of ${files.length} files are on ${session.where}; sending ${inWords(left)}`);
   if (missing.length === 0) return;
@@ -27,10 +28,11 @@ export async function pushBundle(
   const progress = new Sent(left, say);
   try {
     // Most files are small ones of git: their round trips overlap. A server gives ten channels at most.
-    await inParallel(missing, 6, ({ path, bytes }) => {
+    await inParallel(missing, 4, async ({ path, bytes }) => {
       const begun = there.get(path)?.begun ?? 0;
+      if (begun === bytes && bytes > 0) return;
       // More than there should be is not a beginning.
-      return send(session, join(folder, path), `${inbox}/${path}`, begun > bytes ? 0 : begun, progress);
+      await send(session, join(folder, path), `${inbox}/${path}`, begun > bytes ? 0 : begun, progress);
     });
   } finally {
     progress.end();
@@ -49,21 +51,27 @@ interface Place {
   sha256: string;
   /** Below the cache. */
   to: string;
+  /** Of a repository's files: its commit. It gets its place as a whole. */
+  commit?: string | undefined;
 }
 
 /** Where scripts/host looks for each: the store of models, the folder of wheels, the bare repositories. */
-function placesOf({ files, models, tokenizer, wheels }: Manifest): Place[] {
+function placesOf({ files, git, models, tokenizer, wheels }: Manifest): Place[] {
   const stored = new Set([...models, ...tokenizer.files].map(({ path }) => path));
   const wheel = new Set(wheels.map(({ path }) => path));
   return files.map(({ path, bytes, sha256 }) => ({
     path,
     bytes,
     sha256,
-    to: stored.has(path) ? `sha256/${sha256}` : wheel.has(path) ? path.replace(/^.*\//, "wheels/") : path,
+    to: stored.has(path) ? `sha256/${sha256}` : wheel.has(path) ? path.replace(/^.*\//, "wheels/") : repositoryOf(path),
+    commit: git.find(({ folder }) => path.startsWith(`${folder}/`))?.commit,
   }));
 }
 
-/** Bytes of each file in its place, and of what was begun. */
+/** `git/<name>.git` of a file in there. */
+const repositoryOf = (path: string) => path.split("/").slice(0, 2).join("/");
+
+/** Bytes of each file in its place (of a repository's files 1 where it has the commit), and of what was begun. */
 async function sizesOf(
   session: Session,
   inbox: string,
@@ -75,8 +83,13 @@ async function sizesOf(
     `cache='${session.cache}'`,
     `for folder in sha256 wheels git bundle ${folders.map((folder) => `'bundle/${folder}'`).join(" ")}; do mkdir -p "$cache/$folder" || exit 1; done`,
     'size() { if [ -f "$1" ]; then wc -c <"$1"; else echo -1; fi; }',
-    'while read -r path to; do echo "$path $(size "$cache/$to") $(size "$cache/bundle/$path")"; done <<\'END_OF_LIST\'',
-    ...files.map(({ path, to }) => `${path} ${to}`),
+    // With a mark for the commit: by the step sources, or by an earlier push.
+    'has() { if [ -f "$1/refs/atelier/$2" ] || grep -qx "$2" "$1/refs/heads/atelier" 2>/dev/null; then echo 1; else echo 0; fi; }',
+    "while read -r path to commit; do",
+    '  if [ "$commit" = - ]; then placed=$(size "$cache/$to"); else placed=$(has "$cache/$to" "$commit"); fi',
+    '  echo "$path $placed $(size "$cache/bundle/$path")"',
+    "done <<'END_OF_LIST'",
+    ...files.map(({ path, to, commit }) => `${path} ${to} ${commit ?? "-"}`),
     "END_OF_LIST",
     "",
   ].join("\n");
@@ -124,10 +137,10 @@ function layScript(cache: string, files: Place[]): string {
     "  exit 1",
     "fi",
     "while read -r path to; do",
-    '  mkdir -p "../$(dirname "$to")"',
+    '  [ ! -d "$path" ] || rm -rf "../$to"',
     '  mv -f "$path" "../$to"',
     "done <<'END_OF_PLACES'",
-    ...files.map(({ path, to }) => `${path} ${to}`),
+    ...new Set(files.map(({ path, to, commit }) => (commit ? `${to} ${to}` : `${path} ${to}`))),
     "END_OF_PLACES",
     `cd .. && rm -rf bundle && echo "${files.length} files laid into ${cache}, each by its sha256"`,
     "",
