@@ -2,19 +2,22 @@ import * as pulumi from "@pulumi/pulumi";
 import { modelFolders } from "../images/catalog.ts";
 import type { Assembly } from "./assembly.ts";
 import type { GpuHost } from "./host.ts";
+import { asRecorded, readRecorded } from "./recorded.ts";
 import type { Settings } from "./schema.ts";
+import { atelierHome } from "./settings.ts";
 import type { Step } from "./step.ts";
 import { modelUrls } from "./upstreams.ts";
 
 /** The models step: every file into the host's store by its hash, then linked into the WebUI's folders. */
 export function createModels(host: GpuHost, settings: Settings, { models, tokenizer, upstreams }: Assembly): Step {
   const token = settings.huggingfaceToken;
+  const recorded = readRecorded(atelierHome());
   return host.step(
     "models",
     "60-models.sh",
     {
       models: models.map((model) => {
-        const { name, kind, file, bytes, sha256 } = model;
+        const { name, kind, file, bytes, sha256 } = asRecorded(model, recorded);
         return fields(name, kind, modelFolders[kind], file, bytes, sha256, modelUrls(model, upstreams).join(" "));
       }),
       tokenizer_repository: tokenizer.repository,

@@ -20,3 +20,27 @@ export async function confirm(question: string, terminal: Terminal, without: str
     reader.close();
   }
 }
+
+/** Asks for one of some words; an empty answer is `standard`. There must be a terminal. */
+export async function choose<Word extends string>(
+  question: string,
+  words: readonly Word[],
+  standard: Word,
+): Promise<Word> {
+  const reader = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await new Promise<Word>((resolve, reject) => {
+      reader.on("SIGINT", () => reject(new Interrupted()));
+      reader.on("close", () => reject(new UserError("Nothing was chosen.", 2)));
+      const ask = () =>
+        reader.question(`${question} [${words.join(", ")}; ${standard}] `).then((answer) => {
+          const word = answer.trim() || standard;
+          if ((words as readonly string[]).includes(word)) resolve(word as Word);
+          else ask();
+        }, reject);
+      ask();
+    });
+  } finally {
+    reader.close();
+  }
+}

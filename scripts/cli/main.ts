@@ -19,6 +19,7 @@ const commands: Record<Command, () => Promise<CommandFunction>> = {
   state: async () => (await import("./commands/state.ts")).state,
   env: async () => (await import("./commands/env.ts")).env,
   trust: async () => (await import("./commands/trust.ts")).trust,
+  models: async () => (await import("./commands/models.ts")).models,
   lock: async () => (await import("./commands/lock.ts")).lock,
   upstreams: async () => (await import("./commands/upstreams.ts")).upstreams,
   bundle: async () => (await import("./commands/bundle.ts")).bundle,

@@ -28,6 +28,11 @@ const forms = {
   },
   env: { says: 'Print shell exports for plain `pulumi`: eval "$(npx atelier env)"' },
   trust: { says: "Show a host's SSH key and pin it" },
+  models: {
+    says: "The catalog, a stack's models and its host's store; add one by its address or its name",
+    actions: ["list", "add", "verify", "prune"],
+    takes: "[address|name]",
+  },
   lock: { says: "Write images/atelier.lock; with --check say what has moved upstream" },
   upstreams: { says: "Show the table of upstreams, and how fast the host reaches them" },
   bundle: {
@@ -100,6 +105,17 @@ const flags = {
     says: "Everything in the lock, not only what the stack needs; every resource",
   },
   port: { type: "string", only: ["bundle"], says: "Port of loopback to serve on (default: a free one)" },
+  kind: {
+    type: "string",
+    only: ["models"],
+    values: ["checkpoint", "vae", "lora", "controlnet", "upscaler", "embedding"],
+    says: "Kind of the model to add",
+  },
+  name: { type: "string", only: ["models"], says: "Its name in the settings (default: from its file)" },
+  as: { type: "string", only: ["models"], says: "Its file's name in the WebUI (default: as at its source)" },
+  sha256: { type: "string", only: ["models"], says: "Its sha256 (default: what the hub says)" },
+  licence: { type: "string", only: ["models"], says: "Its licence" },
+  print: { type: "boolean", only: ["models"], says: "Print the changed settings, write nothing" },
   help: { type: "boolean", says: "Show this" },
 } as const satisfies Record<string, Flag>;
 

@@ -9,6 +9,7 @@ import type { RecordDisplay } from "./display/record.ts";
 import { plural, seconds } from "./display/text.ts";
 import { type Outputs, readOutputs } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
+import { keepRecorded } from "./models/recorded.ts";
 import { reportDir } from "./paths.ts";
 import { checkLive } from "./proof.ts";
 import { openDisplay } from "./run.ts";
@@ -39,6 +40,7 @@ export async function proveAndReport(
     stack.name,
     record.steps.steps.filter(({ op }) => op !== "same").map(({ urn }) => urn),
   );
+  const recorded = await keepRecorded(stack.name);
   const report = writeReport({
     reportDir: reportDir(stack.name),
     update: {
@@ -74,6 +76,10 @@ export async function proveAndReport(
     return 1;
   }
   for (const line of closingLines(report, tunnelRow(stack, input), record, context)) terminal.line(line);
+  for (const [name, { sha256 }] of Object.entries(recorded))
+    terminal.line(
+      `  Recorded   ${name}: sha256 ${sha256}; its entry has none, from now on every host is held to this one`,
+    );
   return 0;
 }
 
