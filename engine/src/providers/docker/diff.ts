@@ -45,7 +45,7 @@ function diffField(
   found: Found,
 ): void {
   const { kind } = field;
-  if (!(next instanceof Unknown) && isZero(next) && field.computed) return;
+  if (field.computed && isSilent(next)) return;
   if (typeof kind === "object" && "object" in kind && isMap(old) && isMap(next)) {
     diffFields(kind.object, old, next, `${path}.`, replace, found);
     return;
@@ -129,7 +129,13 @@ function normalMap(fields: Fields, value: PropertyMap): unknown {
 }
 
 function isZero(value: PropertyValue): boolean {
-  if (value === null || value === "" || value === false || value === 0) return true;
+  return value === false || value === 0 || isSilent(value);
+}
+
+/** Nothing that asks for anything: an explicit false or 0 does. */
+function isSilent(value: PropertyValue): boolean {
+  if (value === null || value === "") return true;
+  if (value instanceof Unknown) return false;
   if (Array.isArray(value)) return value.length === 0;
   return isMap(value) && Object.keys(value).every((key) => key.startsWith("__"));
 }

@@ -20,7 +20,7 @@ export class Engine {
   readonly docker: Docker;
   readonly #agent: SshAgent | undefined;
   readonly #verify: boolean;
-  #hello: Promise<void> | undefined;
+  #hello: Promise<unknown> | undefined;
 
   /** @throws when the address is none that can be dialled */
   constructor({ host, tls, sshOpts, logins, verify }: Settings) {
@@ -77,17 +77,13 @@ export class Engine {
     question: (docker: Docker) => Promise<T>,
     seconds = ANSWER_SECONDS,
   ): Promise<T> {
-    if (this.#verify) {
-      this.#hello ??= this.#race("reach it", undefined, this.docker.ping(), HELLO_SECONDS).then(() => {});
-      try {
-        await this.#hello;
-      } catch (error) {
-        this.#hello = undefined;
-        throw explain((error as { cause?: unknown }).cause ?? error, what, this.host);
-      }
+    try {
+      await this.#greet();
+      caller.signal.throwIfAborted();
+      return await within(question(this.docker), seconds, caller.signal);
+    } catch (error) {
+      throw explain(caller.signal.aborted ? stopped(what, this.host, caller) : error, what, this.host);
     }
-    caller.signal.throwIfAborted();
-    return this.#race(what, caller, question(this.docker), seconds);
   }
 
   /** Follows a stream of JSON lines (pull, push, build) to its end. @throws DockerFailed with the engine's error line */
@@ -116,8 +112,10 @@ export class Engine {
       );
     });
     try {
-      await this.#race(what, caller, following, 0);
+      await within(following, 0, caller.signal);
       if (failed !== undefined) throw failed;
+    } catch (error) {
+      throw explain(caller.signal.aborted ? stopped(what, this.host, caller) : error, what, this.host);
     } finally {
       (stream as NodeJS.ReadableStream & { destroy?: () => void }).destroy?.();
     }
@@ -127,25 +125,35 @@ export class Engine {
     this.#agent?.destroy();
   }
 
-  async #race<T>(what: string, caller: Caller | undefined, answer: Promise<T>, seconds: number): Promise<T> {
-    // A late failure of what nobody waits for any more must not end the process.
-    answer.catch(() => {});
-    let timer: NodeJS.Timeout | undefined;
-    let onAbort = () => {};
-    const ended = new Promise<never>((_, reject) => {
-      if (seconds > 0) timer = setTimeout(() => reject(new Error(`no answer within ${seconds} s`)), seconds * 1000);
-      onAbort = () => reject(stopped(what, this.host, caller));
-      caller?.signal.addEventListener("abort", onAbort, { once: true });
-    });
-    ended.catch(() => {});
+  /** Once: whether somebody is there. */
+  async #greet(): Promise<void> {
+    if (!this.#verify) return;
+    this.#hello ??= within(this.docker.ping(), HELLO_SECONDS);
     try {
-      return await Promise.race([answer, ended]);
+      await this.#hello;
     } catch (error) {
-      throw explain(error, what, this.host);
-    } finally {
-      clearTimeout(timer);
-      caller?.signal.removeEventListener("abort", onAbort);
+      this.#hello = undefined;
+      throw error;
     }
+  }
+}
+
+/** The answer, unless it takes longer than the seconds (0: as long as it likes) or the signal comes first. */
+async function within<T>(answer: Promise<T>, seconds: number, signal?: AbortSignal): Promise<T> {
+  // A late failure of what nobody waits for any more must not end the process.
+  answer.catch(() => {});
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort = () => {};
+  const ended = new Promise<never>((_, reject) => {
+    if (seconds > 0) timer = setTimeout(() => reject(new Error(`no answer within ${seconds} s`)), seconds * 1000);
+    onAbort = () => reject(signal?.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([answer, ended]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
   }
 }
 
@@ -163,8 +171,8 @@ export interface ProgressLine {
   aux?: unknown;
 }
 
-function stopped(what: string, host: string, caller: Caller | undefined): DockerFailed {
-  const timedOut = (caller?.signal.reason as Error | undefined)?.name === "TimeoutError";
+function stopped(what: string, host: string, caller: Caller): DockerFailed {
+  const timedOut = (caller.signal.reason as Error | undefined)?.name === "TimeoutError";
   const reason = timedOut ? "the resource's time is over (customTimeouts gives it more)" : "the update was interrupted";
   return new DockerFailed(`stopped waiting to ${what} at ${host}: ${reason}`, reason);
 }

@@ -28,7 +28,11 @@ export function explain(error: unknown, what: string, host: string): DockerFaile
   };
   if (statusCode !== undefined) {
     // Streams' failures come as dockerode's own sentence, the engine's words behind it.
-    const said = (json?.message ?? message ?? "").replace(/^\(HTTP code \d+\) .*? - /, "").trim() || "no reason";
+    const said =
+      (json?.message ?? message ?? "")
+        .replace(/^\(HTTP code \d+\) .*? - /, "")
+        .trim()
+        .replace(/\.$/, "") || "no reason";
     const hint = hintFor(said);
     return new DockerFailed(
       `cannot ${what}: the Docker engine at ${host} answered ${statusCode}: ${said}${hint === "" ? "" : `. ${hint}`}`,

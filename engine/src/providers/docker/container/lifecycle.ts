@@ -13,6 +13,7 @@ import { createBody, endpoint, updateBody } from "./spec.ts";
 import { upload } from "./upload.ts";
 
 const HEALTH_PAUSE_MS = 500;
+const UNDO_MS = 60_000;
 /** How much of a failed health check's own words is told. */
 const HEALTH_WORDS = 300;
 
@@ -149,13 +150,16 @@ async function connect(id: string, inputs: PropertyMap, call: Call): Promise<voi
 
 /** A container that did not come to life leaves nothing behind: the next run makes it again from the start. */
 async function undo(id: string, inputs: PropertyMap, call: Call, cause: unknown): Promise<unknown> {
+  // Its own time: the caller's may be what has ended.
+  const caller = { signal: AbortSignal.timeout(UNDO_MS) };
   try {
-    await call.engine.docker.getContainer(id).remove({ force: true, v: true });
+    await call.engine.ask(`remove the container ${text(inputs, "name")} again`, caller, (docker) =>
+      docker.getContainer(id).remove({ force: true, v: true }),
+    );
     return cause;
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return cause;
-    const reasons = [(cause as Error).message, `and it could not be removed: ${(error as Error).message}`];
-    return new InitFailed(id, outputsOf(table, id, inputs, {}), reasons);
+    if (isNotFound(error)) return cause;
+    return new InitFailed(id, outputsOf(table, id, inputs, {}), [(cause as Error).message, (error as Error).message]);
   }
 }
 

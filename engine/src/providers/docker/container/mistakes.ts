@@ -12,6 +12,12 @@ export function mistakes(inputs: PropertyMap): CheckFailure[] {
     if (reason !== undefined) failures.push({ property, reason });
   };
   if (given(inputs.gpus) && given(inputs.deviceRequests)) tell("gpus", "can't be given together with deviceRequests");
+  if (inputs.rm === true && inputs.attach === true) {
+    tell(
+      "rm",
+      "removes the container as soon as it ends, which attach waits for: nothing would be left to manage. Leave out one of them",
+    );
+  }
   if (typeof inputs.gpus === "string")
     tell(
       "gpus",

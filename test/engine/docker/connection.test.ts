@@ -1,0 +1,209 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { readSettings } from "../../../engine/src/providers/docker/client/settings.ts";
+import { sshArguments } from "../../../engine/src/providers/docker/client/ssh.ts";
+import { freePort } from "../../../rehearsal/lib/ports.ts";
+import { startDocker, type TestDocker } from "../../helpers/docker.ts";
+import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
+import { harness, NETWORK } from "./harness.ts";
+
+const dir = mkdtempSync(join(tmpdir(), "docker-connection-"));
+const port = await freePort();
+const noOpenssl = spawnSync("openssl", ["version"]).error === undefined ? undefined : "no openssl on this machine";
+const tls =
+  noOpenssl === undefined
+    ? certificates()
+    : { path: (name: string) => join(dir, name), config: { caMaterial: "a", certMaterial: "c", keyMaterial: "k" } };
+const secure = [
+  "-H",
+  `tcp://127.0.0.1:${port}`,
+  "--tlsverify",
+  "--tlscacert",
+  tls.path("ca.pem"),
+  "--tlscert",
+  tls.path("server.pem"),
+  "--tlskey",
+  tls.path("server.key"),
+];
+const { test: made, missing } = await startDocker({ args: noOpenssl === undefined ? secure : [] });
+const it = made as TestDocker;
+afterAll(async () => {
+  await it?.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** An authority, the engine's certificate and a client's, all for an hour. */
+function certificates(): { path: (name: string) => string; config: Record<string, string> } {
+  const path = (name: string) => join(dir, name);
+  const openssl = (...words: string[]) => execFileSync("openssl", words, { cwd: dir, stdio: "pipe" });
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout"];
+  openssl("req", "-x509", ...key, "ca.key", "-out", "ca.pem", "-days", "1", "-subj", "/CN=test authority");
+  for (const [name, use] of [
+    ["server", "serverAuth"],
+    ["client", "clientAuth"],
+  ] as const) {
+    writeFileSync(path(`${name}.ext`), `subjectAltName=IP:127.0.0.1\nextendedKeyUsage=${use}\n`);
+    openssl("req", ...key, `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
+    openssl(
+      "x509",
+      "-req",
+      "-in",
+      `${name}.csr`,
+      "-CA",
+      "ca.pem",
+      "-CAkey",
+      "ca.key",
+      "-CAcreateserial",
+      "-days",
+      "1",
+      "-extfile",
+      `${name}.ext`,
+      "-out",
+      `${name}.pem`,
+    );
+  }
+  mkdirSync(path("client"));
+  for (const [from, to] of [
+    ["ca.pem", "ca.pem"],
+    ["client.pem", "cert.pem"],
+    ["client.key", "key.pem"],
+  ]) {
+    execFileSync("cp", [path(from as string), path(`client/${to}`)]);
+  }
+  const text = (name: string) => execFileSync("cat", [path(name)], { encoding: "utf8" });
+  return {
+    path,
+    config: { caMaterial: text("ca.pem"), certMaterial: text("client.pem"), keyMaterial: text("client.key") },
+  };
+}
+
+async function makesNetwork(config: Record<string, string>): Promise<void> {
+  const { create, delete: remove, provider } = await harness(config, dir);
+  try {
+    const net = await create(NETWORK, { name: "over-there" });
+    expect((await it.docker.getNetwork(net.id).inspect()).Name).toBe("over-there");
+    await remove(net);
+  } finally {
+    await provider.close();
+  }
+}
+
+describe("the settings of a provider", () => {
+  test("what is unknown, contradictory or half given is refused by name", () => {
+    expect(() => readSettings({ hosts: "x" }, {})).toThrow(/has no input hosts; it has caMaterial, .*sshOpts/);
+    expect(() => readSettings({ certMaterial: "c", keyMaterial: "k" }, {})).toThrow(/together; caMaterial is missing/);
+    expect(() => readSettings({ ...tls.config, certPath: "/x" }, {})).toThrow(/either certPath or the material/);
+    expect(() => readSettings({ certPath: join(dir, "none") }, {})).toThrow(
+      /cannot read ca.pem .*must hold ca.pem, cert.pem and key.pem/,
+    );
+    expect(() => readSettings({ sshOpts: "-v" }, {})).toThrow(/sshOpts must be JSON/);
+    expect(() => readSettings({ registryAuth: '[{"address":"ghcr.io","user":"a"}]' }, {})).toThrow(
+      /registryAuth\[0\] has no user; it has/,
+    );
+    expect(() =>
+      readSettings({ registryAuth: '[{"address":"ghcr.io","username":"a","password":"p4ssword"}, {}]' }, {}),
+    ).toThrow(/^(?!.*p4ssword).*registryAuth\[1\] needs an address/);
+    expect(() => readSettings({ registryAuth: '[{"address":"ghcr.io","configFileContent":"{}"}]' }, {})).toThrow(
+      /no username and password for ghcr.io/,
+    );
+  });
+
+  test("the variables of Docker's command line count where the provider is silent", () => {
+    expect(readSettings({}, { DOCKER_HOST: "tcp://10.0.0.1:2375", DOCKER_SSH_OPTS: "-i  key" })).toMatchObject({
+      host: "tcp://10.0.0.1:2375",
+      sshOpts: ["-i", "key"],
+    });
+    expect(readSettings({ host: "unix:///x" }, { DOCKER_HOST: "tcp://10.0.0.1:2375" }).host).toBe("unix:///x");
+    const auth = Buffer.from("ann:a:b").toString("base64");
+    const content = JSON.stringify({ auths: { "https://index.docker.io/v1/": { auth } } });
+    const registryAuth = JSON.stringify([{ address: "docker.io", configFileContent: content }]);
+    expect(readSettings({ registryAuth }, {}).logins).toMatchObject([
+      { registry: "docker.io", username: "ann", password: "a:b" },
+    ]);
+  });
+
+  test("ssh gets the user's words first, never asks, and takes no option for a host's name", () => {
+    expect(sshArguments("ssh://ann@box:2222/run/d.sock", ["-i", "key"])).toEqual([
+      "-i",
+      "key",
+      "-o",
+      "BatchMode=yes",
+      "-o",
+      "ConnectTimeout=30",
+      "-T",
+      "-l",
+      "ann",
+      "-p",
+      "2222",
+      "--",
+      "box",
+      "docker",
+      "--host",
+      "unix:///run/d.sock",
+      "system",
+      "dial-stdio",
+    ]);
+    expect(() => sshArguments("ssh://ann:pw@box", [])).toThrow(/password .* is not taken/);
+  });
+});
+
+describe("an engine that does not answer", () => {
+  test("is named, with what to do", async () => {
+    const gone = await harness({ host: `unix://${join(dir, "none.sock")}` });
+    await expect(gone.create(NETWORK, { name: "n" })).rejects.toThrow(
+      /^cannot create the network n: no answer from a Docker engine at unix:.*none\.sock: .*ENOENT.*\. Is the Docker engine running\? .*systemctl start docker.*DOCKER_HOST/,
+    );
+    const refused = await harness({ host: `tcp://127.0.0.1:${await freePort()}` });
+    await expect(refused.create(NETWORK, { name: "n" })).rejects.toThrow(
+      /ECONNREFUSED.*check that it is up and listens there/,
+    );
+    const odd = await harness({ host: "ftp://x" });
+    await expect(odd.create(NETWORK, { name: "n" })).rejects.toThrow(/"ftp:\/\/x" is no address of a Docker engine/);
+  });
+});
+
+const noTls = missing ?? noOpenssl;
+describe.skipIf(noTls)(`an engine over TLS${noTls ? ` (skipped: ${noTls})` : ""}`, () => {
+  const host = `tcp://127.0.0.1:${port}`;
+
+  test("is verified and knows who asks, by material or folder; a stranger's certificate is refused", async () => {
+    await makesNetwork({ host, ...tls.config });
+    await makesNetwork({ host, certPath: tls.path("client") });
+    const stranger = await harness({ host, ...tls.config, caMaterial: tls.config.certMaterial as string });
+    await expect(stranger.create(NETWORK, { name: "n" })).rejects.toThrow(
+      /certificate.*Check that caMaterial or certPath belongs to this engine/,
+    );
+  });
+});
+
+const noSsh = missing ?? noSshd;
+describe.skipIf(noSsh)(`an engine over ssh://${noSsh ? ` (skipped: ${noSsh})` : ""}`, () => {
+  test("is reached by key; a host whose key is unknown is refused, and so is a login that fails", async () => {
+    const sshd: Sshd = await startSshd();
+    try {
+      const key = join(dir, "id");
+      writeFileSync(key, sshd.privateKey, { mode: 0o600 });
+      const hosts = join(dir, "known_hosts");
+      writeFileSync(hosts, "");
+      const host = `ssh://${sshd.user}@127.0.0.1:${sshd.port}${it.host.replace("unix://", "")}`;
+      const sshOpts = (...more: string[]) =>
+        JSON.stringify(["-F", "none", "-o", `UserKnownHostsFile=${hosts}`, ...more]);
+      const unknown = await harness({ host, sshOpts: sshOpts("-i", key) });
+      await expect(unknown.create(NETWORK, { name: "n" })).rejects.toThrow(
+        /Host key verification failed.*compare its fingerprint/s,
+      );
+      writeFileSync(hosts, `[127.0.0.1]:${sshd.port} ${sshd.hostKey}\n`);
+      await makesNetwork({ host, sshOpts: sshOpts("-i", key) });
+      const nobody = await harness({
+        host,
+        sshOpts: sshOpts("-i", tls.path("server.key"), "-o", "IdentitiesOnly=yes"),
+      });
+      await expect(nobody.create(NETWORK, { name: "n" })).rejects.toThrow(/Permission denied.*logs in there by key/s);
+    } finally {
+      await sshd.stop();
+    }
+  });
+});

@@ -1,0 +1,297 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { InitFailed } from "../../../engine/src/provider.ts";
+import { type PropertyMap, Secret } from "../../../engine/src/values.ts";
+import { freePort } from "../../../rehearsal/lib/ports.ts";
+import { IMAGE as BOX, startDocker, type TestDocker } from "../../helpers/docker.ts";
+import { CONTAINER, type Harness, harness, type Made, NETWORK, VOLUME } from "./harness.ts";
+
+const { test: started, missing } = await startDocker();
+const it = started as TestDocker;
+const dir = mkdtempSync(join(tmpdir(), "docker-container-"));
+let engine: Harness;
+beforeAll(async () => {
+  if (!missing) engine = await harness({ host: it.host }, dir);
+});
+afterAll(async () => {
+  await engine?.provider.close();
+  await it?.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const NONE = { image: BOX, networkMode: "none" };
+const shell = (command: string) => ["/bin/sh", "-c", command];
+const inspect = (made: Made) => it.docker.getContainer(made.id).inspect();
+const count = async () => (await it.docker.listContainers({ all: true })).length;
+
+async function failure(promise: Promise<unknown>): Promise<Error> {
+  return await promise.then(
+    () => Promise.reject(new Error("it did not fail")),
+    (error: Error) => error,
+  );
+}
+
+describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`, () => {
+  test("that can't come to life leaves nothing behind, and says why without its secrets", async () => {
+    const port = await freePort();
+    const inputs = { image: BOX, name: "first", ports: [{ internal: 80, external: port, ip: "127.0.0.1" }] };
+    const first = await engine.create(CONTAINER, inputs);
+    const secret = {
+      envs: new Secret(["TOKEN=t0ken-of-the-test"]),
+      uploads: new Secret([{ file: "/f", content: "c0ntent-of-the-test" }]),
+    };
+    const cases: [PropertyMap, RegExp][] = [
+      [
+        { ...NONE, name: "first" },
+        /cannot create the container first: .* answered 409: .*already in use.*\. Remove or rename that container, or bring it into the stack/,
+      ],
+      [
+        { ...inputs, name: "second" },
+        /cannot start the container second: .*(port is already allocated|address already in use).*publish another one/s,
+      ],
+      [
+        { ...NONE, name: "third", command: ["/no/such/t0ken-of-the-test"] },
+        /cannot start the container third: .*no such file or directory/s,
+      ],
+      [
+        { ...NONE, name: "fourth", networksAdvanced: [{ name: "nowhere" }] },
+        /cannot (connect|start) the container fourth.* 404: network nowhere not found/,
+      ],
+      [
+        { ...NONE, name: "fifth", uploads: [{ file: "/f", source: "none.txt" }] },
+        /cannot read the source of the upload of \/f: ENOENT/,
+      ],
+      [
+        { ...NONE, name: "sixth", gpus: "all" },
+        /could not select device driver.*NVIDIA's driver and its container toolkit/s,
+      ],
+      [{ ...NONE, image: "127.0.0.1:1/no/image:1" }, /cannot pull the image 127\.0\.0\.1:1\/no\/image:1/],
+    ];
+    for (const [wanted, message] of cases) {
+      const error = await failure(engine.create(CONTAINER, { ...secret, ...wanted }));
+      expect(error.message).toMatch(message);
+      expect(error.message).not.toContain("of-the-test");
+      expect(await count()).toBe(1);
+    }
+    await engine.delete(first);
+    await engine.delete(first);
+    expect(await count()).toBe(0);
+  }, 30_000);
+
+  test("that does not get healthy is kept, with the reason; the next update waits for it again", async () => {
+    const check = { tests: ["CMD", "/bin/cat", "/healthy"], interval: "500ms", timeout: "5s", retries: 2 };
+    const wanted = { ...NONE, wait: true, waitTimeout: 2, healthcheck: check, envs: new Secret(["WORD=/healthy-not"]) };
+    const error = (await failure(engine.create(CONTAINER, wanted))) as InitFailed;
+    expect(error).toBeInstanceOf(InitFailed);
+    expect(error.reasons[0]).toMatch(
+      /^the container it-\w{7} is (starting|unhealthy), not healthy, after 2 s \(waitTimeout\): .*can't open.*docker logs it-\w{7}/s,
+    );
+    const made = {
+      type: CONTAINER,
+      id: error.id,
+      inputs: (await engine.check(CONTAINER, wanted)).inputs,
+      outputs: error.outputs,
+    };
+    made.inputs.name = made.outputs.name ?? null;
+    await expect(engine.update(made, wanted)).rejects.toThrow(/not healthy, after 2 s/);
+    const exec = await it.docker.getContainer(made.id).exec({ Cmd: shell("echo yes > /healthy") });
+    await exec.start({});
+    expect((await engine.update(made, wanted)).outputs.id).toBe(made.id);
+    await engine.delete(made);
+    const none = (await failure(engine.create(CONTAINER, { ...NONE, wait: true }))) as InitFailed;
+    expect(none.reasons[0]).toContain("has no health check");
+    const ended = (await failure(engine.create(CONTAINER, { ...wanted, command: shell("exit 4") }))) as InitFailed;
+    expect(ended.reasons[0]).toContain("ended with exit code 4 before it was healthy");
+    for (const { id, outputs } of [none, ended]) await engine.delete({ type: CONTAINER, id, inputs: {}, outputs });
+    expect(await count()).toBe(0);
+  }, 30_000);
+
+  test("gets every input, shows none of them as changed, and is replaced or updated as each of them wants", async () => {
+    const net = await engine.create(NETWORK, {
+      ipamConfigs: [{ subnet: "10.252.7.0/24" }],
+      options: { "com.docker.network.bridge.enable_icc": "true" },
+    });
+    const vol = await engine.create(VOLUME, { labels: [{ label: "a", value: "b" }] });
+    writeFileSync(join(dir, "upload.txt"), "of a file");
+    const wanted: PropertyMap = {
+      image: BOX,
+      entrypoints: ["/bin/sh"],
+      command: ["-c", "trap exit TERM; sleep 1000 & wait"],
+      envs: ["B=2", "A=1"],
+      user: "0:0",
+      workingDir: "/tmp",
+      hostname: "box",
+      domainname: "local",
+      networksAdvanced: [{ name: String(net.outputs.name), aliases: ["web", "site"], ipv4Address: "10.252.7.9" }],
+      ports: [
+        { internal: 8000, protocol: "udp" },
+        { internal: 79, ip: "127.0.0.1" },
+      ],
+      volumes: [
+        { volumeName: vol.id, containerPath: "/data" },
+        { hostPath: "/var/tmp", containerPath: "/host", readOnly: true },
+        { containerPath: "/anonymous" },
+      ],
+      mounts: [
+        { type: "tmpfs", target: "/t", tmpfsOptions: { sizeBytes: 1 << 20, mode: 0o700 } },
+        { type: "volume", target: "/m", source: vol.id, readOnly: true, volumeOptions: { noCopy: true } },
+      ],
+      tmpfs: { "/scratch": "size=1m" },
+      uploads: [
+        { file: "/etc/note", content: "hello", executable: true },
+        { file: "/etc/raw", contentBase64: "aGk=", permissions: "0600" },
+        { file: "/etc/source", source: "upload.txt" },
+      ],
+      healthcheck: { tests: ["CMD", "true"], interval: "90s", startPeriod: "1m" },
+      restart: "on-failure",
+      maxRetryCount: 3,
+      labels: [{ label: "x", value: "y" }],
+      logDriver: "json-file",
+      logOpts: { "max-size": "10m" },
+      shmSize: 128,
+      ulimits: [{ name: "nofile", soft: 1024, hard: 2048 }],
+      capabilities: { adds: ["NET_ADMIN"], drops: ["mknod"] },
+      securityOpts: ["no-new-privileges"],
+      devices: [{ hostPath: "/dev/null", containerPath: "/dev/mine" }],
+      sysctls: { "net.ipv4.ip_forward": "1" },
+      hosts: [{ host: "h.local", ip: "10.0.0.1" }],
+      dns: ["10.0.0.2", "10.0.0.1"],
+      dnsOpts: ["ndots:2"],
+      dnsSearches: ["x.local"],
+      groupAdds: ["7"],
+      init: true,
+      tty: true,
+      stdinOpen: true,
+      stopSignal: "SIGINT",
+      stopTimeout: 3,
+      destroyGraceSeconds: 1,
+      ipcMode: "shareable",
+      cgroupnsMode: "host",
+      memory: 64,
+      memoryReservation: 32,
+      cpuShares: 512,
+      cpus: "0.5",
+    };
+    const made = await engine.create(CONTAINER, wanted);
+    const { Config, HostConfig, NetworkSettings } = await inspect(made);
+    expect(Config).toMatchObject({
+      Cmd: wanted.command,
+      Entrypoint: ["/bin/sh"],
+      User: "0:0",
+      WorkingDir: "/tmp",
+      Hostname: "box",
+      Tty: true,
+      OpenStdin: true,
+      StopTimeout: 3,
+    });
+    expect(Config.Env).toEqual(expect.arrayContaining(["A=1", "B=2", "FROM_IMAGE=1"]));
+    expect(Config.Healthcheck).toMatchObject({ Interval: 90e9, StartPeriod: 60e9 });
+    expect(HostConfig).toMatchObject({
+      Memory: 64 << 20,
+      NanoCpus: 5e8,
+      ShmSize: 128 << 20,
+      Init: true,
+      CapAdd: [expect.stringMatching(/^(CAP_)?NET_ADMIN$/)],
+      CapDrop: [expect.stringMatching(/^(CAP_)?mknod$/i)],
+      RestartPolicy: { Name: "on-failure", MaximumRetryCount: 3 },
+    });
+    expect(HostConfig).toMatchObject({
+      Dns: ["10.0.0.2", "10.0.0.1"],
+      Tmpfs: wanted.tmpfs,
+      Sysctls: wanted.sysctls,
+      LogConfig: { Config: wanted.logOpts },
+      GroupAdd: ["7"],
+      ExtraHosts: ["h.local:10.0.0.1"],
+    });
+    const joined = NetworkSettings.Networks[String(net.outputs.name)];
+    expect(joined).toMatchObject({ IPAddress: "10.252.7.9", Aliases: expect.arrayContaining(["web", "site"]) });
+    expect(NetworkSettings.Networks.bridge).toBeUndefined();
+    const exec = await it.docker.getContainer(made.id).exec({
+      Cmd: shell(
+        "cat /etc/note /etc/raw /etc/source; stat -c ' %a %n' /etc/note /etc/raw /etc/source; ls -1d /data /host /m /t /scratch /anonymous /dev/mine",
+      ),
+      AttachStdout: true,
+      Tty: true,
+    });
+    let said = "";
+    for await (const chunk of await exec.start({ Tty: true })) said += chunk;
+    expect(said.replaceAll("\r", "")).toBe(
+      "hellohiof a file 744 /etc/note\n 600 /etc/raw\n 644 /etc/source\n/anonymous\n/data\n/dev/mine\n/host\n/m\n/scratch\n/t\n",
+    );
+
+    expect(await engine.diff(made, wanted)).toMatchObject({ changes: "none", changedKeys: [] });
+    const read = (await engine.read(made)) as Made;
+    expect(await engine.diff(read, wanted)).toMatchObject({ changes: "none", changedKeys: [] });
+    expect(read.outputs).toEqual(made.outputs);
+    const { memory: _, cpuShares: __, healthcheck: ___, ...less } = wanted;
+    expect(await engine.diff(made, { ...less, memory: 80 })).toMatchObject({
+      changedKeys: ["cpuShares", "memory"],
+      replaceKeys: [],
+    });
+    expect(await engine.diff(made, { ...wanted, waitTimeout: 5, rm: true })).toMatchObject({
+      changedKeys: ["rm", "waitTimeout"],
+      replaceKeys: [],
+    });
+    for (const [key, value] of Object.entries({
+      envs: ["A=1", "B=3"],
+      healthcheck: { tests: ["CMD", "false"] },
+      dns: ["10.0.0.2"],
+      labels: [{ label: "x", value: "z" }],
+      ports: [{ internal: 8000, protocol: "udp", external: 12 }],
+      uploads: [{ file: "/etc/note", content: "hallo" }],
+      capabilities: { adds: ["NET_RAW"] },
+      networksAdvanced: [{ name: "other" }],
+      init: false,
+      gpus: "all",
+    } as PropertyMap)) {
+      const { changes, replaceKeys, deleteBeforeReplace } = await engine.diff(made, { ...wanted, [key]: value });
+      expect([
+        key,
+        changes,
+        deleteBeforeReplace,
+        replaceKeys.every((path) => path.startsWith(key)) && replaceKeys.length > 0,
+      ]).toEqual([key, "some", true, true]);
+    }
+    const updated = await engine.update(made, { ...less, memory: 200, restart: "always", maxRetryCount: 0 });
+    expect((await inspect(updated)).HostConfig).toMatchObject({
+      Memory: 200 << 20,
+      MemorySwap: 400 << 20,
+      RestartPolicy: { Name: "always" },
+    });
+    for (const thing of [updated, net, vol]) await engine.delete(thing);
+    expect(await count()).toBe(0);
+  }, 30_000);
+
+  test("whose end is waited for tells what it said; rm, removed volumes, and a volume that is there already", async () => {
+    const done = await engine.create(CONTAINER, {
+      ...NONE,
+      command: shell("echo out; echo err >&2; exit 3"),
+      attach: true,
+      logs: true,
+      mustRun: false,
+    });
+    expect(done.outputs).toMatchObject({ exitCode: 3, mustRun: false });
+    expect(String(done.outputs.containerLogs).split("\n").sort()).toEqual(["", "err", "out"]);
+    await engine.delete(done);
+    const ephemeral = { ...NONE, command: ["/bin/true"], attach: true, rm: true };
+    await expect(engine.create(CONTAINER, ephemeral)).rejects.toThrow(/^rm: removes the container as soon as it ends/);
+    const before = ((await it.docker.listVolumes()).Volumes ?? []).length;
+    await engine.delete(await engine.create(CONTAINER, { ...NONE, volumes: [{ containerPath: "/anonymous" }] }));
+    expect(((await it.docker.listVolumes()).Volumes ?? []).length).toBe(before);
+    const kept = await engine.create(VOLUME, { name: "kept" });
+    expect((await engine.create(VOLUME, { name: "kept" })).id).toBe("kept");
+    expect(engine.lines.at(-1)).toContain("kept is there already");
+    await engine.delete(kept);
+    expect(await engine.read(kept)).toBeUndefined();
+    const asked = engine.provider.invoke?.("docker:index/getNetwork:getNetwork", { name: "none" });
+    expect((await asked)?.result).toMatchObject({ name: "none", driver: "null" });
+    await expect(engine.provider.invoke?.("docker:index/getNetwork:getNetwork", { name: "nowhere" })).rejects.toThrow(
+      /there is no network nowhere at unix:/,
+    );
+    await expect(engine.provider.invoke?.("docker:index/getLogs:getLogs", { name: "x" })).rejects.toThrow(
+      /has no docker:index\/getLogs:getLogs; run with --engine pulumi/,
+    );
+  }, 30_000);
+});
