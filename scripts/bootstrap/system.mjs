@@ -10,17 +10,38 @@ const wanted = [
   { package: "python3-venv", missing: () => !succeeds("python3", ["-c", "import venv, ensurepip"]) },
 ];
 
+/** What the tests of Docker need besides: an engine (about 75 MB to fetch, 290 MB on disk), a registry, a root file system. */
+const wantedForDocker = [
+  { package: "docker.io", missing: () => !onPath("dockerd", ["/usr/sbin", "/usr/local/sbin"]) },
+  { package: "docker-registry", missing: () => !onPath("docker-registry") },
+  { package: "busybox-static", missing: () => !onPath("busybox") },
+  { package: "iproute2", missing: () => !onPath("ip", ["/usr/sbin", "/sbin"]) },
+];
+/** What these would leave running, or start at the next boot. */
+const servicesOf = {
+  "openssh-server": ["ssh.service", "ssh.socket"],
+  "docker.io": ["docker.service", "docker.socket", "containerd.service"],
+  "docker-registry": ["docker-registry.service"],
+};
+
 /**
  * Makes sure of OpenSSH's server, git and Python's venv: with apt, as root, said in a line; else one clear error.
  * @param {{ required?: boolean }} [options] not required: what can't be installed is named, nothing more
  * @throws {BootstrapError} naming what is missing and how to install it
  */
 export function ensureSystemPackages({ required = true } = {}) {
-  const missing = wanted.filter((item) => item.missing()).map((item) => item.package);
+  ensure(wanted, "a host on this machine", required);
+  // Docker is not for everybody who runs the tests: the project's check asks for it, and a rehearsal never does.
+  const docker = !required && process.env.ATELIER_TEST_DOCKER === "install" && process.platform === "linux";
+  if (docker) ensure(wantedForDocker, "a test of Docker", false);
+}
+
+function ensure(items, who, required) {
+  const missing = items.filter((item) => item.missing()).map((item) => item.package);
   if (missing.length === 0) return;
   const how = `apt-get install -y ${missing.join(" ")}`;
   if (process.platform === "linux" && process.getuid?.() === 0 && onPath("apt-get")) {
-    say(`Installing system packages that a host on this machine needs: ${missing.join(", ")} (apt).`);
+    say(`Installing system packages that ${who} needs: ${missing.join(", ")} (apt).`);
     const failure = install(missing);
     if (!failure) return;
     if (required)
@@ -28,7 +49,8 @@ export function ensureSystemPackages({ required = true } = {}) {
     say(`${how} failed; tests that need them are skipped.`);
     return;
   }
-  const message = `A host on this machine needs ${missing.join(", ")}, which ${missing.length === 1 ? "is" : "are"} missing`;
+  const subject = `${who[0].toUpperCase()}${who.slice(1)}`;
+  const message = `${subject} needs ${missing.join(", ")}, which ${missing.length === 1 ? "is" : "are"} missing`;
   if (required) {
     throw new BootstrapError(
       process.platform === "linux"
@@ -50,8 +72,9 @@ function install(packages) {
     const install = () => apt([...options, "install", "-y", "-q", "--no-install-recommends", ...packages]);
     let failure = install();
     if (failure) failure = apt([...options, "update", "-q"]) ?? install();
-    if (!failure && packages.includes("openssh-server") && existsSync("/run/systemd/system")) {
-      spawnSync("systemctl", ["disable", "--now", "ssh.service", "ssh.socket"], { stdio: "ignore", timeout: 30_000 });
+    const services = packages.flatMap((name) => servicesOf[name] ?? []);
+    if (!failure && services.length > 0 && existsSync("/run/systemd/system")) {
+      spawnSync("systemctl", ["disable", "--now", ...services], { stdio: "ignore", timeout: 30_000 });
     }
     return failure;
   } finally {

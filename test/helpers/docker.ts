@@ -35,6 +35,10 @@ export async function startDocker(
   const dir = mkdtempSync(join(tmpdir(), "atelier-docker-"));
   const socket = join(dir, "docker.sock");
   const bridge = addBridge();
+  if (bridge === undefined) {
+    rmSync(dir, { recursive: true, force: true });
+    return { missing: "no network bridge can be added here (package iproute2, and the right to)" };
+  }
   const args = [
     ...[
       "--data-root",
@@ -47,13 +51,7 @@ export async function startDocker(
       `unix://${socket}`,
     ],
     // The machine's own firewall and forwarding are left as they are; ports go through Docker's proxy.
-    ...[
-      "--iptables=false",
-      "--ip-forward=false",
-      "--ip-masq=false",
-      `--bridge=${bridge ?? "none"}`,
-      "--log-level=warn",
-    ],
+    ...["--iptables=false", "--ip-forward=false", "--ip-masq=false", `--bridge=${bridge}`, "--log-level=warn"],
     ...(options.args ?? []),
   ];
   let said = "";
@@ -68,7 +66,7 @@ export async function startDocker(
     process.off("exit", kill);
     await removeContainers(docker);
     await ended(child);
-    if (bridge !== undefined) spawnSync("ip", ["link", "delete", bridge]);
+    spawnSync("ip", ["link", "delete", bridge]);
     rmSync(dir, { recursive: true, force: true });
   };
   if (!(await answers(docker, child))) {
@@ -97,7 +95,7 @@ function isStatic(path: string): boolean {
   return !readFileSync(path).includes("/ld-linux");
 }
 
-/** Two engines side by side can't share docker0. Undefined: this machine has no `ip`, or lets nobody add one. */
+/** Two engines side by side can't share docker0, and builds want one. Undefined: no `ip` here, or no right to. */
 function addBridge(): string | undefined {
   const name = `atl${process.pid.toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`.slice(0, 15);
   const third = Math.floor(Math.random() * 250);

@@ -179,7 +179,9 @@ describe.skipIf(noTls)(`an engine over TLS${noTls ? ` (skipped: ${noTls})` : ""}
   });
 });
 
-const noSsh = missing ?? noSshd;
+const noClient =
+  spawnSync("docker", ["--version"]).error === undefined ? undefined : "no docker command on this machine";
+const noSsh = missing ?? noSshd ?? noClient;
 describe.skipIf(noSsh)(`an engine over ssh://${noSsh ? ` (skipped: ${noSsh})` : ""}`, () => {
   test("is reached by key; a host whose key is unknown is refused, and so is a login that fails", async () => {
     const sshd: Sshd = await startSshd();
