@@ -45,15 +45,29 @@ export function cut(text: string, columns: number): string {
   return `${kept.trimEnd()}…`;
 }
 
+/** Parts of a line, one after the other, cut as a whole to `columns`: paint takes none. */
+export function fitted(parts: readonly { text: string; paint?: (text: string) => string }[], columns: number): string {
+  let left = columns;
+  let line = "";
+  for (const { text, paint } of parts) {
+    const kept = cut(text, left);
+    line += paint && kept !== "" ? paint(kept) : kept;
+    left -= widthOf(kept);
+    if (kept !== text || left <= 0) break;
+  }
+  return line;
+}
+
 /** A text cut or filled to exactly `columns`. */
 export function column(text: string, columns: number): string {
   const kept = cut(text, columns);
   return kept + " ".repeat(Math.max(0, columns - widthOf(kept)));
 }
 
-const combining = /\p{M}|\u200d|[\ufe00-\ufe0f]/u;
+const combining = /\p{M}|[\u200b-\u200d\u2060\ufeff]|[\ufe00-\ufe0f]|[\u{1f3fb}-\u{1f3ff}]|[\u{e0000}-\u{e0fff}]/u;
+/** East Asian wide and full width (Unicode's UAX 11), and pictures: one that a terminal draws narrow may leave a gap, never wrap. */
 const wide =
-  /\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|[\u3000-\u303f\uff01-\uff60]|\p{Extended_Pictographic}/u;
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6]|[\u{16fe0}-\u{18cff}\u{1aff0}-\u{1b2ff}\u{20000}-\u{3fffd}]|\p{Extended_Pictographic}|\p{Regional_Indicator}/u;
 
 function columnsOf(character: string): number {
   if (character < "\u0300") return 1;

@@ -1,10 +1,11 @@
+import { stripVTControlCharacters } from "node:util";
 import type { EngineEvent } from "@atelier/engine/events";
 import type { Terminal } from "../terminal.ts";
 import type { Display } from "./display.ts";
 import { operations } from "./operations.ts";
 import { problemLines } from "./problems.ts";
 import { type Step, Steps } from "./steps.ts";
-import { column, cut, seconds } from "./text.ts";
+import { column, cut, fitted, seconds, widthOf } from "./text.ts";
 
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
@@ -28,8 +29,10 @@ export class TtyDisplay implements Display {
   readonly #timer: NodeJS.Timeout;
   readonly #now: () => number;
   readonly #begun: number;
-  #drawn = 0;
+  /** The width of each line that is redrawn. */
+  #drawn: number[] = [];
   #frame = 0;
+  readonly #showCursor = () => this.#terminal.raw("\x1b[?25h");
 
   constructor(terminal: Terminal, options: TtyOptions) {
     this.#terminal = terminal;
@@ -37,6 +40,8 @@ export class TtyDisplay implements Display {
     this.#now = options.now ?? (() => Date.now() / 1000);
     this.#begun = this.#now();
     terminal.raw("\x1b[?25l");
+    // Also where the process ends in the middle.
+    process.once("exit", this.#showCursor);
     this.#timer = setInterval(() => this.draw(), options.interval ?? 100);
     this.#timer.unref();
   }
@@ -46,7 +51,7 @@ export class TtyDisplay implements Display {
     if (problem?.severity === "warning") this.#scroll(problemLines(problem, this.#terminal));
     if (this.#options.quiet) return;
     if (this.#options.verbose && line)
-      this.#scroll([this.#terminal.colours.dim(cut(`  ${said?.name ?? ""} ${line}`, this.#terminal.columns))]);
+      this.#scroll([this.#terminal.colours.dim(cut(`  ${said?.name ?? ""} ${line}`, this.#columns))]);
     if (ended && (ended.op !== "same" || this.#options.verbose)) this.#scroll([this.#endLine(ended)]);
   }
 
@@ -56,51 +61,83 @@ export class TtyDisplay implements Display {
 
   end(): void {
     clearInterval(this.#timer);
-    this.#erase();
-    this.#terminal.raw("\x1b[?25h");
+    process.off("exit", this.#showCursor);
+    this.#terminal.raw(this.#erasing());
+    this.#showCursor();
   }
 
   /** Redraws the running steps; as many as the terminal has room for. */
   draw(): void {
-    const { columns, rows, colours } = this.#terminal;
-    const frame = colours.cyan(frames[this.#frame++ % frames.length] ?? "");
-    const running = this.#options.quiet ? [] : this.#steps.running.filter(({ op }) => op !== "same");
-    const room = Math.max(1, Math.min(12, rows - 3));
-    const lines = running.slice(0, room).map((step) => `${frame} ${this.#runningLine(step, columns - 3)}`);
-    if (running.length > room) lines.push(colours.dim(`  … and ${running.length - room} more`));
-    if (lines.length === 0)
-      lines.push(`${frame} ${colours.dim(`${this.#options.idle} ${seconds(this.#now() - this.#begun)}`)}`);
-    this.#erase();
-    this.#terminal.raw(`${lines.join("\n")}\n`);
-    this.#drawn = lines.length;
+    this.#terminal.raw(this.#erasing() + this.#drawing());
   }
 
-  #runningLine(step: Step, columns: number): string {
-    const { colours } = this.#terminal;
+  /** The last column stays free: some terminals go to the next line when it is written. */
+  get #columns(): number {
+    return Math.max(1, this.#terminal.columns - 1);
+  }
+
+  #drawing(): string {
+    const { rows, colours } = this.#terminal;
+    const columns = this.#columns;
+    const frame = { text: `${frames[this.#frame++ % frames.length]} `, paint: colours.cyan };
+    const running = this.#options.quiet ? [] : this.#steps.running.filter(({ op }) => op !== "same");
+    // The cursor stands below what is drawn: one row more.
+    const room = Math.max(1, Math.min(12, rows - 2));
+    const shown = running.length > room ? running.slice(0, room - 1) : running;
+    const lines = shown.map((step) => fitted([frame, ...this.#running(step, columns - 2)], columns));
+    if (shown.length < running.length) {
+      const rest = `${running.length - shown.length} ${shown.length > 0 ? "more" : "running"}`;
+      lines.push(fitted([{ text: shown.length > 0 ? `  … and ${rest}` : `… ${rest}`, paint: colours.dim }], columns));
+    }
+    if (lines.length === 0) {
+      const idle = { text: `${this.#options.idle} ${seconds(this.#now() - this.#begun)}`, paint: colours.dim };
+      lines.push(fitted([frame, idle], columns));
+    }
+    this.#drawn = lines.map((line) => widthOf(stripVTControlCharacters(line)));
+    return `${lines.join("\n")}\n`;
+  }
+
+  #running(step: Step, columns: number) {
     const width = nameWidth(columns);
     const time = seconds(Math.max(0, this.#now() - step.startedAt)).padStart(8);
-    return `${column(step.name, width)} ${time}  ${colours.dim(cut(step.line, columns - width - 11))}`.trimEnd();
+    return [
+      { text: `${column(step.name, width)} ${time}${step.line === "" ? "" : "  "}` },
+      { text: step.line, paint: this.#terminal.colours.dim },
+    ];
   }
 
   #endLine(step: Step): string {
-    const { colours, columns } = this.#terminal;
-    const width = nameWidth(columns - 3);
-    const mark =
-      step.status === "failed" ? colours.red("✗") : step.op === "same" ? colours.dim("=") : colours.green("✓");
+    const { colours } = this.#terminal;
+    const columns = this.#columns;
+    const [mark, paint] =
+      step.status === "failed"
+        ? ["✗", colours.red]
+        : step.op === "same"
+          ? ["=", colours.dim]
+          : (["✓", colours.green] as const);
     const done = step.status === "failed" ? "failed" : operations[step.op].done;
-    return `${mark} ${column(step.name, width)} ${seconds(step.seconds).padStart(8)}  ${colours.dim(cut(done, columns - width - 13))}`;
+    return fitted(
+      [
+        { text: `${mark} `, paint },
+        { text: `${column(step.name, nameWidth(columns - 2))} ${seconds(step.seconds).padStart(8)}  ` },
+        { text: done, paint: colours.dim },
+      ],
+      columns,
+    );
   }
 
-  /** Lines that stay, above what is redrawn. */
+  /** Lines that stay, above what is redrawn; in one piece, so that nothing flickers. */
   #scroll(lines: string[]): void {
-    this.#erase();
-    this.#terminal.raw(lines.map((line) => `${line}\n`).join(""));
-    this.draw();
+    const erasing = this.#erasing();
+    this.#terminal.raw(erasing + lines.map((line) => `${line}\n`).join("") + this.#drawing());
   }
 
-  #erase(): void {
-    if (this.#drawn > 0) this.#terminal.raw(`\x1b[${this.#drawn}A\x1b[0J`);
-    this.#drawn = 0;
+  /** What takes the redrawn lines away; a terminal made narrower meanwhile has wrapped them. */
+  #erasing(): string {
+    const { columns } = this.#terminal;
+    const rows = this.#drawn.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0);
+    this.#drawn = [];
+    return rows > 0 ? `\x1b[${rows}A\x1b[0J` : "";
   }
 }
 
