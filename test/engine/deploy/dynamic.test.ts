@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Workspace } from "./workspace.ts";
 
 const PASSWORD = "pass-w0rd-of-the-file";
@@ -72,4 +72,38 @@ test("refresh sees what was changed and what is gone; a failed check stops every
   rmSync(join(dir, "one"));
   expect((await run("refresh")).changes).toEqual({ delete: 1 });
   expect((await run("up")).steps).toEqual(["create file"]);
+});
+
+describe("pitfall 16: the code that stands in the state", () => {
+  test("deletes what it made, whatever has become of the program", async () => {
+    const { work, files, run } = setUp();
+    await run("up");
+    work.write("index.ts", "throw new Error('the program is broken now');");
+    const done = await run("destroy");
+    expect(done.errors).toEqual([]);
+    expect(files()).toEqual({});
+  });
+
+  test("fails where a module that it names by its path has gone: told, and the resource stays until it is back", async () => {
+    const { work, run } = setUp();
+    const helper = join(work.dir, "helper.mjs");
+    work.write("helper.mjs", "export const remove = () => {};");
+    work.write(
+      "index.ts",
+      `import * as pulumi from "@pulumi/pulumi";
+      const helper = ${JSON.stringify(helper)};
+      class Thing extends pulumi.dynamic.Resource { constructor() { super({
+        async create() { return { id: "thing", outs: {} }; },
+        async delete() { (await import(helper)).remove(); },
+      }, "thing", {}); } }
+      new Thing();`,
+    );
+    expect((await run("up")).errors).toEqual([]);
+    rmSync(helper);
+    const failed = await run("destroy");
+    expect(failed.errors.join()).toContain("helper.mjs");
+    expect(work.resource("thing").id).toBe("thing");
+    work.write("helper.mjs", "export const remove = () => {};");
+    expect((await run("destroy")).result).toBe("succeeded");
+  });
 });
