@@ -32,7 +32,7 @@ const elements: Record<string, string> = {
 };
 const uiConfig = z.looseObject({
   components: z.array(
-    z.looseObject({ props: z.looseObject({ elem_id: z.string().nullish(), value: z.unknown() }).optional() }),
+    z.looseObject({ props: z.looseObject({ elem_id: z.string().nullish(), value: z.unknown().optional() }).optional() }),
   ),
 });
 
