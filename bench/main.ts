@@ -1,6 +1,7 @@
 /** `npm run bench -- <what> [options]`: measurements, none of which the tests wait for. */
 const benches: Record<string, () => Promise<{ bench: (args: string[]) => Promise<void> }>> = {
   engine: () => import("./engine.ts"),
+  up: () => import("./up.ts"),
   flame: () => import("./engine/flame.ts"),
 };
 
