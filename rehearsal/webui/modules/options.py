@@ -13,6 +13,8 @@ class Options:
     def __init__(self, path):
         self.path = path
         self.lock = threading.Lock()
+        # While a picture has settings of its own, nothing is kept: they are over with it.
+        self.held = False
         self.data = dict(contract.load("options"))
         try:
             with open(path, encoding="utf-8") as file:
@@ -32,6 +34,8 @@ class Options:
         return changed
 
     def save(self):
+        if self.held:
+            return
         with self.lock:
             beside = f"{self.path}.new"
             with open(beside, "w", encoding="utf-8") as file:

@@ -20,8 +20,10 @@ def process(request, shared, job):
     """Raises what the real one raises. `shared` holds the models, the options and the state."""
     init, mask = images_of(request) if job == "scripts_img2img" else (None, None)
     settings = request["override_settings"] or {}
-    restore = use_settings(settings, shared)
+    shared.opts.held = bool(settings)
+    restore = {}
     try:
+        restore = use_settings(settings, shared)
         model = shared.models.load_selected()
         refuse_broken_model(shared.models)
         return draw_all(request, shared, job, model, init, mask)
@@ -32,6 +34,7 @@ def process(request, shared, job):
                     shared.models.switch(value)
                 else:
                     shared.opts.set(key, value)
+        shared.opts.held = False
 
 
 def use_settings(settings, shared):
