@@ -60,7 +60,7 @@ function inputOf(
 }
 
 /** Extensions and models beside the checkpoint: each has to be known to the WebUI, and the first of each kind that fits it has to draw. */
-function networksOf({ proof, webui }: Settings, { checkpoint, extensions, models }: Assembly) {
+export function networksOf({ proof, webui }: Settings, { checkpoint, extensions, models }: Assembly) {
   const family = (model: Model) => model.base ?? "sd15";
   const ofKind = (kind: Model["kind"]) => models.filter((model) => model.kind === kind);
   const fitting = (kind: Model["kind"]) => ofKind(kind).find((model) => family(model) === family(checkpoint));
