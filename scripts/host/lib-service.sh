@@ -227,5 +227,7 @@ remove_hook() {
   cp -p "$_known" "$_known.atelier"
   grep -vF "$(hook_mark)" "$_known" >"$_known.atelier" || :
   mv "$_known.atelier" "$_known"
+  # Nothing but its first line: it was ours.
+  [ "$(cat "$_known")" != '#!/bin/sh' ] || rm -f "$_known"
   rm -f "$RUN/hook"
 }
