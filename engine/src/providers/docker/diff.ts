@@ -117,7 +117,7 @@ function normal(field: Field, value: PropertyValue): unknown {
     const items = value.map(text);
     return kind === "stringSet" ? [...new Set(items)].sort() : items;
   }
-  return text(value);
+  return text(value) || undefined;
 }
 
 function normalMap(fields: Fields, value: PropertyMap): unknown {

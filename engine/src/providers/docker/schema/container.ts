@@ -220,5 +220,7 @@ export const container: ResourceTable = {
 };
 
 function sameDuration(value: string): string {
-  return String(parseDuration(value));
+  const nanoseconds = parseDuration(value);
+  // As if it were not there.
+  return nanoseconds ? String(nanoseconds) : "";
 }
