@@ -324,8 +324,9 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
     });
     this.#planning = planned.catch(() => {});
     const done = planned.then(async (steps) => {
-      for (const step of steps) if (step.op === "delete-replaced" && step.old) this.deletions.plan(step.old);
-      if (!(await this.executor.run(steps))) throw new Stopped();
+      const run = this.deletions.before(steps).then(() => this.executor.run(steps));
+      this.deletions.plan(steps, run);
+      if (!(await run)) throw new Stopped();
       const state = steps.findLast((step) => step.new !== undefined)?.new;
       if (state === undefined) throw new Error("a registration was planned without a result");
       return state;
@@ -346,7 +347,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
       blocked = true;
     }
     if (blocked && !this.preview) return false;
-    for (const state of condemned) this.deletions.plan(state);
+    for (const state of condemned) this.deletions.condemn(state);
     const gone = forgotten.map((old): Step => ({ op: "remove-pending-replace", urn: old.urn, type: old.type, old }));
     if (!(await this.executor.runLayer(gone))) return false;
     for (const layer of deletionLayers(this.resources, new Set(condemned))) {

@@ -1,4 +1,6 @@
 import type { ResourceState } from "../../resource.ts";
+import { dependenciesOf } from "../plan/graph.ts";
+import type { Step } from "./step.ts";
 
 /**
  * What is deleted in this run, and what goes along with it because it lies inside (`deletedWith`).
@@ -6,10 +8,34 @@ import type { ResourceState } from "../../resource.ts";
  */
 export class Deletions {
   readonly #planned = new Set<ResourceState>();
+  readonly #running = new Map<ResourceState, Promise<unknown>>();
   readonly #along = new Map<ResourceState, Passenger[]>();
 
-  plan(state: ResourceState): void {
+  condemn(state: ResourceState): void {
     this.#planned.add(state);
+  }
+
+  /** @param run ends when the steps are done, or given up */
+  plan(steps: Step[], run: Promise<unknown>): void {
+    const over = run.catch(() => {});
+    for (const { op, old } of steps) {
+      if (op !== "delete-replaced" || old === undefined) continue;
+      this.condemn(old);
+      this.#running.set(old, over);
+    }
+  }
+
+  /**
+   * Resolves when the deletes of chains planned before are over that these steps must not run beside: of what they make anew,
+   * and of what leans on what they delete.
+   */
+  async before(steps: Step[]): Promise<void> {
+    const own = new Set(steps.map(({ old }) => old));
+    const deleted = new Set(steps.filter(({ op }) => op === "delete-replaced").map(({ urn }) => urn));
+    const first = [...this.#running].filter(([state]) => {
+      return own.has(state) || (deleted.size > 0 && [...dependenciesOf(state, true)].some((urn) => deleted.has(urn)));
+    });
+    await Promise.all(first.map(([, over]) => over));
   }
 
   /**
