@@ -50,7 +50,8 @@ export function deletionLayers(resources: ResourceState[], condemned: Set<Resour
     if (same) same.push(state);
     else byUrn.set(state.urn, [state]);
   }
-  for (const state of ordered) {
+  // From behind, so that what lies in one that itself goes along is thought of too.
+  for (const state of ordered.toReversed()) {
     const carriers = state.deletedWith === undefined ? [] : (byUrn.get(state.deletedWith) ?? []);
     for (const carrier of carriers) {
       for (const other of leans.get(state) ?? []) {
