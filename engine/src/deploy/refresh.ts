@@ -1,6 +1,7 @@
 import { equalValues } from "../compare.ts";
 import { InitFailed } from "../provider.ts";
 import type { ResourceState } from "../resource.ts";
+import type { PropertyMap } from "../values.ts";
 import type { Deployment } from "./deployment.ts";
 import { isProviderType } from "./plan/references.ts";
 import { markLike, markOutputs } from "./steps/marking.ts";
@@ -52,12 +53,15 @@ async function readAgain(deployment: Deployment, old: ResourceState): Promise<Re
   const { now, initErrors } = await readWell(deployment, provider, old);
   if (now === undefined || now.id === "") return undefined;
   // Inputs of a resource that is only read are the program's words, not the provider's.
+  // What is a secret stays one, also where the provider does not say so, and where an update was cut off that made it one.
+  const begun = deployment.interrupted.filter(({ resource }) => resource.urn === old.urn);
+  const marked = (map: PropertyMap, was: PropertyMap): PropertyMap =>
+    begun.reduce((all, { resource }) => markLike(all, resource.inputs), markLike(map, was));
   const state: ResourceState = {
     ...old,
     id: now.id,
-    // What is a secret stays one, also where the provider does not say so.
-    inputs: old.external ? old.inputs : markLike(now.inputs, old.inputs),
-    outputs: markLike(markOutputs(now.outputs, old.inputs, old.additionalSecretOutputs ?? []), old.outputs),
+    inputs: old.external ? old.inputs : marked(now.inputs, old.inputs),
+    outputs: marked(markOutputs(now.outputs, old.inputs, old.additionalSecretOutputs ?? []), old.outputs),
     initErrors,
   };
   const same =
