@@ -64,7 +64,7 @@ const fault: fc.Arbitrary<Fault> = fc.record({
   nth: fc.nat(5),
   mode: fc.oneof(
     { weight: 3, arbitrary: fc.constantFrom<Fault["mode"]>("fail", "half") },
-    { weight: 1, arbitrary: fc.constantFrom<Fault["mode"]>("hang", "leak") },
+    { weight: 1, arbitrary: fc.constantFrom<Fault["mode"]>("hang", "late", "leak") },
   ),
 });
 
@@ -106,7 +106,7 @@ const chapter: fc.Arbitrary<Chapter> = fc.record({
 
 export const story: fc.Arbitrary<Story> = fc.record({
   entries: fc.array(entry, { minLength: 1, maxLength: 8 }),
-  fresh: fc.array(entry, { maxLength: 2 }),
+  fresh: fc.array(entry, { minLength: 1, maxLength: 2 }),
   chapters: fc.array(chapter, { minLength: 1, maxLength: 4 }),
   tidy: fc.boolean(),
   refreshed: fc.boolean(),

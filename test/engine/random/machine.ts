@@ -2,8 +2,11 @@
 export interface Fault {
   on: "check" | "diff" | "create" | "update" | "delete" | "read";
   nth: number;
-  /** `half`: done, or partly, and yet an error. `hang`: no answer until the run is cut off. `leak`: values that are not known. */
-  mode: "fail" | "half" | "hang" | "leak";
+  /**
+   * `half`: done, or partly, and yet an error. `hang`: not done, and no answer until the run is cut off; `late`: done, and no
+   * answer. `leak`: values that are not known.
+   */
+  mode: "fail" | "half" | "hang" | "late" | "leak";
 }
 
 /** How a run is ended before its time, at its `tick`: a tick is a write to the disk, or a moment in a provider's call. */

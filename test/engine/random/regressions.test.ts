@@ -78,8 +78,38 @@ tells(
 );
 
 tells(
+  "what is deleted for the sake of another is made anew only when it is gone, also where it leans on that no more",
+  [
+    { kind: "solo" },
+    { kind: "plain", links: [{ to: 0, of: "id", hard: true }] },
+    { kind: "solo", links: [{ to: 1, of: "id", hard: true }] },
+    {},
+  ],
+  {},
+  {
+    changes: [
+      { kind: "last", at: 1, value: 0 },
+      { kind: "fixed", at: 0, value: 0 },
+    ],
+    operation: "refresh",
+  },
+);
+
+tells(
   "what would go along with one that is kept is deleted itself",
   [{ retain: true }, { inside: 0 }],
   {},
   { operation: "destroy" },
+);
+
+tells(
+  "a secret that an update was cut off with is one after a refresh, also where its provider knows no secrets",
+  [{}, { kind: "plain" }],
+  {},
+  {
+    changes: [{ kind: "secret", at: 1, value: 0 }],
+    faults: [{ on: "update", nth: 0, mode: "late" }],
+    cut: { how: "kill", tick: 1000, torn: 0 },
+  },
+  { operation: "refresh" },
 );

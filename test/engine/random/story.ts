@@ -288,10 +288,9 @@ class Player {
   }
 
   #freshEntry(): Entry {
-    const { fresh, entries } = this.#story;
-    const seeds = fresh.length > 0 ? fresh : entries;
+    const { fresh } = this.#story;
     const uid = this.#fresh++;
-    const seed = seeds[uid % Math.max(1, seeds.length)];
+    const seed = fresh[uid % Math.max(1, fresh.length)];
     return { ...(seed ?? EMPTY), uid };
   }
 

@@ -209,6 +209,7 @@ export class Watch implements Watcher {
 
 /** The uids that may be made anew by this program: more than will be, and none that must not. */
 function replaceable(resources: SavedResource[], registrations: Registration[]): Set<number> {
+  const outputs = new Map(resources.filter(isLive).map((resource) => [uidOf(resource), resource.outputs ?? {}]));
   const live = new Map<number, SavedResource>();
   for (const resource of resources) {
     const uid = uidOf(resource);
@@ -238,7 +239,7 @@ function replaceable(resources: SavedResource[], registrations: Registration[]):
     const differs = (key: string): boolean =>
       key !== "handle" &&
       key !== "plain" &&
-      (!same(one.inputs[key], before[key]) || (leans.get(key)?.some((uid) => changes.has(uid)) ?? false));
+      (!same(outputs, one.inputs[key], before[key]) || (leans.get(key)?.some((uid) => changes.has(uid)) ?? false));
     const different = [...keys].filter(differs);
     const sick = (old.initErrors?.length ?? 0) > 0;
     if (different.length > 0 || sick) changes.add(one.uid);
@@ -262,11 +263,16 @@ function replaceable(resources: SavedResource[], registrations: Registration[]):
   return replaced;
 }
 
-function same(value: InputValue | undefined, saved: unknown): boolean {
-  if (value === undefined) return saved === undefined;
-  // A secret, or another's output: whether that changes, its owner's change says.
-  if (typeof value === "object") return saved !== undefined;
-  return value === saved;
+function same(
+  outputs: Map<number | undefined, Record<string, unknown>>,
+  value: InputValue | undefined,
+  saved: unknown,
+): boolean {
+  if (value === undefined || saved === undefined) return value === saved;
+  if (typeof value !== "object") return value === saved;
+  // Encrypted, a value can't be compared: what is hidden never changes, the rest may have.
+  if ("secret" in value || value.output === "hidden") return true;
+  return saved === outputs.get(value.from)?.[value.output === "id" ? "self" : value.output];
 }
 
 /** The inputs that an object must have to be what the program says, where the state says which object is which. */

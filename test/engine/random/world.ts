@@ -140,6 +140,7 @@ class WorldProvider implements Provider {
     const object = this.#world.make(uid, inputs);
     if (fault === "half") object.sick = true;
     await machine.pause();
+    if (fault === "late") return machine.hang(signal);
     if (fault === "half") throw this.#halfDone(object, "made, but not well");
     const outputs = this.#world.outputsOf(object);
     return { id: object.id, outputs: fault === "leak" ? { ...outputs, out: Unknown.value } : outputs };
@@ -167,6 +168,7 @@ class WorldProvider implements Provider {
     object.sick = fault === "half";
     this.#world.onChange(object);
     await this.#machine.pause();
+    if (fault === "late") return this.#machine.hang(signal);
     // Two ways to fail half-way: by saying so, and by not saying so.
     if (fault === "half" && object.updates % 2 === 0) throw this.#halfDone(object, "changed, but not well");
     if (fault === "half") throw this.#failure("changed, and then it failed");
@@ -181,6 +183,7 @@ class WorldProvider implements Provider {
     const object = this.#world.objects.get(id);
     if (object?.alive) this.#world.remove(object);
     await this.#machine.pause();
+    if (fault === "late") return this.#machine.hang(signal);
     if (fault !== undefined) throw new Error("deleted, and then it failed");
   }
 
