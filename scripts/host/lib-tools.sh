@@ -106,6 +106,13 @@ index_env() {
     offline) export UV_OFFLINE=1 PIP_NO_INDEX=1 PIP_FIND_LINKS="$CACHE/wheels" ;;
     *) export UV_DEFAULT_INDEX="$1" PIP_INDEX_URL="$1" ;;
   esac
+  # pip leaves out an index without TLS, without failing; the settings name it, and every file is held to its hash.
+  case ${PIP_INDEX_URL:-} in
+    http://*)
+      _named=${PIP_INDEX_URL#http://}
+      export PIP_TRUSTED_HOST="${_named%%/*}"
+      ;;
+  esac
 }
 
 # own_index: the box's own index, where it has one; uv would not look where pip does.
