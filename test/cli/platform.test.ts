@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { PassphraseSecrets } from "@atelier/engine/secrets";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { withPlatform } from "../../stacks/platforms/saved.ts";
 import { noSshd } from "../helpers/sshd.ts";
@@ -94,6 +95,25 @@ describe.skipIf(noSshd)("the platform of a box, seen by preview", { timeout: 60_
     expect(said).toContain(`Another box than last time stands at 127.0.0.1:${box.server.port}.`);
     expect(said).toMatch(/workspace is now \/workspace\/atelier; it was \/root\/autodl-tmp\/atelier/);
     expect(told()).toEqual([...tmp("/workspace/atelier"), 8080, "http://203.0.113.9:31080"]);
+  });
+
+  test("is seen through a login that stands encrypted in the settings", async () => {
+    const passphrase = "correct horse";
+    const secrets = await PassphraseSecrets.create(passphrase);
+    settings({ key: { secure: secrets.encryptConfig(box.server.privateKey) } });
+    const file = join(clone.dir, "stacks", "Pulumi.box.yaml");
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), encryptionsalt: secrets.salt }));
+    const env = { PULUMI_CONFIG_PASSPHRASE: passphrase, ATELIER_HOME: join(clone.dir, "other") };
+    const { code, stdout, stderr } = await clone.run(["preview", "--stack", "box", "--yes"], { env });
+    expect(code, stderr + stdout).toBe(0);
+    expect(stdout).toContain("Platform: vast.ai");
+    const wrong = { ...env, PULUMI_CONFIG_PASSPHRASE: "wrong" };
+    const refused = await clone.run(["preview", "--stack", "box", "--yes"], { env: wrong });
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      expect.stringMatching(/login of stack `box` could not be decrypted/),
+    ]);
+    settings();
   });
 
   test("is kept where plain pulumi finds it: `env` looks only where nobody did", async () => {
