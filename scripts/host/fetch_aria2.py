@@ -11,6 +11,7 @@ import urllib.parse
 
 from fetch_files import Bad
 from fetch_hash import Prefix
+from fetch_http import STALL_S
 
 TRIES = 5
 PER_SERVER = 4
@@ -125,12 +126,13 @@ def _once(file, path, progress):
     # aria2c counts its connections by host name, whatever the port.
     names = len({urllib.parse.urlsplit(url).hostname for url in file["urls"]})
     split = min(AT_MOST, len(file["urls"]) * PER_SERVER)
+    stall = max(1, round(STALL_S))
     options = [
         "aria2c", "--no-conf=true", "--no-netrc=true", "--input-file=-", "--continue=true", "--allow-overwrite=true",
         "--auto-file-renaming=false", "--file-allocation=none", "--disk-cache=0", "--auto-save-interval=1",
         f"--split={split}", f"--max-connection-per-server={-(-split // names)}",
         "--min-split-size=4M", "--uri-selector=inorder", "--max-tries=3", "--retry-wait=1",
-        "--connect-timeout=10", "--timeout=20", "--lowest-speed-limit=20K", "--max-file-not-found=2", "--remote-time=false",
+        f"--connect-timeout={min(10, stall)}", f"--timeout={stall}", "--lowest-speed-limit=20K", "--max-file-not-found=2", "--remote-time=false",
         "--summary-interval=1", "--console-log-level=error", "--download-result=hide", f"--stop-with-process={os.getpid()}",
     ]  # fmt: skip
     child = subprocess.Popen(options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -265,7 +265,9 @@ class Download:
             self._gone(source, worker.cancelled or str(why))
         except Trouble as why:
             if worker.cancelled is None and worker in self.workers:
-                self._trouble(source, str(why), why.wait, worker.lease.at > worker.lease.start)
+                # A few bytes before each failure are no progress: they would go on for hours.
+                got = worker.lease.at - worker.lease.start
+                self._trouble(source, str(why), why.wait, got > min(1 << 20, (pieces.length or 0) // 100))
         except Changed:
             self._start_over(source)
         except OSError as why:

@@ -1,0 +1,88 @@
+import { openSync, read, statSync } from "node:fs";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { parseArgs } from "node:util";
+
+/**
+ * A file server of limited rate, as a process of its own: `node server.ts --file f --sha256 h --rate bytes/s [--dies bytes]`.
+ * All of its connections share the rate. It answers any path with the file, with ranges, and with the headers of a Hugging Face hub.
+ * `--dies`: after so many bytes it goes away. Prints its port; ends when its standard input does.
+ */
+const { values } = parseArgs({
+  options: {
+    file: { type: "string", default: "" },
+    sha256: { type: "string", default: "" },
+    rate: { type: "string", default: "0" },
+    dies: { type: "string", default: "0" },
+    host: { type: "string", default: "127.0.0.1" },
+  },
+});
+const file = openSync(values.file, "r");
+const size = statSync(values.file).size;
+const rate = Number(values.rate);
+const dies = Number(values.dies) || Number.POSITIVE_INFINITY;
+const BLOCK = 65536;
+
+let sent = 0;
+let free = 0;
+let before = process.hrtime.bigint();
+const waiting: (() => void)[] = [];
+setInterval(() => {
+  const now = process.hrtime.bigint();
+  // No more than a tenth of a second may gather while nobody asks.
+  free = Math.min(free + (Number(now - before) / 1e9) * rate, rate / 10);
+  before = now;
+  while (free > 0 && waiting.length > 0) {
+    free -= BLOCK;
+    waiting.shift()?.();
+  }
+}, 5);
+
+const turn = () => new Promise<void>((resolve) => waiting.push(resolve));
+const readAt = (at: number, length: number) =>
+  new Promise<Buffer>((resolve, reject) => {
+    read(file, Buffer.allocUnsafe(length), 0, length, at, (error, count, buffer) =>
+      error ? reject(error) : resolve(buffer.subarray(0, count)),
+    );
+  });
+
+const drained = (response: ServerResponse) =>
+  new Promise<void>((resolve) => {
+    const done = () => {
+      response.off("drain", done).off("close", done);
+      resolve();
+    };
+    response.on("drain", done).on("close", done);
+  });
+
+async function send(response: ServerResponse, from: number, end: number): Promise<void> {
+  for (let at = from; at < end && !response.destroyed; ) {
+    await turn();
+    const block = await readAt(at, Math.min(BLOCK, end - at));
+    at += block.length;
+    sent += block.length;
+    if (sent > dies) process.exit(0);
+    if (!response.write(block)) await drained(response);
+  }
+  response.end();
+}
+
+const server = createServer((request, response) => {
+  request.socket.setNoDelay(true);
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
+  const from = Number(first ?? 0);
+  const end = last ? Math.min(Number(last) + 1, size) : size;
+  response.writeHead(first === undefined ? 200 : 206, {
+    "content-type": "application/octet-stream",
+    "content-length": end - from,
+    ...(first === undefined ? {} : { "content-range": `bytes ${from}-${end - 1}/${size}` }),
+    "accept-ranges": "bytes",
+    etag: `"${values.sha256}"`,
+    "x-repo-commit": "0".repeat(40),
+  });
+  if (request.method === "HEAD") response.end();
+  else send(response, from, end).catch(() => response.destroy());
+});
+server.listen(0, values.host, () => process.stdout.write(`${(server.address() as AddressInfo).port}\n`));
+process.stdin.on("end", () => process.exit(0));
+process.stdin.resume();

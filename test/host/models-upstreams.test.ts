@@ -1,0 +1,330 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Fetcher, type Way } from "./lib/fetch.ts";
+import { FileServer, honest, safetensors } from "./lib/server.ts";
+
+// Above the length from which aria2c is used, and from which our own way opens several connections.
+const content = safetensors(9_500_000);
+const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+const wanted = { bytes: content.length, sha256: sha256(content) };
+const good = honest(content);
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+const range = (request: IncomingMessage): [number, number] => {
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
+  return [Number(first ?? 0), last ? Number(last) + 1 : content.length];
+};
+/** Headers of a good answer, then what `send` makes of it. */
+const begin = (request: IncomingMessage, response: ServerResponse) => {
+  const [from, end] = range(request);
+  response.writeHead(request.headers.range ? 206 : 200, {
+    "content-type": "application/octet-stream",
+    "content-length": end - from,
+    "accept-ranges": "bytes",
+    ...(request.headers.range ? { "content-range": `bytes ${from}-${end - 1}/${content.length}` } : {}),
+  });
+  return [from, end] as const;
+};
+const status =
+  (code: number, headers: Record<string, string> = {}): Handler =>
+  (_, response) =>
+    response.writeHead(code, headers).end();
+
+/** What a server does wrong, and why our own way leaves it. */
+const faults: Record<string, { handler: Handler; why: RegExp }> = {
+  "cuts every answer before its first byte": {
+    handler: (request, response) => {
+      begin(request, response);
+      response.flushHeaders();
+      setTimeout(() => response.destroy(), 20);
+    },
+    why: /it ended early|Connection reset|Connection aborted|Remote end closed/,
+  },
+  "has a file of another length": {
+    handler: honest(safetensors(9_400_000)),
+    why: /its file has \d+ bytes; wanted: \d+/,
+  },
+  "has another file of the same length": {
+    handler: honest(safetensors(9_500_000, 2)),
+    why: /its sha256 is [0-9a-f]{64}; wanted: [0-9a-f]{64}|it serves other bytes than/,
+  },
+  "redirects without end": {
+    handler: (request, response) => response.writeHead(302, { location: `${request.url}x` }).end(),
+    why: /it redirects without end \(8 times/,
+  },
+  "answers with a login page": {
+    handler: (_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><p>log in"),
+    why: /a web page instead of the file/,
+  },
+  "leads to a login page (a captive portal)": {
+    handler: (request, response) =>
+      request.url === "/login"
+        ? response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>")
+        : response.writeHead(302, { location: "/login" }).end(),
+    why: /a web page instead of the file/,
+  },
+  "answers 403": { handler: status(403), why: /HTTP 403: it wants a token, or its licence accepted/ },
+  "answers 404": { handler: status(404), why: /HTTP 404/ },
+  "answers 429 and asks for an hour": {
+    handler: status(429, { "retry-after": "3600" }),
+    why: /HTTP 429: it asks to come back in 3600 s/,
+  },
+  "answers 503 and asks for an hour": {
+    handler: status(503, { "retry-after": new Date(Date.now() + 3600_000).toUTCString() }),
+    why: /HTTP 503: it asks to come back in 3\d\d\d s/,
+  },
+  "stalls at 0 B/s": {
+    handler: (request, response) => {
+      const [from] = begin(request, response);
+      response.write(content.subarray(from, from + 10_000));
+    },
+    why: /it said nothing for 1 s/,
+  },
+};
+
+const servers: { stop(): void }[] = [];
+async function serve(handler: Handler): Promise<FileServer> {
+  const server = new FileServer(handler);
+  servers.push(server);
+  await server.start();
+  return server;
+}
+let fetcher: Fetcher;
+beforeEach(() => {
+  fetcher = new Fetcher();
+});
+afterEach(() => {
+  fetcher.remove();
+});
+/** In a cache of its own: these run side by side, most of their time is waiting. */
+async function alone<T>(work: (fetcher: Fetcher) => Promise<T>): Promise<T> {
+  const own = new Fetcher();
+  try {
+    return await work(own);
+  } finally {
+    own.remove();
+  }
+}
+const whole = (fetcher: Fetcher) => {
+  expect(fetcher.store()).toEqual([wanted.sha256]);
+  expect(sha256(readFileSync(join(fetcher.cache, "sha256", wanted.sha256)))).toBe(wanted.sha256);
+};
+
+afterAll(() => {
+  for (const server of servers.splice(0)) server.stop();
+});
+
+const hasAria = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, "aria2c")));
+const ways: Way[] = hasAria ? ["own", "aria2c"] : ["own"];
+it.skipIf(hasAria)("aria2c is not on PATH: only our own way is tested", () => undefined);
+
+describe.concurrent.each(ways)("a server that does wrong, fetched from by %s", (way) => {
+  it.each(Object.keys(faults))("%s: a clear error, and nothing under the final name", (name) =>
+    alone(async (fetcher) => {
+      const fault = faults[name] as (typeof faults)[string];
+      const bad = await serve(fault.handler);
+      const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${bad.base}a`] }, way);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(fault.why);
+      expect(stderr).toContain(`error: models: a.safetensors: could not be had. Tried:\n  - ${bad.base}a: `);
+      expect(fetcher.store()).toEqual([]);
+    }),
+  );
+
+  it.each(Object.keys(faults))("%s: the file comes from the other source", (name) =>
+    alone(async (fetcher) => {
+      const bad = await serve((faults[name] as (typeof faults)[string]).handler);
+      const other = await serve(good);
+      const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${bad.base}a`, `${other.base}a`] }, way);
+      expect(code, stderr).toBe(0);
+      whole(fetcher);
+    }),
+  );
+
+  it("ignores ranges: the file comes all the same, also after a cut", () =>
+    alone(async (fetcher) => {
+      let cut = true;
+      const server = await serve((_, response) => {
+        response.writeHead(200, { "content-length": content.length });
+        if (cut) response.write(content.subarray(0, 5_000_000), () => setTimeout(() => response.destroy(), 30));
+        else response.end(content);
+        cut = false;
+      });
+      const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`] }, way);
+      expect(code, stderr).toBe(0);
+      whole(fetcher);
+    }));
+
+  it("is busy for a second: what it says in Retry-After is done", () =>
+    alone(async (fetcher) => {
+      let asked = 0;
+      const began = Date.now();
+      const server = await serve((request, response) =>
+        asked++ < 2 ? status(503, { "retry-after": "1" })(request, response) : good(request, response),
+      );
+      const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`] }, way);
+      expect(code, stderr).toBe(0);
+      expect(Date.now() - began).toBeGreaterThan(900);
+      whole(fetcher);
+    }));
+});
+
+describe("our own way", () => {
+  it("survives a cut at any byte", async () => {
+    const ends = [0, 1, 7, 8, 4_194_303, 4_194_304, 4_194_305, content.length - 1];
+    const server = await serve((request, response) => {
+      const [from, end] = range(request);
+      const cut = ends.find((at) => at >= from && at < end);
+      if (cut === undefined) return void good(request, response);
+      ends.splice(ends.indexOf(cut), 1);
+      begin(request, response);
+      response.write(content.subarray(from, cut), () => setTimeout(() => response.destroy(), 10));
+      if (cut === from) response.flushHeaders();
+    });
+    const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`] }, "own");
+    expect(code, stderr).toBe(0);
+    expect(ends).toEqual([]);
+    whole(fetcher);
+  });
+
+  it("finds the liar among three by what the two others agree on, and fetches only its part again", async () => {
+    const liar = await serve(honest(Buffer.from(content).fill(1, 100)));
+    const [one, two] = [await serve(good), await serve(good)];
+    const { code, stderr, stdout } = await fetcher.run(
+      { ...wanted, urls: [liar, one, two].map(({ base }) => `${base}a`) },
+      "own",
+    );
+    expect(code, stderr).toBe(0);
+    whole(fetcher);
+    expect(stderr).toContain(`${liar.base}a: it serves other bytes than two others, which agree`);
+    expect(Number(stdout.trim().split("\t").at(-1))).toBeLessThan(1.9 * content.length);
+  });
+
+  it("finds a single wrong byte of one of two sources", async () => {
+    const wrong = Buffer.from(content);
+    for (let at = 1000; at < wrong.length; at += 1_000_000) wrong[at] = (wrong[at] ?? 0) ^ 1;
+    const [liar, other] = [await serve(honest(wrong)), await serve(good)];
+    const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${liar.base}a`, `${other.base}a`] }, "own");
+    expect(code, stderr).toBe(0);
+    whole(fetcher);
+  });
+
+  it("leaves a source that dies half-way to the others, each byte fetched once", async () => {
+    let sent = 0;
+    const dies = await serve((request, response) => {
+      const [from, end] = range(request);
+      if (sent > 2_000_000) return void response.destroy();
+      begin(request, response);
+      const piece = content.subarray(from, Math.min(end, from + 1_500_000));
+      sent += piece.length;
+      response.write(piece, () => setTimeout(() => response.destroy(), 30));
+    });
+    const other = await serve(good);
+    const { code, stderr, stdout } = await fetcher.run({ ...wanted, urls: [`${dies.base}a`, `${other.base}a`] }, "own");
+    expect(code, stderr).toBe(0);
+    whole(fetcher);
+    expect(Number(stdout.trim().split("\t").at(-1))).toBeLessThan(1.1 * content.length);
+  });
+
+  it("killed at the half, goes on there: at most 2 % come again", async () => {
+    let sent = 0;
+    const slow = await serve((request, response) => {
+      const [from, end] = begin(request, response);
+      let at = from;
+      const timer = setInterval(() => {
+        const next = Math.min(at + 65_536, end);
+        response.write(content.subarray(at, next));
+        sent += next - at;
+        at = next;
+        if (at < end && !response.destroyed) return;
+        clearInterval(timer);
+        response.end();
+      }, 10);
+    });
+    const child = fetcher.start({ ...wanted, urls: [`${slow.base}a`] }, "own");
+    await new Promise<void>((resolve) => {
+      const timer = setInterval(() => {
+        if (sent < content.length / 2) return;
+        clearInterval(timer);
+        resolve();
+      }, 5);
+    });
+    child.kill("SIGKILL");
+    await new Promise((resolve) => child.once("close", resolve));
+    const had = JSON.parse(readFileSync(join(fetcher.cache, "fetch", `${wanted.sha256}.json`), "utf8")) as {
+      have: [number, number][];
+    };
+    const { code, stderr, stdout } = await fetcher.run({ ...wanted, urls: [`${slow.base}a`] }, "own");
+    expect(code, stderr).toBe(0);
+    whole(fetcher);
+    const kept = had.have.reduce((sum, [start, end]) => sum + end - start, 0);
+    expect(kept).toBeGreaterThan(0.4 * content.length);
+    // What the killed process had received and not yet written down is what comes again.
+    expect(Number(stdout.trim().split("\t").at(-1)) + kept).toBeLessThan(1.001 * content.length);
+  });
+
+  it.skipIf(!existsSync("/usr/bin/openssl"))(
+    "does not trust a certificate of an unknown authority (needs openssl)",
+    async () => {
+      execFileSync(
+        "openssl",
+        [
+          "req",
+          "-x509",
+          "-newkey",
+          "ec",
+          "-pkeyopt",
+          "ec_paramgen_curve:prime256v1",
+          "-nodes",
+          "-days",
+          "2",
+          "-subj",
+          "/CN=127.0.0.1",
+          "-addext",
+          "subjectAltName=IP:127.0.0.1",
+          "-keyout",
+          join(fetcher.cache, "key"),
+          "-out",
+          join(fetcher.cache, "cert"),
+        ],
+        { stdio: "ignore" },
+      );
+      const server = createServer(
+        { key: readFileSync(join(fetcher.cache, "key")), cert: readFileSync(join(fetcher.cache, "cert")) },
+        good,
+      );
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      servers.push({ stop: () => void server.close() });
+      const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/a`;
+      for (const way of ways) {
+        const { code, stderr } = await fetcher.run({ ...wanted, urls: [url] }, way);
+        expect(code).toBe(1);
+        expect(stderr).toMatch(/its certificate is not trusted \(self.signed certificate\)/);
+        expect(fetcher.store()).toEqual([]);
+      }
+      // The machine's own authorities are the ones that count: a company's proxy may be among them.
+      const trusted = await fetcher.run({ ...wanted, urls: [url] }, "own", {
+        SSL_CERT_FILE: join(fetcher.cache, "cert"),
+      });
+      expect(trusted.code, trusted.stderr).toBe(0);
+      whole(fetcher);
+    },
+  );
+
+  it("takes a hub's word on a sha256 that the catalog does not have, and holds the file to it", async () => {
+    const lies = await serve(honest(safetensors(50_000, 5)));
+    const hub = await serve((_, response) =>
+      response.writeHead(302, { location: `${lies.base}f`, "x-linked-etag": `"${wanted.sha256}"` }).end(),
+    );
+    const { code, stderr } = await fetcher.run({ urls: [`${hub.base}a`] }, "own");
+    expect(code).toBe(1);
+    expect(stderr).toMatch(new RegExp(`its sha256 is [0-9a-f]{64}; wanted: ${wanted.sha256}`));
+    expect(fetcher.store()).toEqual([]);
+  });
+});
