@@ -3,11 +3,13 @@ import { hashAssets } from "../../assets.ts";
 import type { ResourceState } from "../../resource.ts";
 import { STACK_TYPE } from "../../urn.ts";
 import type { PropertyMap } from "../../values.ts";
+import { toWire } from "../../wire.ts";
 import type { Goal } from "../plan/goal.ts";
 import { isProviderType, packageOf } from "../plan/references.ts";
 import { type ReadGoal, readGoal, registrationGoal, type Sources } from "./requests.ts";
 import { CHANNEL_OPTIONS, emptyPb, engineGrpc, enginePb, grpc, providerPb, resourceGrpc, resourcePb } from "./rpc.ts";
 import { Stopped } from "./stopped.ts";
+import { appendStruct } from "./structBytes.ts";
 import { fromStruct, toStruct } from "./structs.ts";
 
 /** The deployment, as the program sees it. Every method rejects with Stopped once the deployment is over. */
@@ -58,7 +60,7 @@ export class Monitor {
     this.#host = Promise.resolve(host);
     this.#host.catch(() => {});
     this.#server = new grpc.Server(CHANNEL_OPTIONS);
-    this.#server.addService(resourceGrpc.ResourceMonitorService, {
+    this.#server.addService(MONITOR_SERVICE, {
       supportsFeature: this.#unary((request: InstanceType<typeof resourcePb.SupportsFeatureRequest>) =>
         new resourcePb.SupportsFeatureResponse().setHassupport(FEATURES.has(request.getId())),
       ),
@@ -109,7 +111,7 @@ export class Monitor {
     this.#server.forceShutdown();
   }
 
-  async #register(request: RegisterRequest): Promise<InstanceType<typeof resourcePb.RegisterResourceResponse>> {
+  async #register(request: RegisterRequest): Promise<Registered> {
     const host = await this.#host;
     const goal = registrationGoal(request, host.sources, host.preview || host.partial);
     goal.inputs = await hashAssets(goal.inputs, host.sources.programDir);
@@ -124,14 +126,18 @@ export class Monitor {
     }
     const state = await host.register(goal);
     this.#goals.set(state.urn, goal);
-    const response = new resourcePb.RegisterResourceResponse().setUrn(state.urn).setId(state.id);
-    if (host.isSkipped(state.urn)) return response.setUnknown(true);
+    const message = new resourcePb.RegisterResourceResponse().setUrn(state.urn).setId(state.id);
+    if (host.isSkipped(state.urn)) return { message: message.setUnknown(true) };
     // A component's old outputs may name resources that are not registered yet: the program must not see them.
     const outputs = goal.custom ? state.outputs : {};
-    response.setObject(
-      toStruct(outputs, { secrets: request.getAcceptsecrets(), resources: request.getAcceptresources() }),
-    );
-    return response;
+    return {
+      message,
+      object: toWire(outputs, {
+        keepSecrets: request.getAcceptsecrets(),
+        keepResources: request.getAcceptresources(),
+        keepUnknowns: true,
+      }),
+    };
   }
 
   async #read(request: InstanceType<typeof resourcePb.ReadResourceRequest>) {
@@ -184,6 +190,25 @@ export class Monitor {
     };
   }
 }
+
+/** An answer whose `object` is not in the message yet. */
+interface Registered {
+  message: InstanceType<typeof resourcePb.RegisterResourceResponse>;
+  object?: Record<string, unknown>;
+}
+
+/** Its field in RegisterResourceResponse. */
+const OBJECT = 3;
+const MONITOR_SERVICE = {
+  ...resourceGrpc.ResourceMonitorService,
+  registerResource: {
+    ...resourceGrpc.ResourceMonitorService.registerResource,
+    responseSerialize: ({ message, object }: Registered): Buffer =>
+      object === undefined
+        ? Buffer.from(message.serializeBinary())
+        : appendStruct(message.serializeBinary(), OBJECT, object),
+  },
+};
 
 type RegisterRequest = InstanceType<typeof resourcePb.RegisterResourceRequest>;
 
