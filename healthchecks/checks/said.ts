@@ -32,7 +32,9 @@ const elements: Record<string, string> = {
 };
 const uiConfig = z.looseObject({
   components: z.array(
-    z.looseObject({ props: z.looseObject({ elem_id: z.string().nullish(), value: z.unknown().optional() }).optional() }),
+    z.looseObject({
+      props: z.looseObject({ elem_id: z.string().nullish(), value: z.unknown().optional() }).optional(),
+    }),
   ),
 });
 
@@ -134,7 +136,12 @@ export const stem = (file: string) => file.replace(/\.(safetensors|ckpt|pt|pth|b
 /** @throws {CheckFailed} with every setting that is said otherwise: its name, what was wanted, what was got */
 function compare(wanted: Said, got: Record<string, unknown>, where: string, next: string): string {
   const wrong = Object.entries(wanted).filter(([name, value]) => !same(name, value, got[name]));
-  if (wrong.length === 0) return `As set: ${Object.keys(wanted).join(", ") || "nothing"}.`;
+  if (wrong.length === 0) {
+    const all = Object.entries(wanted).map(
+      ([name, value]) => `${name} ${Array.isArray(value) ? value.join(" ") : value}`,
+    );
+    return `As set: ${all.join(", ") || "nothing"}.`;
+  }
   const lines = wrong.map(([name, value]) => `${name}: wanted ${show(value)}, got ${show(got[name])}`);
   throw new CheckFailed(`${where} says otherwise than the settings: ${lines.join("; ")}`, next);
 }

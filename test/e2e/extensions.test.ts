@@ -57,10 +57,10 @@ it("lays, loads and proves what the settings name, and takes away what they name
   expect(images.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["lora", "controlnet", "sdxl"]));
   const said = Object.fromEntries(checks.map(({ name, detail }) => [name, detail]));
   expect(said).toMatchObject({
-    settings: "As set: CLIP_stop_at_last_layers, sd_vae, disabled_extensions, sd_model_checkpoint.",
-    ui: "As set: sampler, scheduler, steps, cfgScale, batchSize.",
+    settings: `As set: CLIP_stop_at_last_layers 2, sd_vae ${vae}, disabled_extensions LDSR, sd_model_checkpoint v1-5-pruned-emaonly.safetensors.`,
+    ui: "As set: sampler Euler, scheduler Karras, steps 12, cfgScale 6.5, batchSize 2.",
     extensions: "Loaded: sd-webui-controlnet.",
-    flags: expect.stringContaining("medvram_sdxl"),
+    flags: expect.stringContaining("medvram_sdxl false, lowvram false"),
     sampler: "The picture was drawn with Euler (Karras).",
   });
 

@@ -78,6 +78,7 @@ describe("preflight, of the GPU", () => {
     expect(code, stderr).toBe(0);
     expect(stderr).toContain("2 GPUs; using GPU 1 (NVIDIA GeForce RTX 4090, 24564 MB)");
     expect(facts).toMatchObject({ gpus: 2, gpu_index: 1, vram_mb: 24564, compute_capability: "8.9", driver: "535.54" });
+    expect(workspace.file("run", "vram")).toBe("24564\n");
     expect(workspace.file("run/gpu")).toBe("1\n");
   });
 
