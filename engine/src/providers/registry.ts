@@ -4,6 +4,7 @@ import { packageOf, parseReference, UNKNOWN_ID } from "../deploy/plan/references
 import type { Provider, ProviderFactory } from "../provider.ts";
 import type { ResourceState } from "../resource.ts";
 import type { PropertyMap } from "../values.ts";
+import { dockerProviderInputs } from "./docker/providerInputs.ts";
 
 /** Where the engine keeps what is its own among a provider's inputs (version and its kin); never shown to a provider. */
 export const INTERNAL_KEY = "__internal";
@@ -16,7 +17,7 @@ const CONFIG_ADDITIONS: Record<string, PropertyMap> = {
 /** A provider resource's inputs as they stand in the state; what its plugin has once added stays as it wrote it. */
 export function checkProviderInputs(pkg: string, inputs: PropertyMap, olds: PropertyMap | undefined): PropertyMap {
   const additions = Object.entries(CONFIG_ADDITIONS[pkg] ?? {}).map(([key, value]) => [key, olds?.[key] ?? value]);
-  return { ...Object.fromEntries(additions), ...inputs };
+  return { ...Object.fromEntries(additions), ...(pkg === "docker" ? dockerProviderInputs(inputs) : inputs) };
 }
 
 export function providerOutputs(inputs: PropertyMap): PropertyMap {
