@@ -3,13 +3,14 @@ import type { ProviderRegistry } from "../providers/registry.ts";
 import type { PendingOperation, ResourceState, Snapshot } from "../resource.ts";
 import { parseUrn, STACK_TYPE } from "../urn.ts";
 import type { PropertyMap } from "../values.ts";
+import { type DeletionHost, deleteAll } from "./deletion.ts";
+import { describe } from "./errors.ts";
 import type { EventSink } from "./eventSink.ts";
 import type { MonitorHost } from "./monitor/monitor.ts";
 import type { ReadGoal, Sources } from "./monitor/requests.ts";
 import { Stopped } from "./monitor/stopped.ts";
 import { defaultProviderGoal } from "./plan/defaultProviders.ts";
 import { type Goal, Refusal } from "./plan/goal.ts";
-import { deletionLayers } from "./plan/graph.ts";
 import { Planner, type PlannerHost } from "./plan/planner.ts";
 import { isProviderType } from "./plan/references.ts";
 import { missingMessage, type Targeting } from "./plan/targets.ts";
@@ -19,7 +20,7 @@ import { Executor } from "./steps/executor.ts";
 import { ProviderCalls } from "./steps/providerCalls.ts";
 import type { SnapshotManager } from "./steps/snapshotManager.ts";
 import type { SettledStep, Step } from "./steps/step.ts";
-import { protectedFromDelete, type StepHost, StepRunner } from "./steps/stepRunner.ts";
+import { type StepHost, StepRunner } from "./steps/stepRunner.ts";
 
 export interface DeploymentOptions {
   stack: string;
@@ -42,7 +43,7 @@ export interface DeploymentOptions {
 const TIMEOUT_GRACE_SECONDS = 5;
 
 /** One run: holds what planner, executor and monitor share, and decides whether it has failed. */
-export class Deployment implements MonitorHost, PlannerHost, StepHost {
+export class Deployment implements MonitorHost, PlannerHost, StepHost, DeletionHost {
   readonly stack: string;
   readonly project: string;
   readonly preview: boolean;
@@ -220,14 +221,15 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
   /** Deletes what the program did not register, layer by layer. True when all of it is gone. */
   async deleteLeftovers(): Promise<boolean> {
     const { condemned, forgotten } = this.#planner.leftovers();
-    return this.#deleteAll(condemned, forgotten);
+    return deleteAll(this, condemned, forgotten);
   }
 
   /** Deletes everything that there is, or that the run is about. */
   async destroyAll(): Promise<boolean> {
     this.requireTargets();
     const going = [...this.targeting.deletable(this.resources)];
-    return this.#deleteAll(
+    return deleteAll(
+      this,
       going.filter((state) => !state.pendingReplacement),
       going.filter((state) => state.pendingReplacement),
     );
@@ -336,29 +338,6 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
     return Promise.race([done, this.#stopped]);
   }
 
-  async #deleteAll(condemned: ResourceState[], forgotten: ResourceState[]): Promise<boolean> {
-    let blocked = false;
-    for (const state of condemned.filter((one) => one.protect && !one.delete)) {
-      this.fail(protectedFromDelete(state));
-      blocked = true;
-    }
-    for (const state of condemned.filter(({ urn, delete: replaced }) => !replaced && !this.targeting.mayGoAlong(urn))) {
-      this.fail(untargetedDelete(state));
-      blocked = true;
-    }
-    if (blocked && !this.preview) return false;
-    for (const state of condemned) this.deletions.condemn(state);
-    const gone = forgotten.map((old): Step => ({ op: "remove-pending-replace", urn: old.urn, type: old.type, old }));
-    if (!(await this.executor.runLayer(gone))) return false;
-    for (const layer of deletionLayers(this.resources, new Set(condemned))) {
-      const steps = layer
-        .filter((state) => !(state.protect && !state.delete))
-        .map((old): Step => ({ op: old.delete ? "delete-replaced" : "delete", urn: old.urn, type: old.type, old }));
-      if (!(await this.executor.runLayer(steps))) return false;
-    }
-    return !blocked;
-  }
-
   #requireRunning(): void {
     if (this.verdict !== "running" && !(this.preview && this.verdict === "failed" && !this.#over)) throw new Stopped();
   }
@@ -382,19 +361,4 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost {
 
 function liveByUrn(resources: ResourceState[]): Map<string, ResourceState> {
   return new Map(resources.filter((state) => !state.delete).map((state) => [state.urn, state]));
-}
-
-function untargetedDelete({ urn }: ResourceState): Refusal {
-  return new Refusal(
-    `${urn} would have to be deleted too, as it leans on a target, and is not among the targets. Add it to them, or let ` +
-      "dependents follow (--target-dependents).",
-    urn,
-  );
-}
-
-/** A user's mistake by its message; what looks like a mistake of ours with its stack. */
-export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const ours = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
-  return ours ? (error.stack ?? error.message) : error.message;
 }

@@ -69,7 +69,7 @@ describe("pitfall 11: targets", () => {
     const options = { targets: [`${THING}b`, `${THING}c`] };
     const seen = await only("preview", options, ...row(1));
     expect(seen.result).toBe("failed");
-    expect(seen.errors.join()).toMatch(/::b leans on .*::a, which does not exist yet and is not among the targets/);
+    expect(seen.errors.join()).toMatch(/::b leans on .*::a, which does not exist yet and is left out of this run/);
     expect((await only("up", options, ...row(1))).result).toBe("failed");
     expect(fake.calls).toEqual([]);
   });

@@ -1,4 +1,5 @@
 import type { ResourceState } from "../../resource.ts";
+import type { ReadGoal } from "../monitor/requests.ts";
 import type { Goal } from "./goal.ts";
 
 /** The state that a registration asks for; what its provider makes of it comes later. */
@@ -31,6 +32,25 @@ export function newState(
     sourcePosition: goal.sourcePosition,
     created: old?.created,
     modified: old?.modified,
+  };
+}
+
+/** The state of a resource that the program only reads. */
+export function readState(urn: string, goal: ReadGoal): ResourceState {
+  return {
+    urn,
+    type: goal.type,
+    custom: true,
+    id: goal.id,
+    inputs: goal.inputs,
+    outputs: {},
+    parent: goal.parent,
+    provider: goal.provider,
+    dependencies: goal.dependencies,
+    propertyDependencies: {},
+    external: true,
+    additionalSecretOutputs: goal.additionalSecretOutputs,
+    sourcePosition: goal.sourcePosition,
   };
 }
 

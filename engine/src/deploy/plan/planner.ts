@@ -1,22 +1,21 @@
 import { randomBytes } from "node:crypto";
 import { ignoreChangesAt } from "../../compare.ts";
-import type { CallContext, CheckResult, DiffResult } from "../../provider.ts";
-import { checkProviderInputs, providerOutputs } from "../../providers/registry.ts";
+import type { CallContext, DiffResult } from "../../provider.ts";
+import { providerOutputs } from "../../providers/registry.ts";
 import type { ResourceState } from "../../resource.ts";
-import { parseUrn } from "../../urn.ts";
 import type { PropertyMap } from "../../values.ts";
 import type { ReadGoal } from "../monitor/requests.ts";
 import { containsUnknown } from "../steps/marking.ts";
 import type { ProviderCalls } from "../steps/providerCalls.ts";
-import type { Step } from "../steps/step.ts";
+import { type Step, stepOf } from "../steps/step.ts";
+import { checkInputs } from "./check.ts";
 import { dependentsToReplace } from "./dependents.ts";
 import { applyReplaceOnChanges, diffComponent, diffCustom, replaceBecause } from "./diff.ts";
 import { type Goal, Refusal } from "./goal.ts";
-import { dependenciesOf } from "./graph.ts";
 import { Names } from "./names.ts";
-import { isImport, newState } from "./newState.ts";
-import { leansOn } from "./order.ts";
-import { isProviderType, packageOf } from "./references.ts";
+import { isImport, newState, readState } from "./newState.ts";
+import { unknownInUpdate, unreachable } from "./reach.ts";
+import { isProviderType } from "./references.ts";
 import type { Targeting } from "./targets.ts";
 
 /** What the planner needs of the deployment. */
@@ -74,7 +73,8 @@ export class Planner {
     if (isImport(goal, old)) return this.#planImport(goal, old, state, recreating, seed);
 
     const fresh = old === undefined || recreating || old.external === true || this.#host.targeting.replaces(urn);
-    state.inputs = await this.#check(
+    state.inputs = await checkInputs(
+      this.#host,
       state,
       fresh ? undefined : old.inputs,
       fresh ? goal.inputs : this.#ignoring(goal, old, urn),
@@ -82,17 +82,17 @@ export class Planner {
     );
     if (old === undefined) {
       this.#handled.add(urn);
-      return [step("create", state)];
+      return [stepOf("create", state)];
     }
     if (recreating) {
       this.#deleted.delete(urn);
       this.#handled.add(urn);
       this.#replaced.add(urn);
-      return [step("replace", state, old), step("create-replacement", state, old)];
+      return [stepOf("replace", state, old), stepOf("create-replacement", state, old)];
     }
     if (old.external) {
       this.#handled.add(urn);
-      return [{ ...step("create-replacement", state, old), condemnOld: true }, step("replace", state, old)];
+      return [{ ...stepOf("create-replacement", state, old), condemnOld: true }, stepOf("replace", state, old)];
     }
     return this.#planChange(goal, old, state, seed);
   }
@@ -103,27 +103,13 @@ export class Planner {
     const old = this.#names.findOld(urn, { ...goal, aliases: [] });
     if (goal.id === "" && !this.#host.preview) throw new Refusal(`Reading ${urn} needs the resource's id.`, urn);
     this.#handled.add(urn);
-    const state: ResourceState = {
-      urn,
-      type: goal.type,
-      custom: true,
-      id: goal.id,
-      inputs: goal.inputs,
-      outputs: {},
-      parent: goal.parent,
-      provider: goal.provider,
-      dependencies: goal.dependencies,
-      propertyDependencies: {},
-      external: true,
-      additionalSecretOutputs: goal.additionalSecretOutputs,
-      sourcePosition: goal.sourcePosition,
-    };
+    const state = readState(urn, goal);
     this.#requireReachable(state);
     if (old !== undefined && !old.external && old.id !== goal.id) {
       this.#replaced.add(urn);
-      return [{ ...step("read-replacement", state, old), condemnOld: true }, step("replace", state, old)];
+      return [{ ...stepOf("read-replacement", state, old), condemnOld: true }, stepOf("replace", state, old)];
     }
-    return [step("read", state, old)];
+    return [stepOf("read", state, old)];
   }
 
   /** What is left of the old state when the program has registered all: to be deleted, or only to be forgotten. */
@@ -159,38 +145,19 @@ export class Planner {
     this.#handled.add(state.urn);
     if (old === undefined) {
       this.#skipped.add(state.urn);
-      return [{ ...step("same", state), skipped: true, silent: true }];
+      return [{ ...stepOf("same", state), skipped: true, silent: true }];
     }
     this.#handled.add(old.urn);
     this.#names.keep(old.urn);
-    return [{ ...step("same", { ...old }, old), kept: true }];
+    return [{ ...stepOf("same", { ...old }, old), kept: true }];
   }
 
   /** @throws Refusal when the resource leans on one that will not exist, or that leans on it in the state */
   #requireReachable(state: ResourceState): void {
     if (!this.#host.targeting.constrained) return;
-    const leans = [...dependenciesOf(state, true)];
-    const missing = leans.filter((urn) => this.#skipped.has(urn));
-    const turned = leans.filter((urn) => {
-      const old = this.#host.olds.get(urn);
-      return old !== undefined && !this.#host.targeting.includes(old) && leansOn(old, state.urn, this.#host.olds);
-    });
-    if (missing.length + turned.length > 0) {
-      const why = missing.length > 0 ? "does not exist yet" : "still leans on it in the state";
-      this.#refuse(
-        new Refusal(
-          `${state.urn} leans on ${(missing.length > 0 ? missing : turned).join(", ")}, which ${why} and is not among ` +
-            "the targets. Add it to them, or leave them out.",
-          state.urn,
-        ),
-      );
-    }
-    if (!this.#host.preview && containsUnknown(state.inputs)) {
-      throw new Refusal(
-        `${state.urn} was registered with a value that is not known yet, in a real update. Nothing was done to it.`,
-        state.urn,
-      );
-    }
+    const error = unreachable(state, this.#skipped, this.#host);
+    if (error !== undefined) this.#refuse(error);
+    if (!this.#host.preview && containsUnknown(state.inputs)) throw unknownInUpdate(state);
   }
 
   /** The program's inputs, with the old ones where it wants them ignored. */
@@ -218,12 +185,12 @@ export class Planner {
     // One that an earlier run has deleted is not there to be deleted again.
     const replacing = old !== undefined && !recreating && !old.pendingReplacement;
     const state: ResourceState = { ...wanted };
-    const read: Step = { ...step(replacing ? "import-replacement" : "import", state, old), importId: goal.importId };
-    await this.#host.perform(replacing ? [{ ...read, condemnOld: true }, step("replace", state, old)] : [read]);
+    const read: Step = { ...stepOf(replacing ? "import-replacement" : "import", state, old), importId: goal.importId };
+    await this.#host.perform(replacing ? [{ ...read, condemnOld: true }, stepOf("replace", state, old)] : [read]);
     this.#handled.add(urn);
     if (replacing) this.#replaced.add(urn);
     if (recreating) this.#deleted.delete(urn);
-    wanted.inputs = await this.#check(wanted, state.inputs, this.#ignoring(goal, state, urn), seed);
+    wanted.inputs = await checkInputs(this.#host, wanted, state.inputs, this.#ignoring(goal, state, urn), seed);
     wanted.created = state.created;
     wanted.modified = state.modified;
     const [next, ...more] = await this.#planChange(goal, state, wanted, seed);
@@ -238,36 +205,13 @@ export class Planner {
         ),
       );
     }
-    return [{ ...step("same", state, state), kept: true, silent: true }];
+    return [{ ...stepOf("same", state, state), kept: true, silent: true }];
   }
 
   /** A preview goes on, so that all that is in the way is seen at once. */
   #refuse(error: Refusal): void {
     if (!this.#host.preview) throw error;
     this.#host.fail(error);
-  }
-
-  /** The inputs as the provider wants them. @throws Refusal naming every failed check */
-  async #check(
-    state: ResourceState,
-    olds: PropertyMap | undefined,
-    news: PropertyMap,
-    randomSeed: Uint8Array,
-  ): Promise<PropertyMap> {
-    if (!state.custom) return news;
-    if (isProviderType(state.type)) return checkProviderInputs(packageOf(state.type), news, olds);
-    const provider = await this.#host.provider(state.provider ?? "");
-    const result: CheckResult = await provider.check({ ...this.#host.context(state.urn), olds, news, randomSeed });
-    if (result.failures.length > 0) {
-      const lines = result.failures.map(({ property, reason }) =>
-        property === "" ? reason : `${property}: ${reason}`,
-      );
-      throw new Refusal(
-        `${state.type} "${parseUrn(state.urn).name}" is not valid:\n  ${lines.join("\n  ")}`,
-        state.urn,
-      );
-    }
-    return result.inputs;
   }
 
   async #planChange(goal: Goal, old: ResourceState, state: ResourceState, seed: Uint8Array): Promise<Step[]> {
@@ -277,8 +221,8 @@ export class Planner {
     const diff = applyReplaceOnChanges(await this.#diff(goal, old, state), goal.replaceOnChanges, broken);
     const replace = old.pendingReplacement === true || (diff.changes === "some" && diff.replaceKeys.length > 0);
     if (!replace) {
-      if (diff.changes !== "some" && !broken) return [step("same", state, old)];
-      return [{ ...step("update", state, old), diffs: diff.changedKeys, ignoreChanges: goal.ignoreChanges }];
+      if (diff.changes !== "some" && !broken) return [stepOf("same", state, old)];
+      return [{ ...stepOf("update", state, old), diffs: diff.changedKeys, ignoreChanges: goal.ignoreChanges }];
     }
     if (old.protect && state.protect) {
       const error = new Refusal(
@@ -290,15 +234,16 @@ export class Planner {
     }
     this.#replaced.add(urn);
     // What was carried over from the old resource (its name above all) is not the new one's.
-    if (!this.#host.targeting.replaces(urn)) state.inputs = await this.#check(state, undefined, goal.inputs, seed);
+    if (!this.#host.targeting.replaces(urn))
+      state.inputs = await checkInputs(this.#host, state, undefined, goal.inputs, seed);
     const details = { keys: diff.replaceKeys, diffs: diff.changedKeys };
-    const marker: Step = { ...step("replace", state, old), ...details };
-    const create: Step = { ...step("create-replacement", state, old), ...details };
+    const marker: Step = { ...stepOf("replace", state, old), ...details };
+    const create: Step = { ...stepOf("create-replacement", state, old), ...details };
     if (!(goal.deleteBeforeReplace ?? diff.deleteBeforeReplace) && !old.pendingReplacement) {
       return [{ ...create, condemnOld: true }, marker];
     }
     const deletes = await this.#deleteDependents(old);
-    if (!old.pendingReplacement) deletes.push({ ...step("delete-replaced", undefined, old), keepPending: true });
+    if (!old.pendingReplacement) deletes.push({ ...stepOf("delete-replaced", undefined, old), keepPending: true });
     return [...deletes, marker, create];
   }
 
@@ -338,13 +283,8 @@ export class Planner {
       }
       this.#deletedStates.add(state);
       if (!state.delete) this.#deleted.add(state.urn);
-      steps.push({ ...step("delete-replaced", undefined, state), keys, keepPending: state.delete !== true });
+      steps.push({ ...stepOf("delete-replaced", undefined, state), keys, keepPending: state.delete !== true });
     }
     return steps;
   }
-}
-
-function step(op: Step["op"], state: ResourceState | undefined, old?: ResourceState): Step {
-  const about = (state ?? old) as ResourceState;
-  return { op, urn: about.urn, type: about.type, old, new: state };
 }

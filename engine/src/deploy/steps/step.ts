@@ -63,3 +63,9 @@ export function isLogical(op: OpType): boolean {
     op !== "create-replacement" && op !== "delete-replaced" && op !== "read-replacement" && op !== "import-replacement"
   );
 }
+
+/** A step of a resource that will be `state` and was `old`. */
+export function stepOf(op: Step["op"], state: ResourceState | undefined, old?: ResourceState): Step {
+  const about = (state ?? old) as ResourceState;
+  return { op, urn: about.urn, type: about.type, old, new: state };
+}

@@ -1,11 +1,13 @@
-import { equalValues } from "../../compare.ts";
 import { type CallContext, InitFailed } from "../../provider.ts";
 import { newProviderId, type ProviderRegistry, providerOutputs } from "../../providers/registry.ts";
 import type { PendingOperation, PendingOperationType, ResourceState } from "../../resource.ts";
+import { protectedFromDelete } from "../deletion.ts";
 import { Refusal } from "../plan/goal.ts";
 import { isProviderType, UNKNOWN_ID } from "../plan/references.ts";
+import { cutOff } from "./cutOff.ts";
 import type { Deletions } from "./deletions.ts";
 import { containsUnknown, markOutputs } from "./marking.ts";
+import { mustWrite } from "./mustWrite.ts";
 import type { ProviderCalls } from "./providerCalls.ts";
 import type { SnapshotManager } from "./snapshotManager.ts";
 import type { Step } from "./step.ts";
@@ -25,9 +27,6 @@ export interface StepHost {
   /** True once running calls were cut off: what they have done is not known. */
   readonly killed: boolean;
 }
-
-/** What a provider gets to end its calls in order, once they are cut off. */
-const CUT_OFF_MS = 1500;
 
 /** Does one step: the intention is saved before the provider is called, the result before anybody is told. */
 export class StepRunner {
@@ -279,52 +278,4 @@ export class StepRunner {
     if (this.#host.preview) change();
     else await this.#host.snapshot.end(operation, change);
   }
-}
-
-/** The call's end; or, soon after the signal, a rejection: nobody waits for a provider that does not hear. */
-async function cutOff(call: Promise<void>, signal: AbortSignal): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  let onAbort = (): void => {};
-  const killed = new Promise<never>((_, reject) => {
-    onAbort = () => {
-      timer = setTimeout(() => reject(new Error("Cut off while it ran; what it did is not known.")), CUT_OFF_MS);
-    };
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
-  });
-  try {
-    await Promise.race([call, killed]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
-  }
-}
-
-/** The message carries the way out. */
-export function protectedFromDelete(state: ResourceState): Refusal {
-  return new Refusal(
-    `${state.urn} is protected and can't be deleted. To delete it, set the option "protect" of the resource to false in the ` +
-      `program, run up, and then delete it; or run: pulumi state unprotect '${state.urn}'`,
-    state.urn,
-  );
-}
-
-/** False: nothing that matters differs, and the file may stay as it is. */
-function mustWrite(old: ResourceState, state: ResourceState): boolean {
-  const same = (a: unknown, b: unknown): boolean => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
-  const sorted = (urns: string[]): string[] => [...urns].sort();
-  return !(
-    old.urn === state.urn &&
-    old.type === state.type &&
-    old.custom === state.custom &&
-    same(old.customTimeouts, state.customTimeouts) &&
-    (old.retainOnDelete ?? false) === (state.retainOnDelete ?? false) &&
-    (old.protect ?? false) === (state.protect ?? false) &&
-    (old.provider ?? "") === (state.provider ?? "") &&
-    (old.parent ?? "") === (state.parent ?? "") &&
-    (old.deletedWith ?? "") === (state.deletedWith ?? "") &&
-    same(sorted(old.dependencies), sorted(state.dependencies)) &&
-    equalValues(old.inputs, state.inputs) &&
-    equalValues(old.outputs, state.outputs)
-  );
 }

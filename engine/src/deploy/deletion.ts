@@ -1,0 +1,67 @@
+import type { ResourceState } from "../resource.ts";
+import { Refusal } from "./plan/goal.ts";
+import { deletionLayers } from "./plan/graph.ts";
+import type { Targeting } from "./plan/targets.ts";
+import type { Deletions } from "./steps/deletions.ts";
+import type { Executor } from "./steps/executor.ts";
+import type { Step } from "./steps/step.ts";
+
+/** What a deletion needs of the deployment. */
+export interface DeletionHost {
+  readonly preview: boolean;
+  readonly resources: ResourceState[];
+  readonly targeting: Targeting;
+  readonly deletions: Deletions;
+  readonly executor: Executor;
+  /** Shows an error that is to fail the deployment. */
+  fail(error: Refusal): void;
+}
+
+/**
+ * Deletes resources, layer by layer: what leans on another goes before it. None goes when one of them is protected or no target.
+ * @param forgotten what only leaves the state: an earlier run has deleted it
+ * @returns true when all of it is gone
+ */
+export async function deleteAll(
+  host: DeletionHost,
+  condemned: ResourceState[],
+  forgotten: ResourceState[],
+): Promise<boolean> {
+  let blocked = false;
+  for (const state of condemned.filter((one) => one.protect && !one.delete)) {
+    host.fail(protectedFromDelete(state));
+    blocked = true;
+  }
+  for (const state of condemned.filter(({ urn, delete: replaced }) => !replaced && !host.targeting.mayGoAlong(urn))) {
+    host.fail(untargetedDelete(state));
+    blocked = true;
+  }
+  if (blocked && !host.preview) return false;
+  for (const state of condemned) host.deletions.condemn(state);
+  const gone = forgotten.map((old): Step => ({ op: "remove-pending-replace", urn: old.urn, type: old.type, old }));
+  if (!(await host.executor.runLayer(gone))) return false;
+  for (const layer of deletionLayers(host.resources, new Set(condemned))) {
+    const steps = layer
+      .filter((state) => !(state.protect && !state.delete))
+      .map((old): Step => ({ op: old.delete ? "delete-replaced" : "delete", urn: old.urn, type: old.type, old }));
+    if (!(await host.executor.runLayer(steps))) return false;
+  }
+  return !blocked;
+}
+
+/** The message carries the way out. */
+export function protectedFromDelete(state: ResourceState): Refusal {
+  return new Refusal(
+    `${state.urn} is protected and can't be deleted. To delete it, set the option "protect" of the resource to false in the ` +
+      `program, run up, and then delete it; or run: pulumi state unprotect '${state.urn}'`,
+    state.urn,
+  );
+}
+
+function untargetedDelete({ urn }: ResourceState): Refusal {
+  return new Refusal(
+    `${urn} would have to be deleted too, as it leans on a target, and is not among the targets. Add it to them, or let ` +
+      "dependents follow (--target-dependents).",
+    urn,
+  );
+}

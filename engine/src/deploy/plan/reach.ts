@@ -1,0 +1,37 @@
+import type { ResourceState } from "../../resource.ts";
+import { Refusal } from "./goal.ts";
+import { dependenciesOf } from "./graph.ts";
+import { leansOn } from "./order.ts";
+import type { Targeting } from "./targets.ts";
+
+/**
+ * Why a resource can't be made or changed while others are left out of the run; undefined: nothing is in the way.
+ * @param skipped URNs that will not exist
+ */
+export function unreachable(
+  state: ResourceState,
+  skipped: Set<string>,
+  { olds, targeting }: { olds: Map<string, ResourceState>; targeting: Targeting },
+): Refusal | undefined {
+  const leans = [...dependenciesOf(state, true)];
+  const missing = leans.filter((urn) => skipped.has(urn));
+  const turned = leans.filter((urn) => {
+    const old = olds.get(urn);
+    return old !== undefined && !targeting.includes(old) && leansOn(old, state.urn, olds);
+  });
+  if (missing.length + turned.length === 0) return undefined;
+  const why = missing.length > 0 ? "does not exist yet" : "still leans on it in the state";
+  return new Refusal(
+    `${state.urn} leans on ${(missing.length > 0 ? missing : turned).join(", ")}, which ${why} and is left out of this run. ` +
+      "Take it in (--target), or leave this resource out too.",
+    state.urn,
+  );
+}
+
+/** An unknown value in a real update: only a resource that is left out may have one. */
+export function unknownInUpdate({ urn }: ResourceState): Refusal {
+  return new Refusal(
+    `${urn} was registered with a value that is not known yet, in a real update. Nothing was done to it.`,
+    urn,
+  );
+}
