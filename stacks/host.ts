@@ -29,6 +29,10 @@ export class GpuHost extends pulumi.ComponentResource {
     const { host, settings } = args;
     const { upstreams, probes, wants, uvLock } = args.assembly;
     const install = settings.packages === "install" ? "yes" : "no";
+    const offline = upstreams.apt.includes("offline");
+    const pythons = settings.python.flatMap((version) =>
+      version === "any" ? ["3.10", "3.11", "3.12", "3.13", "3.14"] : [version],
+    );
     const proxy = settings.proxy ?? "";
     this.host = host;
     this.accelerator = acceleratorOf(settings);
@@ -64,6 +68,8 @@ export class GpuHost extends pulumi.ComponentResource {
         owner: owner(),
         upstreams: probes,
         upstreams_order: upstreams.order,
+        offline: offline ? "yes" : "no",
+        python: pythons,
         proxy,
       },
       [workspace.resource],
@@ -78,14 +84,12 @@ export class GpuHost extends pulumi.ComponentResource {
       "python",
       "30-python.sh",
       {
-        python: settings.python.flatMap((version) =>
-          version === "any" ? ["3.10", "3.11", "3.12", "3.13", "3.14"] : [version],
-        ),
+        python: pythons,
         uv_lock: uvLock,
         pypi: upstreams.pypi,
         conda_mirror: upstreams.conda,
         uv_python_mirror: upstreams.uvPython,
-        install: upstreams.apt.includes("offline") ? "no" : install,
+        install: offline ? "no" : install,
         proxy,
       },
       [packages.resource],

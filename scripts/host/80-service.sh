@@ -1,7 +1,7 @@
 #!/bin/sh
 # uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh
 # The WebUI under a service manager: restarted when it crashes, its log rotated, alive after the SSH session.
-# Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, port, listen, config (a change restarts), proxy,
+# Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, huggingface (base URLs), port, listen, config (a change restarts), proxy,
 # unit_dir (/etc/systemd/system), start_hook (a script that the platform runs when the box starts).
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-service.sh"
@@ -36,6 +36,7 @@ apply_service() {
   [ "$_manager" != systemd ] || [ "$(id -u)" = 0 ] || die "manager=systemd wants root; set host.serviceManager to supervisor"
   [ -s "$WORKSPACE/run/flags" ] && [ -s "$WORKSPACE/data/credentials" ] || die "the service is not configured (run/flags, data/credentials): the step config writes them; run up again"
   [ -x "$WORKSPACE/venv/bin/python" ] && [ -d "$WORKSPACE/src/webui" ] || die "venv or src/webui is missing: run up again"
+  choose_hub
   fact manager "$_manager"
   fact log "$WORKSPACE/logs/webui.log"
   mkdir -p "$WORKSPACE/logs"

@@ -36,7 +36,7 @@ exec env -i \$keep \\
   XDG_CACHE_HOME='$CACHE/xdg' MPLCONFIGDIR='$WORKSPACE/run/home/matplotlib' GRADIO_ANALYTICS_ENABLED=False \\
   HF_HOME='$WORKSPACE/data/hf' HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_XET=1 \\
   GIT_CONFIG_GLOBAL='$WORKSPACE/run/home/.gitconfig' GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0 \\
-  no_proxy=localhost,127.0.0.1 CUDA_DEVICE_ORDER=PCI_BUS_ID $(gpu_variable) \\
+  no_proxy=localhost,127.0.0.1 CUDA_DEVICE_ORDER=PCI_BUS_ID $(gpu_variable) $(hub_variable) \\
   ATELIER_CREDENTIALS='$WORKSPACE/data/credentials' ATELIER_WEBUI='$WORKSPACE/src/webui' \\
   '$WORKSPACE/venv/bin/python' '$WORKSPACE/bin/webui_start.py' "\$@"
 END
@@ -44,6 +44,17 @@ END
 
 # gpu_variable: the GPU that preflight chose, by nvidia-smi's number.
 gpu_variable() { [ ! -s "$WORKSPACE/run/gpu" ] || printf 'CUDA_VISIBLE_DEVICES=%s' "$(cat "$WORKSPACE/run/gpu")"; }
+
+# hub_variable: where Hugging Face is, for extensions that ask for it by HF_ENDPOINT: nothing where that is its own address.
+hub_variable() { sed -n '2s#^\(https\{0,1\}://[A-Za-z0-9_./:,+-]*[^/]\)/*$#HF_ENDPOINT=\1#p' "$RUN/hub" 2>/dev/null | grep -v '=https://huggingface.co$' || :; }
+
+# choose_hub: once for a list of upstreams: another measuring is no reason to restart the WebUI.
+choose_hub() {
+  _list=$(input huggingface | hash_text)
+  [ "$(head -n 1 "$RUN/hub" 2>/dev/null)" != "$_list" ] || return 0
+  { echo "$_list" && input huggingface | rank_urls | head -n 1; } >"$RUN/hub.new"
+  mv "$RUN/hub.new" "$RUN/hub"
+}
 
 install_supervisor() {
   _tools=$WORKSPACE/tools/supervisor

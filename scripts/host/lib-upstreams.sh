@@ -32,6 +32,7 @@ rank_urls() {
 # measure_upstreams [again]: asks the upstreams of the input `upstreams` (kind, base, probe), unless they were asked with the same settings before.
 # A kind of which none answers is a refusal.
 measure_upstreams() {
+  check_offline
   # A rate is worth its bytes where it decides something: in a given order, an answer is all that is asked for.
   [ "${1:-}" = again ] || [ "$(input upstreams_order)" = auto ] || ASK_BYTES=1
   _table=$WORKSPACE/run/upstreams
@@ -61,6 +62,16 @@ measure_upstreams() {
   # Asked again the next time.
   [ $_silent = 0 ] || { sed '1s/ key=[0-9a-f]*/ key=none/' "$_table" >"$_table.new" && mv "$_table.new" "$_table"; }
   fact_json upstreams "{${_json#,}}"
+}
+
+# check_offline: Python is in no bundle. What apt would bring, the step packages names.
+check_offline() {
+  [ "$(input offline no)" = yes ] || return 0
+  for _p in $(all_pythons); do
+    _v=$("$_p" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+    if input python | tr ' ' '\n' | grep -qx "$_v"; then return 0; fi
+  done
+  refuse "no Python $(echo $(input python)) on the host, and this stack has no upstream to get one from (offline, or a bundle): install one there (Ubuntu 22.04: python3.10 python3.10-venv), or accept another (host.python)"
 }
 
 # may_be_silent KIND: no reason to refuse a host. Models come from either hub; a client's own default is its own matter, and may be a cache.
@@ -177,7 +188,7 @@ END
 answer() {
   case $1 in
     407 | 502 | 503 | 504 | 000 | 0 | '') printf -- '-\t-\t%s\n' "${4:-HTTP $1}" ;;
-    2*) printf '%s\t%s\tHTTP %s\n' "$2" "$3" "$1" ;;
+    2*) printf '%s\t%s\tHTTP %s\n' "$2" "$([ "$ASK_BYTES" = 1 ] && echo - || echo "$3")" "$1" ;;
     # The words of an error are no measure of a rate.
     *) printf '%s\t-\tHTTP %s\n' "$2" "$1" ;;
   esac

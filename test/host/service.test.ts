@@ -121,13 +121,16 @@ describe("service", () => {
       COMMANDLINE_ARGS: "--share",
       RUNPOD_API_KEY: "secret",
     };
-    const { code, stderr, facts } = await applyService({}, env);
+    const huggingface = ["https://hf-mirror.com/", "https://huggingface.co/"];
+    const { code, stderr, facts } = await applyService({ huggingface }, env);
     expect(code, stderr).toBe(0);
     expect(facts).toMatchObject({ manager: "supervisor", restarted: true });
+    await until("it wrote what it sees", () => existsSync(join(workspace.path, "src/webui/seen.json")));
     const seen = JSON.parse(workspace.file("src/webui/seen.json"));
     for (const name of Object.keys(env)) expect(seen.environ).not.toHaveProperty(name);
     expect(seen.environ).toMatchObject({
       HF_HUB_OFFLINE: "1",
+      HF_ENDPOINT: "https://hf-mirror.com",
       no_proxy: "localhost,127.0.0.1",
       CUDA_DEVICE_ORDER: "PCI_BUS_ID",
     });

@@ -126,3 +126,16 @@ describe("upstreams", () => {
     expect((await preflight(inputs)).code).toBe(3);
   });
 });
+
+describe("a stack without upstreams", () => {
+  it("is refused a host that has no Python of its own, before anything is spent", async () => {
+    const { code, stderr } = await preflight({ offline: "yes", python: ["3.1"], upstreams_order: "given" });
+    expect([code, stderr]).toEqual([
+      3,
+      expect.stringContaining("no Python 3.1 on the host, and this stack has no upstream"),
+    ]);
+    const pythons = ["3.10", "3.11", "3.12", "3.13", "3.14"];
+    const fits = await preflight({ offline: "yes", python: pythons, upstreams_order: "given" });
+    expect(fits.code, fits.stderr).toBe(0);
+  });
+});
