@@ -5,7 +5,8 @@ import { parseArgs } from "node:util";
 import { Project } from "../test/e2e/project.ts";
 import { noSshd } from "../test/helpers/sshd.ts";
 import { median } from "./lib/measure.ts";
-import { limit, tutorial } from "./up/tutorial.ts";
+import { type BigModel, Hubs, type Limit } from "./up/hub.ts";
+import { tutorial } from "./up/tutorial.ts";
 
 /** How many times faster than the tutorial's script `up` is meant to be. */
 const AIMS = { cold: 2, rebuild: 8 };
@@ -17,51 +18,76 @@ interface Run {
   tutorialAgain: number;
 }
 
+/** How the hubs give their files: as fast as loopback, or limited for each connection, or for each hub. */
+const CASES: (Limit | undefined)[] = [
+  undefined,
+  { of: "connection", bytesPerSecond: 1e6 },
+  { of: "server", bytesPerSecond: 1e6 },
+];
+
 /**
  * `up` of the rehearsal from nothing, and again with its cache, against the tutorial's steps as one shell script over ssh: same upstreams,
- * same stand-in WebUI, one after the other. `up` counts whole: plan, four proofs, live check and report; the script ends at its first picture.
+ * same stand-in WebUI, same two checkpoints on the same two hubs, one after the other. `up` counts whole: plan, pictures, live check and report;
+ * the script ends at its first picture.
  */
 export async function bench(args: string[]): Promise<void> {
   const { values } = parseArgs({
     args,
-    options: { runs: { type: "string", default: "1" }, rate: { type: "string", default: "0,64" } },
+    options: {
+      runs: { type: "string", default: "1" },
+      size: { type: "string", default: "64" },
+      only: { type: "string" },
+    },
   });
-  const runs = Number(values.runs);
-  const rates = values.rate.split(",").map(Number);
+  const [runs, megabytes] = [Number(values.runs), Number(values.size)];
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs must be a whole number from 1, not ${values.runs}`);
-  if (rates.some((rate) => !(rate >= 0))) throw new Error(`--rate is kB/s, or several with commas, not ${values.rate}`);
+  if (!Number.isInteger(megabytes) || megabytes < 1)
+    throw new Error(`--size is MiB of a checkpoint, not ${values.size}`);
+  const cases = CASES.filter(
+    (limit) => values.only === undefined || values.only.split(",").includes(limit?.of ?? "none"),
+  );
+  if (cases.length === 0)
+    throw new Error(`--only is none, connection, server, or several with commas, not ${values.only}`);
   if (noSshd) throw new Error(`The bench needs a real SSH server: ${noSshd}.`);
   const rows: string[][] = [];
-  for (const rate of rates) {
+  for (const limit of cases) {
     const results: Run[] = [];
     for (let run = 1; run <= runs; run++) {
-      const theirs = await tutorial(rate * 1000);
-      const ours = await atelier(rate * 1000);
-      const result = { ...ours, tutorialCold: theirs.cold, tutorialAgain: theirs.again };
+      const result = await once(megabytes, limit);
       results.push(result);
       const shown = Object.entries(result).map(([name, seconds]) => `${name} ${seconds.toFixed(1)} s`);
-      process.stdout.write(`${rate === 0 ? "no limit" : `${rate} kB/s`}, run ${run}: ${shown.join(", ")}\n`);
+      process.stdout.write(`${inWords(limit)}, run ${run}: ${shown.join(", ")}\n`);
     }
-    rows.push(row(rate, results));
+    rows.push(row(limit, results));
   }
-  const head = ["models", "tutorial", "up", "faster", "aim", "tutorial again", "rebuild", "faster", "aim"];
+  const head = ["hubs give", "tutorial", "up", "faster", "aim", "tutorial again", "rebuild", "faster", "aim"];
   const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
   process.stdout.write(
-    `\nSeconds, medians of ${runs}. ${cpus().length} cores (${cpus()[0]?.model.trim() ?? "?"}), Node ${process.version}.\n\n${table}\n`,
+    `\nSeconds, medians of ${runs}; two checkpoints of ${megabytes} MiB on two hubs. ${cpus().length} cores (${cpus()[0]?.model.trim() ?? "?"}), Node ${process.version}.\n\n${table}\n`,
   );
 }
 
+async function once(megabytes: number, limit: Limit | undefined): Promise<Run> {
+  const hubs = new Hubs();
+  try {
+    await hubs.start(megabytes, limit);
+    const { cold, again } = await tutorial(hubs.models);
+    return { ...(await atelier(hubs.models)), tutorialCold: cold, tutorialAgain: again };
+  } finally {
+    hubs.stop();
+  }
+}
+
 /** `up` with an empty cache, `down`, `up` with the cache. The host and its upstreams are there before, as the tutorial's are. */
-async function atelier(bytesPerSecond: number): Promise<Pick<Run, "cold" | "rebuild">> {
+async function atelier(models: BigModel[]): Promise<Pick<Run, "cold" | "rebuild">> {
   const project = new Project();
   try {
     const cache = join(project.home, "cache");
     rmSync(cache);
     mkdirSync(cache);
-    await project.settings();
+    await project.settings({ models });
     const up = async () => {
       await succeeds(project, "env");
-      await limit(join(project.home, "t", "upstreams"), bytesPerSecond);
       const began = Date.now();
       await succeeds(project, "up");
       return (Date.now() - began) / 1000;
@@ -76,17 +102,20 @@ async function atelier(bytesPerSecond: number): Promise<Pick<Run, "cold" | "rebu
   }
 }
 
+const inWords = (limit: Limit | undefined): string =>
+  limit ? `${limit.bytesPerSecond / 1e6} MB/s a ${limit.of === "server" ? "hub" : limit.of}` : "no limit";
+
 async function succeeds(project: Project, command: string): Promise<void> {
   const { exitCode, all } = await project.atelier([command], { timeout: 1_800_000 });
   if (exitCode !== 0) throw new Error(`atelier ${command} ended with ${exitCode}:\n${all}`);
 }
 
-function row(rate: number, results: Run[]): string[] {
+function row(limit: Limit | undefined, results: Run[]): string[] {
   const of = (name: keyof Run) => median(results.map((result) => result[name])).toFixed(1);
   const ratio = (over: keyof Run, under: keyof Run) =>
     `${median(results.map((result) => result[over] / result[under])).toFixed(1)}x`;
   return [
-    rate === 0 ? "no limit" : `${rate} kB/s a connection`,
+    inWords(limit),
     of("tutorialCold"),
     of("cold"),
     ratio("tutorialCold", "cold"),

@@ -2,8 +2,9 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { orderFault, startRehearsal, stopRehearsal, type UpstreamFacts } from "../../rehearsal/index.ts";
+import { startRehearsal, stopRehearsal, type UpstreamFacts } from "../../rehearsal/index.ts";
 import { freePort } from "../../rehearsal/lib/ports.ts";
+import type { BigModel } from "./hub.ts";
 
 /** Seconds that the tutorial may take. */
 const deadline = 1800;
@@ -12,12 +13,9 @@ const deadline = 1800;
  * The tutorial's steps (docs/tutorial-map.md) as one shell script, at their best: nothing of it breaks, each of its commands is quiet and is not repeated.
  * What is in its way today is already mended: the repositories are the ones that still exist, CLIP is built with a setuptools that can.
  */
-function script(upstreams: UpstreamFacts, port: number): string {
+function script(upstreams: UpstreamFacts, models: BigModel[], port: number): string {
   const [git = ""] = upstreams.git;
   const [hub = ""] = upstreams.huggingface;
-  const files = upstreams.models
-    .filter(({ name }) => name.startsWith("v1-5-pruned-emaonly"))
-    .flatMap(({ sources }) => sources.flatMap((source) => ("huggingface" in source ? [hub + source.huggingface] : [])));
   const repositories = upstreams.sources.filter(({ name }) => name !== "webui");
   const payload = JSON.stringify({ prompt: "a lighthouse", steps: 2, width: 64, height: 64 });
   return `set -e
@@ -35,9 +33,9 @@ python3 -m venv venv
 . venv/bin/activate
 pip install -q --disable-pip-version-check -r requirements_versions.txt 'setuptools<81' wheel packaging
 pip install -q --disable-pip-version-check --no-build-isolation ../CLIP
-wget -q -P models/Stable-diffusion ${files.join(" ")}
+wget -q -P models/Stable-diffusion ${models.map(({ sources }) => sources[0]?.url).join(" ")}
 HF_ENDPOINT=${hub} nohup python launch.py --server-name 127.0.0.1 --port ${port} --api --no-download-sd-model \\
-  --ckpt models/Stable-diffusion/v1-5-pruned-emaonly.safetensors >log 2>&1 </dev/null &
+  --ckpt models/Stable-diffusion/${models[0]?.file} >log 2>&1 </dev/null &
 until grep -q 'Startup time' log; do sleep 0.1; done
 until curl -sf -o /dev/null -H 'content-type: application/json' -d '${payload}' http://127.0.0.1:${port}/sdapi/v1/txt2img; do sleep 0.5; done
 kill $!
@@ -46,10 +44,9 @@ kill $!
 
 /**
  * Runs it twice on a fresh host of this machine, over ssh: from nothing, and again with what pip kept.
- * @param bytesPerSecond of one connection that downloads a model; 0 is no limit
  * @returns seconds until it drew
  */
-export async function tutorial(bytesPerSecond: number): Promise<{ cold: number; again: number }> {
+export async function tutorial(models: BigModel[]): Promise<{ cold: number; again: number }> {
   const folder = mkdtempSync(join(tmpdir(), "atelier-tutorial-"));
   const stackDir = join(folder, "stack");
   try {
@@ -60,22 +57,15 @@ export async function tutorial(bytesPerSecond: number): Promise<{ cold: number; 
       upstreams: true,
     });
     if (!host || !upstreams) throw new Error("the host or its upstreams did not start");
-    await limit(join(stackDir, "upstreams"), bytesPerSecond);
     const key = join(folder, "key");
     writeFileSync(key, host.privateKey, { mode: 0o600 });
-    const text = script(upstreams, await freePort());
+    const text = script(upstreams, models, await freePort());
     const run = () => ssh(["-i", key, "-p", String(host.port), `${host.user}@${host.address}`], text);
     return { cold: await run(), again: await run() };
   } finally {
     await stopRehearsal({ stackDir });
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Every model comes at this rate a connection, as from a hub that is far away. */
-export async function limit(dir: string, bytesPerSecond: number): Promise<void> {
-  if (bytesPerSecond === 0) return;
-  for (const path of [".safetensors", ".ckpt"]) await orderFault({ dir }, { path, bytesPerSecond });
 }
 
 function ssh(where: string[], input: string): Promise<number> {

@@ -65,7 +65,8 @@ export class Project {
     for (const key of new Set([...Object.keys(base), ...Object.keys(changes)])) {
       // Another kind of host has other keys.
       const fresh = key === "host" && "kind" in (changes.host ?? {});
-      config[`atelier:${key}`] = fresh ? { ...changes.host } : { ...base[key], ...changes[key] };
+      const change = changes[key];
+      config[`atelier:${key}`] = fresh || Array.isArray(change) ? (change ?? {}) : { ...base[key], ...change };
     }
     writeFileSync(join(this.dir, "stacks", "Pulumi.t.yaml"), stringify({ config }));
   }
