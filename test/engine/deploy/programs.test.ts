@@ -139,3 +139,22 @@ describe.each(CASES)("$name", ({ program, registers, check, outputs, fails }) =>
     }
   });
 });
+
+test("what a targeted update leaves out is unknown to the program, which goes on without it", async () => {
+  const fake = new FakeProvider();
+  const work = new Workspace("spec.ts");
+  const program = `const a = new Thing("a"); const b = new Thing("b", { from: a.out });
+const part = new Part("part"); const c = new Thing("part-c", { n: 1 }, { parent: part }); part.registerOutputs({ out: c.out });
+const seen = []; b.out.apply((out) => seen.push(out));
+new Thing("d", { n: 2 });
+export const known = a.out; export const open = b.out; export const both = pulumi.all([a.out, c.out]).apply(([x, y]) => x + y);`;
+  writeFileSync(join(work.dir, "index.ts"), HEAD + program);
+  const options = { providers: fake.providers, targets: ["**::a", "**::d"] };
+  for (const kind of ["preview", "up"] as const) {
+    const done = await work.run(kind, options);
+    expect(done.errors).toEqual([]);
+    expect(done.steps).toEqual(["create a", "create d"]);
+  }
+  expect(fake.calls.sort()).toEqual(["create a", "create d"]);
+  expect(Object.keys(work.resource("tiny-dev").outputs as object)).toEqual(["known"]);
+});
