@@ -90,9 +90,20 @@ async function send(response: ServerResponse, content: Buffer, bucket: Bucket | 
   for (let at = 0; at < content.length && !response.destroyed; at += size) {
     const part = content.subarray(at, at + size);
     await bucket?.take(part.length);
-    if (!response.write(part)) await new Promise((done) => response.once("drain", done).once("close", done));
+    if (!response.write(part)) await drained(response);
   }
   response.end();
+}
+
+/** Also when the other end is gone: then nothing drains any more. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((done) => {
+    const go = () => {
+      response.off("drain", go).off("close", go);
+      done();
+    };
+    response.on("drain", go).on("close", go);
+  });
 }
 
 /** Noise in the form of a checkpoint: the stand-in WebUI reads the form alone. */
