@@ -2,6 +2,7 @@
 const benches: Record<string, () => Promise<{ bench: (args: string[]) => Promise<void> }>> = {
   engine: () => import("./engine.ts"),
   up: () => import("./up.ts"),
+  fetch: () => import("./fetch.ts"),
   flame: () => import("./engine/flame.ts"),
 };
 

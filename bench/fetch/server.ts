@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 
 /**
  * A file server of limited rate, as a process of its own: `node server.ts --file f --sha256 h --rate bytes/s [--dies bytes]`.
- * All of its connections share the rate. It answers any path with the file, with ranges, and with the headers of a Hugging Face hub.
+ * All of its connections share the rate. It answers any path with the file, with ranges, and with the headers of a Hugging Face hub; `/sent` with the bytes sent so far.
  * `--dies`: after so many bytes it goes away. Prints its port; ends when its standard input does.
  */
 const { values } = parseArgs({
@@ -68,6 +68,7 @@ async function send(response: ServerResponse, from: number, end: number): Promis
 }
 
 const server = createServer((request, response) => {
+  if (request.url === "/sent") return void response.end(String(sent));
   request.socket.setNoDelay(true);
   const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
   const from = Number(first ?? 0);

@@ -61,22 +61,26 @@ def fetch(file, store, client, progress):
         if found:
             progress.skip(file)
             return (*found, "here", "-", 0)
+        if fetch_aria2.begun(file, store):
+            # Its process was killed. We lose less of it than it would itself.
+            fetch_aria2.hand_over(file, store)
         if fetch_aria2.fits(file, client, ARIA2_BYTES) and not os.path.exists(store.partial(file)):
-            before = store.begun(file)
             try:
                 path, sha256 = fetch_aria2.download(file, store, progress)
                 if sha256 != file["sha256"]:
                     # It may have begun anew under our eyes.
                     sha256 = sha256_of(path)
                 admitted = store.admit(path, file, sha256, file["sha256"])
-                return (*admitted, "fetched", plain(file["urls"][0]), max(0, file["bytes"] - before))
+                return (*admitted, "fetched", plain(file["urls"][0]), file["bytes"])
             except Bad as why:
                 say(f"models: {file['name']}: aria2c: {why}; going on without it")
                 if os.path.exists(store.partial(file, "aria2part.aria2")):
                     fetch_aria2.hand_over(file, store)
+                # Whole, and wrong.
                 fetch_aria2.forget(file, store)
                 progress.reset(file)
         sha256, size, path, url, received = Download(file, store, client, progress).run()
+        fetch_aria2.forget(file, store)
         return sha256, size, path, "fetched", plain(url), received
 
 

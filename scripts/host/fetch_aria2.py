@@ -16,6 +16,7 @@ from fetch_http import STALL_S
 TRIES = 5
 PER_SERVER = 4
 AT_MOST = 12
+PAGE = 65536
 
 
 def fits(file, client, least):
@@ -30,11 +31,8 @@ def fits(file, client, least):
 
 
 def download(file, store, progress):
-    """(path, sha256) of the finished download. Goes on after a failure while that brings it further; what it had stays for the next time."""
+    """(path, sha256) of the finished download. Goes on after a failure while that brings it further."""
     path = store.partial(file, "aria2part")
-    if os.path.exists(path) and not os.path.exists(path + ".aria2") and os.path.getsize(path) != file["bytes"]:
-        # Without its own record aria2c would take its length for its content.
-        os.remove(path)
     control = Control(path, file["bytes"])
     hashing = Prefix(control)
     try:
@@ -64,17 +62,45 @@ def forget(file, store):
             os.remove(store.partial(file, kind))
 
 
+def begun(file, store):
+    """An earlier process left something."""
+    return os.path.exists(store.partial(file, "aria2part"))
+
+
 def hand_over(file, store):
     """What aria2c had of a file becomes the beginning of our own partial file; who served which byte is not known."""
     path = store.partial(file, "aria2part")
-    if os.path.exists(store.partial(file)) or not os.path.exists(path):
-        return
-    have = Control(path, file["bytes"]).spans()
-    if have:
+    have = Control(path, file["bytes"]).spans() + _written(path)
+    if have and not os.path.exists(store.partial(file)):
         os.replace(path, store.partial(file))
         with open(store.partial(file, "json"), "w") as stream:
-            json.dump({"bytes": file["bytes"], "etag": None, "have": [[start, end, "aria2"] for start, end in have]}, stream)
+            spans = [[start, min(end, file["bytes"]), "aria2"] for start, end in sorted(map(list, have))]
+            json.dump({"bytes": file["bytes"], "etag": None, "have": spans}, stream)
     forget(file, store)
+
+
+def _written(path):
+    """Where the file has no holes: aria2c notes its pieces once a second, the disk knows each of them."""
+    spans = []
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return spans
+    try:
+        status = os.fstat(handle)
+        # A disk that knows no holes, or a file without one, tells nothing.
+        end = 0 if status.st_blocks * 512 < status.st_size else status.st_size
+        while end < status.st_size:
+            start = os.lseek(handle, end, os.SEEK_DATA)
+            end = os.lseek(handle, start, os.SEEK_HOLE)
+            # The last page may be half written.
+            if end - PAGE > start:
+                spans.append([start, end - PAGE])
+    except (OSError, AttributeError):
+        pass
+    finally:
+        os.close(handle)
+    return spans
 
 
 class Control:
