@@ -225,6 +225,10 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     const read = (await engine.read(made)) as Made;
     expect(await engine.diff(read, wanted)).toMatchObject({ changes: "none", changedKeys: [] });
     expect(read.outputs).toEqual(made.outputs);
+    // Taken over from one who knows nothing but its id: all is found but the uploads and what is only said when it is made.
+    const taken = (await engine.read({ type: CONTAINER, id: made.id, inputs: {}, outputs: {} })) as Made;
+    const { changedKeys } = await engine.diff(taken, { ...wanted, name: String(made.outputs.name) });
+    expect(changedKeys).toEqual(["destroyGraceSeconds", "uploads"]);
     const { memory: _, cpuShares: __, healthcheck: ___, ...less } = wanted;
     expect(await engine.diff(made, { ...less, memory: 80 })).toMatchObject({
       changedKeys: ["cpuShares", "memory"],

@@ -6,7 +6,10 @@ const config = new pulumi.Config();
 const word = config.get("word") ?? "hello";
 const memory = config.getNumber("memory") ?? 64;
 const password = config.requireSecret("password");
-const provider = new docker.Provider("engine", { host: config.require("host") });
+const provider = new docker.Provider("engine", {
+  host: config.require("host"),
+  registryAuth: [{ username: "ann", password, address: "registry.example" }],
+});
 const opts = { provider };
 
 const net = new docker.Network("net", { labels: [{ label: "of", value: "test" }] }, opts);

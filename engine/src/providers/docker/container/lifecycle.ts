@@ -8,6 +8,7 @@ import { findImage, pullImage } from "../registry/pull.ts";
 import type { Call, Found, Handler } from "../resources/resource.ts";
 import { container as table } from "../schema/container.ts";
 import { containerLogs, waitForEnd } from "./attach.ts";
+import { type ImageConfig, importedOutputs } from "./import.ts";
 import { containerOutputs, type Inspected } from "./read.ts";
 import { createBody, endpoint, updateBody } from "./spec.ts";
 import { upload } from "./upload.ts";
@@ -56,12 +57,19 @@ export const container: Handler = {
     } catch (error) {
       throw await undo(id, inputs, call, error);
     }
-    const failed = await health(id, inputs, call);
-    const found = await read(id, outputsOf(table, id, inputs, {}), call);
+    const outputs = outputsOf(table, id, inputs, {});
+    let found: Found | undefined;
+    let failed: string | undefined;
+    try {
+      failed = await health(id, inputs, call);
+      found = await read(id, outputs, call);
+    } catch (error) {
+      // It runs by now: whatever happens, the state must know it.
+      throw new InitFailed(id, outputs, [(error as Error).message]);
+    }
     if (found === undefined) {
-      throw new Error(
-        `the container ${name} was started and is gone again${flag(inputs, "rm") ? ": it ended, and rm removes one that ends" : ""}`,
-      );
+      const why = flag(inputs, "rm") ? ": it ended, and rm removes one that ends" : "";
+      throw new Error(`the container ${name} was started and is gone again${why}`);
     }
     if (logs !== undefined) found.seen.containerLogs = logs;
     if (failed !== undefined) throw new InitFailed(id, outputsOf(table, id, inputs, found.seen), [failed]);
@@ -107,7 +115,10 @@ export const container: Handler = {
 
 async function read(id: string, state: PropertyMap, call: Call): Promise<Found | undefined> {
   const seen = await inspect(id, call);
-  return seen && { id: seen.Id, seen: containerOutputs(seen, state) };
+  if (seen === undefined) return undefined;
+  if (Object.keys(state).length > 0) return { id: seen.Id, seen: containerOutputs(seen, state) };
+  const image = (await findImage(seen.Image, call)) as { Config?: ImageConfig } | undefined;
+  return { id: seen.Id, seen: { ...containerOutputs(seen, state), ...importedOutputs(seen, image?.Config ?? {}) } };
 }
 
 async function inspect(id: string, call: Call): Promise<Inspected | undefined> {
@@ -189,7 +200,7 @@ async function health(id: string, inputs: PropertyMap, call: Call): Promise<stri
       return `the container ${name} is ${Health.Status}, not healthy, after ${seconds} s (waitTimeout): ${said}. docker logs ${name} shows what it says`;
     }
     call.log({ stream: "info", text: `waiting for the container to be healthy (${Health.Status})`, ephemeral: true });
-    await sleep(HEALTH_PAUSE_MS, undefined, { signal: call.signal });
+    await sleep(HEALTH_PAUSE_MS);
   }
 }
 

@@ -15,6 +15,8 @@ interface Throttle {
 }
 interface Endpoint {
   NetworkID?: string;
+  Aliases?: string[] | null;
+  IPAMConfig?: { IPv4Address?: string; IPv6Address?: string } | null;
   IPAddress?: string;
   IPPrefixLen?: number;
   Gateway?: string;
@@ -39,6 +41,9 @@ export interface Inspected {
   };
   Config: {
     Image: string;
+    Env?: string[] | null;
+    Volumes?: Record<string, object> | null;
+    Labels?: Record<string, string> | null;
     Hostname: string;
     Domainname: string;
     Cmd?: string[] | null;
@@ -68,6 +73,11 @@ export interface Inspected {
     MemorySwap?: number;
     ShmSize?: number;
     NanoCpus?: number;
+    PidMode?: string;
+    CgroupnsMode?: string;
+    Binds?: string[] | null;
+    VolumesFrom?: string[] | null;
+    PortBindings?: Record<string, { HostIp: string; HostPort: string }[] | null> | null;
     ExtraHosts?: string[] | null;
     Ulimits?: { Name: string; Soft: number; Hard: number }[] | null;
     Devices?: { PathOnHost: string; PathInContainer: string; CgroupPermissions: string }[] | null;

@@ -139,7 +139,7 @@ export const container: ResourceTable = {
       },
       OUTPUT,
     ),
-    networkMode: text({ ...NEW, default: "bridge" }),
+    networkMode: text({ ...NEW, default: "bridge", normal: (mode) => (mode === "default" ? "bridge" : mode) }),
     networksAdvanced: set(
       {
         aliases: textSet(NEW),
