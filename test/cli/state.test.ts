@@ -65,6 +65,10 @@ describe("a part of a stack", () => {
     expect(stdout).toMatch(/± a replaced/);
     expect(stdout).not.toMatch(/c updated/);
     expect((await run("up", "--yes")).stdout).toMatch(/~ c updated/);
+    // The official plugin takes the word of whoever imports a command, which nobody can read.
+    const imported = await run("import", "command:local:Command", "x", "some-id", "--engine", "pulumi", "--yes");
+    expect(imported.stdout).toMatch(/new command.local.Command\("x", {}, { protect: true }\);/);
+    expect((await run("state", "delete", urn("x"), "--force", "--yes")).code).toBe(0);
   });
 });
 

@@ -53,7 +53,7 @@ export async function deleteAll(
 export function protectedFromDelete(state: ResourceState): Refusal {
   return new Refusal(
     `${state.urn} is protected and can't be deleted. To delete it, set the option "protect" of the resource to false in the ` +
-      `program, run up, and then delete it; or run: pulumi state unprotect '${state.urn}'`,
+      `program, run up, and then delete it; or take its protection out of the state: state unprotect '${state.urn}'`,
     state.urn,
   );
 }

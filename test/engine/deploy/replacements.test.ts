@@ -174,7 +174,7 @@ describe("pitfall 10: protect", () => {
     expect(replaced.errors.join()).toContain('take the option "protect"');
     const destroyed = await run("destroy");
     expect(destroyed.errors).toHaveLength(2);
-    expect(destroyed.errors.join()).toContain("pulumi state unprotect");
+    expect(destroyed.errors.join()).toContain("state unprotect");
     expect(fake.world.size).toBe(2);
   });
 
