@@ -67,7 +67,11 @@ export class Net {
 
   /** Arguments and environment of everything that runs below a process, from now on. */
   watchProcesses(root: number): void {
-    this.#timers.push(setInterval(() => this.#processes(root), LOOK_MS));
+    const timer = setInterval(() => {
+      if (read(`/proc/${root}/stat`) === undefined) clearInterval(timer);
+      else this.#processes(root);
+    }, LOOK_MS);
+    this.#timers.push(timer);
   }
 
   /** Looks a last time. */
@@ -89,7 +93,7 @@ export class Net {
       // Before its exec a child is its parent, and is looked at again after it.
       if (cmdline === "" || this.#seen.get(pid) === cmdline) continue;
       this.#seen.set(pid, cmdline);
-      const program = linkOf(`/proc/${pid}/exe`);
+      const program = programOf(pid);
       this.looked.processes.add(program);
       this.text(`arguments of ${program}`, cmdline);
       this.text(`environment of ${program}`, read(`/proc/${pid}/environ`) ?? "");
@@ -99,27 +103,28 @@ export class Net {
 
 /** Every process below one, itself too. */
 export function below(root: number): string[] {
-  const children = new Map<string, string[]>();
-  for (const { name } of list("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    const parent = /\(.*\) \S (\d+)/s.exec(read(`/proc/${name}/stat`)?.toString() ?? "")?.[1];
-    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), name]);
-  }
-  const all = (pid: string): string[] => [pid, ...(children.get(pid) ?? []).flatMap(all)];
+  const all = (pid: string): string[] => {
+    const threads = list(`/proc/${pid}/task`).map(
+      ({ name }) => read(`/proc/${pid}/task/${name}/children`)?.toString() ?? "",
+    );
+    return [pid, ...threads.flatMap((children) => children.split(" ").filter((child) => child !== "")).flatMap(all)];
+  };
   return all(String(root));
 }
 
+/** The program that a process runs; "?": it has ended. */
+export const programOf = (pid: string): string => attempt(() => readlinkSync(`/proc/${pid}/exe`)) ?? "?";
+
 // Files and processes end while they are looked at.
-const attempt = <T>(look: () => T): T | undefined => {
+function attempt<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch {
     return undefined;
   }
-};
+}
 const read = (path: string) => attempt(() => readFileSync(path));
 const list = (folder: string) => attempt(() => readdirSync(folder, { withFileTypes: true })) ?? [];
-const linkOf = (path: string) => attempt(() => readlinkSync(path)) ?? "?";
 
 /** The text inside a base64 text, at each of the three places it can have to the groups of three bytes. */
 function base64Of(text: string): Buffer[] {

@@ -1,14 +1,5 @@
 import { spawn } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Clone } from "../../cli/clone.ts";
 import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
 import { Marked, makeMarks } from "./marked.ts";
-import { below, type Catch, Net } from "./net.ts";
+import { below, type Catch, Net, programOf } from "./net.ts";
 
-const noProc = existsSync("/proc/self/environ") ? undefined : "no /proc here";
+const noProc = existsSync(`/proc/self/task/${process.pid}/children`) ? undefined : "no /proc here";
 
 describe.skipIf(noProc)("the net finds a secret", () => {
   let dir: string;
@@ -84,8 +75,8 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
     net.watchProcesses(run.child.pid ?? -1);
     return run;
   };
-  const run = async (...words: string[]) => {
-    const finished = await begin(words).finished;
+  const run = async (words: string[], env?: NodeJS.ProcessEnv) => {
+    const finished = await begin(words, env).finished;
     net.text(`what ${words.join(" ")} printed`, finished.stdout + finished.stderr);
     return finished;
   };
@@ -99,9 +90,9 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
 
   test("previews and makes all, and shows none", async () => {
     await marked.settings("fine", 1);
-    const planned = await run("preview", "--json", "--verbose");
+    const planned = await run(["preview", "--json", "--verbose"]);
     expect(JSON.parse(planned.stdout)).toMatchObject({ result: "succeeded", changes: { create: 5 } });
-    const made = await run("up", "--verbose");
+    const made = await run(["up", "--verbose"]);
     // The program has no WebUI: the update is done, and the proof says what it lacks.
     expect(made.stderr).toContain("no output `liveCheck`");
     for (const name of ["local", "remote", "copy", "thing", "known"])
@@ -121,9 +112,11 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
     expect(caught()).toEqual([]);
   });
 
-  test("changes all, fails, and shows none", async () => {
+  test("changes all, fails, with gRPC's debug log on, and shows none", async () => {
     await marked.settings("fail", 2);
-    const { stdout, code } = await run("up", "--json", "--verbose");
+    const debug = { GRPC_TRACE: "all", GRPC_VERBOSITY: "DEBUG" };
+    const { stdout, stderr, code } = await run(["up", "--json", "--verbose"], debug);
+    expect(stderr).toMatch(/^D .*\| (server|channel|http)/m);
     expect(code).toBe(1);
     const { problems, steps } = JSON.parse(stdout) as {
       problems: { lines: string[] }[];
@@ -135,7 +128,7 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
   });
 
   test("is read again, and shows none", async () => {
-    expect((await run("refresh", "--json", "--verbose")).code).toBe(0);
+    expect((await run(["refresh", "--json", "--verbose"])).code).toBe(0);
     expect(caught()).toEqual([]);
   });
 
@@ -147,7 +140,7 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
       NODE_OPTIONS: `--report-exclude-network --report-on-signal --report-signal=SIGUSR2 --report-directory=${reports}`,
     });
     await until(() => existsSync(begun));
-    const nodes = below(up.child.pid ?? -1).filter((pid) => readlinkSync(`/proc/${pid}/exe`).endsWith("node"));
+    const nodes = below(up.child.pid ?? -1).filter((pid) => programOf(pid).endsWith("node"));
     // The command line, the program and the dynamic resources.
     expect(nodes.length).toBeGreaterThanOrEqual(3);
     for (const pid of nodes) process.kill(Number(pid), "SIGUSR2");
@@ -165,7 +158,7 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
   });
 
   test("is removed, and leaves none behind in states, backups and history", async () => {
-    const { stdout, stderr } = await run("down", "--json", "--verbose");
+    const { stdout, stderr } = await run(["down", "--json", "--verbose"]);
     expect(JSON.parse(stdout)).toMatchObject({ result: "succeeded" });
     expect(stderr).toContain("local: [secret]");
     expect(caught()).toEqual([]);
