@@ -212,6 +212,7 @@ class FastAPI:
 
 test.each([
   ["/sdapi/v1/loras", "", 401, "Not authenticated"],
+  ["/controlnet/detect", "", 401, "Not authenticated"],
   ["/sdapi/v1/loras", "Bearer x", 401, "Not authenticated"],
   ["/sdapi/v1/loras", "Basic ?", 401, "Invalid authentication credentials"],
   ["/sdapi/v1/loras", `Basic ${btoa("atelier:wrong")}`, 401, "Incorrect username or password"],
