@@ -1,7 +1,12 @@
 import { readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Secret } from "../../../engine/src/values.ts";
 import { setUp } from "./setUp.ts";
+
+vi.mock("node:crypto", async () => (await import("./quick.ts")).quickCrypto());
+vi.mock("../../../engine/src/deploy/program/program.ts", async (original) =>
+  (await import("./quick.ts")).tinyProgram(original),
+);
 
 describe("pitfall 18: component inputs are stored", () => {
   test("a secret among them stays wrapped, in the state and in the events", async () => {
