@@ -133,6 +133,10 @@ async function apiRoutes(session: Session): Promise<Route[]> {
   return [
     ...[...gets].map((path): Route => ({ method: "GET", path })),
     ...Object.entries(posts).map(([name, json]): Route => ({ method: "POST", path: `${api}${name}`, json })),
+    // Without a picture it has nothing to do.
+    ...Object.keys(listed.data?.paths ?? {})
+      .filter((path) => path === "/controlnet/detect")
+      .map((path): Route => ({ method: "POST", path, json: {} })),
   ];
 }
 
