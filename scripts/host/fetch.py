@@ -38,7 +38,7 @@ def read_request(lines):
                     "name": name,
                     "bytes": None if size in ("-", "") else int(size),
                     "sha256": None if sha256 in ("-", "") else sha256.lower(),
-                    "urls": urls.split(),
+                    "urls": [url for url in urls.split() if url != "-"],
                 }
             )
         elif kind == "token_hosts":
@@ -52,7 +52,7 @@ def fetch(file, store, client, progress):
     """Brings one file into the store; returns (sha256, bytes, path, how, source, received)."""
     found = store.find(file)
     if not found and not file["urls"]:
-        raise Bad("no source is known for it")
+        raise Bad(f"it is not in {store.cache}, and no source is known for it (upstreams: offline?)")
     with contextlib.ExitStack() as alone:
         if not found:
             alone.enter_context(store.alone(file))
