@@ -20,7 +20,7 @@ const kind: fc.Arbitrary<Kind> = fc.oneof(
 );
 
 /** An entry whose relations are numbers yet: they become uids when it gets its place. */
-const entry: fc.Arbitrary<Omit<Entry, "uid">> = fc.record({
+export const entry: fc.Arbitrary<Omit<Entry, "uid">> = fc.record({
   kind,
   parent: rarely(choice, 2),
   dependsOn: fc.array(choice, { maxLength: 1 }),
@@ -47,7 +47,7 @@ const entry: fc.Arbitrary<Omit<Entry, "uid">> = fc.record({
   former: fc.constant([]),
 });
 
-const change: fc.Arbitrary<Change> = fc.record({
+export const change: fc.Arbitrary<Change> = fc.record({
   kind: fc.oneof(
     { weight: 3, arbitrary: fc.constantFrom<Change["kind"]>("n", "fixed", "add", "remove") },
     { weight: 2, arbitrary: fc.constantFrom(...CHANGES) },
@@ -73,7 +73,7 @@ const cut: fc.Arbitrary<Cut> = fc.record({
     { weight: 5, arbitrary: fc.constant<Cut["how"]>("kill") },
     { weight: 1, arbitrary: fc.constantFrom<Cut["how"]>("interrupt", "cut-off") },
   ),
-  tick: fc.nat(90),
+  tick: fc.nat(70),
   torn: fc.nat(2),
 });
 

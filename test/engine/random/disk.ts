@@ -38,6 +38,10 @@ export class Disk {
     return existsSync(this.stateFile) ? readFileSync(this.stateFile, "utf8") : undefined;
   }
 
+  heldLocks(): number {
+    return existsSync(this.locks) ? readdirSync(this.locks).filter((name) => name.endsWith(".json")).length : 0;
+  }
+
   /** Every file with its content, as one text. */
   listing(): string {
     const files = existsSync(this.dir) ? readdirSync(this.dir, { recursive: true, withFileTypes: true }) : [];

@@ -51,6 +51,27 @@ export interface Entry {
   former: string[];
 }
 
+/** A thing that leans on nothing. */
+export const EMPTY: Omit<Entry, "uid"> = {
+  kind: "thing",
+  parent: undefined,
+  dependsOn: [],
+  links: [],
+  inside: undefined,
+  provider: undefined,
+  n: 0,
+  fixed: 0,
+  secret: undefined,
+  protect: undefined,
+  retain: undefined,
+  deleteBeforeReplace: undefined,
+  ignoreN: false,
+  replaceOnN: false,
+  hideOut: false,
+  renamed: 0,
+  former: [],
+};
+
 /** One change of a program. `at` picks an entry, `value` what the change needs. */
 export interface Change {
   kind: (typeof CHANGES)[number];

@@ -1,6 +1,6 @@
 import { afterAll, test, vi } from "vitest";
-import type { Entry } from "./model.ts";
-import { type Chapter, EMPTY, QUIET, Stage, type Story } from "./story.ts";
+import { EMPTY, type Entry } from "./model.ts";
+import { type Chapter, QUIET, Stage, type Story } from "./story.ts";
 
 vi.mock("node:fs/promises", async () => (await import("./inProcess.ts")).fileSystem());
 vi.mock("node:crypto", async () => (await import("./inProcess.ts")).quickCrypto());
@@ -112,4 +112,17 @@ tells(
     cut: { how: "kill", tick: 1000, torn: 0 },
   },
   { operation: "refresh" },
+);
+
+tells(
+  "what was to go along with one that is gone by now leaves the state in the same update",
+  [{ kind: "solo", replaceOnN: true }, { inside: 0 }],
+  {},
+  {
+    changes: [
+      { kind: "last", at: 0, value: 0 },
+      { kind: "n", at: 1, value: 0 },
+    ],
+    parallel: 1,
+  },
 );

@@ -8,7 +8,7 @@ import { Disk } from "./disk.ts";
 import { closeMonitors } from "./inProcess.ts";
 import { RUN_KEY, watchProgram } from "./inProcessProgram.ts";
 import { type Cut, type Fault, Machine } from "./machine.ts";
-import { type Change, changed, type Entry, type Model, PROJECT, planted, STACK } from "./model.ts";
+import { type Change, changed, EMPTY, type Entry, type Model, PROJECT, planted, STACK } from "./model.ts";
 import { type ProgramFault, type Registration, registrationsOf } from "./registrations.ts";
 import { isObject, operationsOf, resourcesOf, uidOf } from "./saved.ts";
 import { expectedInputs, type Operation, Watch } from "./watch.ts";
@@ -70,9 +70,30 @@ export class Stage {
   async play(story: Story): Promise<void> {
     const dir = join(this.dir, `story-${++this.stories}`);
     mkdirSync(dir);
-    const player = new Player(this, story, dir);
+    const player = new Player(this, story, dir, new World());
     try {
       await player.play();
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  }
+
+  /** A folder for a story whose processes are its own. */
+  place(): { dir: string; backend: string; journal: string } {
+    const dir = join(this.dir, `story-${++this.stories}`);
+    mkdirSync(join(dir, "disk-0"), { recursive: true });
+    return { dir, backend: pathToFileURL(join(dir, "disk-0")).href, journal: join(dir, "journal") };
+  }
+
+  /**
+   * Looks at what a killed process has left, and puts it right for a program.
+   * @returns how many operations were pending
+   * @throws with all that was wrong
+   */
+  async goOn(model: Model, world: World, dir: string, tidy: boolean): Promise<{ pending: number }> {
+    const story: Story = { entries: [], fresh: [], chapters: [], tidy, refreshed: false };
+    try {
+      return await new Player(this, story, dir, world).goOn(model);
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }
@@ -95,8 +116,8 @@ class Player {
   readonly #stage: Stage;
   readonly #story: Story;
   readonly #dir: string;
-  readonly #world = new World();
-  readonly #watch = new Watch(this.#world);
+  readonly #world: World;
+  readonly #watch: Watch;
   readonly #log: string[] = [];
   #model: Model;
   #fresh = 0;
@@ -104,8 +125,10 @@ class Player {
   #history = 0;
   #disk: Disk;
 
-  constructor(stage: Stage, story: Story, dir: string) {
+  constructor(stage: Stage, story: Story, dir: string, world: World) {
     this.#stage = stage;
+    this.#world = world;
+    this.#watch = new Watch(world);
     this.#story = story;
     this.#dir = dir;
     this.#model = planted(story.entries);
@@ -120,6 +143,19 @@ class Player {
       await this.#run(chapter);
     }
     await this.#putRight();
+  }
+
+  async goOn(model: Model): Promise<{ pending: number }> {
+    this.#model = model;
+    const { saved } = this.#disk;
+    const pending = operationsOf(saved);
+    for (const { type, resource } of pending) if (type === "deleting") this.#watch.lost.add(resource.id ?? "");
+    this.#watch.disk = this.#disk;
+    if (saved !== undefined) this.#watch.saved(saved, this.#disk.text() ?? "");
+    this.#history = this.#disk.files(/history\/.*\.history\.json$/).length;
+    this.#verdict();
+    await this.#putRight();
+    return { pending: pending.length };
   }
 
   /** However it went: one clean run makes the world what the program says, another does nothing, and all can be removed. */
@@ -137,7 +173,7 @@ class Player {
     this.#comparePlans(planned, done);
     this.#checkWorld();
     const text = this.#disk.text();
-    for (const operation of ["up", "preview", "refresh", "up"] as const) {
+    for (const operation of this.#story.refreshed ? (["refresh", "up"] as const) : (["up"] as const)) {
       const changes = [...this.#world.objects.values()].map(
         (object) => `${object.id} ${object.alive} ${object.updates}`,
       );
@@ -178,7 +214,7 @@ class Player {
     const mayFail = this.#mayFail();
     const before = operation === "preview" ? disk.listing() : "";
     const pendingBefore = new Set(operationsOf(disk.saved).map(({ resource }) => uidOf(resource)));
-    const wasLocked = disk.files(/locks\/.*\.json$/).length > 0;
+    const wasLocked = disk.heldLocks() > 0;
     const plan: string[] = [];
     const key = disk.dir;
     const unwatch = watchProgram(key, {
@@ -240,6 +276,10 @@ class Player {
     if (injected.length > 0 && ended.result === "succeeded") watch.note(`it succeeded in spite of ${injected}`);
     const quiet = machine.fired.length === 0 && chapter.programFault === undefined;
     if (quiet && !mayFail && ended.result !== "succeeded") watch.note(`it ${ended.result} for no reason: ${words}`);
+    const waiting = resourcesOf(disk.saved).filter((resource) => resource.delete || resource.pendingReplacement);
+    if (operation === "up" && ended.result === "succeeded" && waiting.length > 0) {
+      watch.note(`it succeeded, and left ${waiting.map(({ urn }) => urn).join(", ")} to be deleted`);
+    }
     if (operation === "preview" && disk.listing() !== before) watch.note("a preview has changed the files");
     if (operation !== "preview") this.#afterEnd(machine, pendingBefore);
     this.#verdict();
@@ -250,7 +290,7 @@ class Player {
   #afterEnd(machine: Machine, pendingBefore: Set<number | undefined>): void {
     const disk = this.#disk;
     const watch = this.#watch;
-    if (disk.files(/locks\/.*\.json$/).length > 0) watch.note("the lock is not given back");
+    if (disk.heldLocks() > 0) watch.note("the lock is not given back");
     const strays = disk.files(/(stacks|history|backups)\/.*\.tmp$/);
     if (strays.length > 0) watch.note(`half-written files lie about: ${strays.join(", ")}`);
     const cutOff = machine.fired.includes("cut-off");
@@ -458,24 +498,3 @@ function opsByUrn(plan: string[]): Map<string, string> {
 function withoutTime(text: string | undefined): string | undefined {
   return text?.replace(/"time":"[^"]*"/, "");
 }
-
-/** A thing that leans on nothing. */
-export const EMPTY: Omit<Entry, "uid"> = {
-  kind: "thing",
-  parent: undefined,
-  dependsOn: [],
-  links: [],
-  inside: undefined,
-  provider: undefined,
-  n: 0,
-  fixed: 0,
-  secret: undefined,
-  protect: undefined,
-  retain: undefined,
-  deleteBeforeReplace: undefined,
-  ignoreN: false,
-  replaceOnN: false,
-  hideOut: false,
-  renamed: 0,
-  former: [],
-};

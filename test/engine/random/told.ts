@@ -1,5 +1,5 @@
-import { type Entry, type Model, nameOf, planted } from "./model.ts";
-import { EMPTY, QUIET, type Story } from "./story.ts";
+import { EMPTY, type Entry, type Model, nameOf, planted } from "./model.ts";
+import { QUIET, type Story } from "./story.ts";
 
 /** A story in few words: what is as it is without saying is left out. */
 export function told(story: Story): string {

@@ -87,6 +87,8 @@ export class Watch implements Watcher {
       this.note(`${resource.urn} is said to be deleted, but ${object.id} is there`);
     }
     if (object.alive || resource.pendingReplacement || this.lost.has(object.id)) return;
+    // It was to go anyhow, and what it lay in went first.
+    if (resource.delete && object.inputs.inside !== undefined) return;
     // Its own delete is under way, or that of what it is in.
     const going = operationsOf(state)
       .filter(({ type }) => type === "deleting")
@@ -127,7 +129,7 @@ export class Watch implements Watcher {
     const { saved, locks } = this.disk;
     const what = `${type} ${call.urn} (${call.id ?? "new"})`;
     if (this.operation === "preview" || this.operation === "refresh") this.note(`it acts: ${what}`);
-    if (this.disk.files(/locks\/.*\.json$/).length !== 1) this.note(`${what} without the lock (${locks})`);
+    if (this.disk.heldLocks() !== 1) this.note(`${what} without the lock (${locks})`);
     const pending = operationsOf(saved).some((one) => one.type === type && one.resource.urn === call.urn);
     if (!pending) this.note(`${what} while no pending operation is in the file`);
     const own = resourcesOf(saved).find((resource) => resource.id === call.id);

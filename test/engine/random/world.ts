@@ -172,7 +172,8 @@ class WorldProvider implements Provider {
     // Two ways to fail half-way: by saying so, and by not saying so.
     if (fault === "half" && object.updates % 2 === 0) throw this.#halfDone(object, "changed, but not well");
     if (fault === "half") throw this.#failure("changed, and then it failed");
-    return { outputs: this.#world.outputsOf(object) };
+    const outputs = this.#world.outputsOf(object);
+    return { outputs: fault === "leak" ? { ...outputs, out: Unknown.value } : outputs };
   }
 
   async delete({ urn, id, inputs, signal }: Parameters<Provider["delete"]>[0]) {

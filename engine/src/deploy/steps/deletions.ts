@@ -8,6 +8,7 @@ import type { Step } from "./step.ts";
  */
 export class Deletions {
   readonly #planned = new Set<ResourceState>();
+  readonly #gone = new Set<ResourceState>();
   readonly #running = new Map<ResourceState, Promise<unknown>>();
   readonly #along = new Map<ResourceState, Passenger[]>();
 
@@ -60,8 +61,9 @@ export class Deletions {
     return undefined;
   }
 
-  /** @param leave takes it out of the state; called when its carrier goes */
+  /** @param leave takes it out of the state; called when its carrier goes, at once if that has gone before */
   goAlong(carrier: ResourceState, state: ResourceState, leave: () => void): void {
+    if (this.#gone.has(carrier)) return leave();
     const others = this.#along.get(carrier);
     if (others === undefined) this.#along.set(carrier, [{ state, leave }]);
     else others.push({ state, leave });
@@ -72,6 +74,7 @@ export class Deletions {
    * @param left it has left the state too, so that nothing in there may lean on it
    */
   gone(state: ResourceState, left: boolean): void {
+    this.#gone.add(state);
     const passengers = this.#along.get(state) ?? [];
     this.#along.delete(state);
     for (const { leave } of passengers) leave();
