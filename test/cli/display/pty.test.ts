@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { Clone, nowhere } from "../clone.ts";
@@ -61,6 +62,19 @@ describe.skipIf(noPty)(`on a real terminal${noPty ? ` (${noPty})` : ""}`, () => 
     expect(shown.raw).not.toContain("\x1b");
     expect(shown.raw.match(/^\+ \d+-.* created \(/gm)).toHaveLength(199);
     expect(shown.raw).toContain("x 130-é̂ñ failed");
+  });
+
+  test("what is no terminal gets them too", () => {
+    const env: NodeJS.ProcessEnv = {
+      ...process.env,
+      TERM: "xterm-256color",
+      FORCE_COLOR: undefined,
+      NO_COLOR: undefined,
+    };
+    const { stdout, status } = spawnSync(show[0] as string, show.slice(1), { env, encoding: "utf8" });
+    expect(status).toBe(0);
+    expect(stdout).not.toContain("\x1b");
+    expect(stdout.match(/^\+ \d+-.* created \(/gm)).toHaveLength(199);
   });
 
   test("an update of 200 resources by the engine itself", async () => {
