@@ -7,7 +7,7 @@ import { SIGNATURE_KEY, SIGNATURES } from "./signatures.ts";
 import { type StateOptions, withStack } from "./stateCommands.ts";
 import { type RemovalRules, removeNamed, renameStack as renamed, setProtection } from "./stateEdit.ts";
 import type { UpdateRecord } from "./store.ts";
-import { parseUrn } from "./urn.ts";
+import { isUrn, parseUrn } from "./urn.ts";
 
 type Json = Record<string, unknown>;
 
@@ -75,6 +75,7 @@ export async function importStack(
 
 function foreign({ resources }: Snapshot, stack: string, project: string): string[] {
   return resources.flatMap(({ urn }) => {
+    if (!isUrn(urn)) return [`"${urn}" is no URN`];
     const parts = parseUrn(urn);
     if (parts.stack === stack && parts.project === project) return [];
     return [`${urn} is of the stack "${parts.stack}" of the project "${parts.project}"`];
@@ -101,6 +102,8 @@ export async function renameStack(options: StateOptions, to: string): Promise<{ 
       ),
     );
     if (there && taken) throw new Error(`There is a file of settings ${file} already.`);
+    if ((await stack.loadText()) === undefined)
+      throw new Error(`Stack "${stack.name}" has no state yet: rename its file of settings.`);
     const snapshot = await stack.load();
     await stack.rename(to, renamed(snapshot, project.name, stack.name, to));
     if (there) await rename(from, file);

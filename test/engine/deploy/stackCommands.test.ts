@@ -157,3 +157,11 @@ describe("state delete, protect and unprotect", () => {
     await expect(deleteFromState(work.options(), [`${THING}a`])).rejects.toThrow(/stands 2 times.*to be deleted/);
   });
 });
+
+test("a stack that has no state yet has none to export or rename", async () => {
+  const { work } = setUp();
+  await expect(exportStack(work.options())).rejects.toThrow("has no state yet");
+  await expect(renameStack(work.options(), "prod")).rejects.toThrow("has no state yet");
+  expect(existsSync(work.stateFile)).toBe(false);
+  expect(await stackHistory(work.options())).toEqual([]);
+});
