@@ -33,30 +33,24 @@ describe.skipIf(missing)(`an application on Docker${missing ? ` (skipped: ${miss
     expect((await work.run("up")).changes).toEqual({ same: COUNT });
     expect((await work.run("refresh")).changes).toEqual({ same: COUNT - 2 });
 
-    // Stopped by hand: started again, the same container.
+    // Stopped and changed by hand: put back and started again, the same container.
     const { id } = work.resource("web");
-    await it.docker.getContainer(String(id)).stop({ t: 0 });
+    const byHand = it.docker.getContainer(String(id));
+    await byHand.update({ Memory: 96 << 20, MemorySwap: 160 << 20, RestartPolicy: { Name: "no" } });
+    await byHand.stop({ t: 0 });
     expect((await work.run("refresh")).steps).toContain("refresh web");
-    const started = await work.run("up");
-    expect(started.changes).toEqual({ same: COUNT - 1, update: 1 });
-    expect(work.resource("web").id).toBe(id);
-    expect((await inspect(id)).State.Running).toBe(true);
-
-    // Changed by hand: put back, the same container.
-    await it.docker
-      .getContainer(String(id))
-      .update({ Memory: 96 << 20, MemorySwap: 160 << 20, RestartPolicy: { Name: "no" } });
-    await work.run("refresh");
     expect((await work.run("up")).changes).toEqual({ same: COUNT - 1, update: 1 });
-    expect((await inspect(id)).HostConfig).toMatchObject({
-      Memory: 64 << 20,
-      RestartPolicy: { Name: "unless-stopped" },
+    expect(work.resource("web").id).toBe(id);
+    expect(await inspect(id)).toMatchObject({
+      State: { Running: true },
+      HostConfig: { Memory: 64 << 20, RestartPolicy: { Name: "unless-stopped" } },
     });
 
-    // Taken from its network by hand, then removed by hand: another container each time.
+    // Taken from its network by hand, then removed by hand: another container each time; the built image is built again.
     await it.docker.getNetwork(String(work.resource("net").id)).disconnect({ Container: String(id) });
+    await it.docker.getImage("local/built:1").remove({ force: true });
     await work.run("refresh");
-    expect((await work.run("up")).changes).toMatchObject({ replace: 1 });
+    expect((await work.run("up")).changes).toMatchObject({ create: 1, replace: 2 });
     const second = work.resource("web").id;
     expect(second).not.toBe(id);
     await it.docker.getContainer(String(second)).remove({ force: true });
@@ -80,5 +74,5 @@ describe.skipIf(missing)(`an application on Docker${missing ? ` (skipped: ${miss
     expect(await it.docker.listContainers({ all: true })).toEqual([]);
     expect((await it.docker.listVolumes()).Volumes ?? []).toEqual([]);
     expect((await it.docker.listNetworks()).map(({ Name }) => Name).sort()).toEqual(["bridge", "host", "none"]);
-  }, 60_000);
+  }, 120_000);
 });

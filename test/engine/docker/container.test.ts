@@ -100,11 +100,16 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     await exec.start({});
     expect((await engine.update(made, wanted)).outputs.id).toBe(made.id);
     await engine.delete(made);
+    const late = (await failure(
+      engine.create(CONTAINER, { ...wanted, waitTimeout: 60 }, { timeout: 1 }),
+    )) as InitFailed;
+    expect(late.reasons[0]).toMatch(/^stopped waiting to look at the container .*the resource's time is over/);
     const none = (await failure(engine.create(CONTAINER, { ...NONE, wait: true }))) as InitFailed;
     expect(none.reasons[0]).toContain("has no health check");
     const ended = (await failure(engine.create(CONTAINER, { ...wanted, command: shell("exit 4") }))) as InitFailed;
     expect(ended.reasons[0]).toContain("ended with exit code 4 before it was healthy");
-    for (const { id, outputs } of [none, ended]) await engine.delete({ type: CONTAINER, id, inputs: {}, outputs });
+    for (const { id, outputs } of [late, none, ended])
+      await engine.delete({ type: CONTAINER, id, inputs: {}, outputs });
     expect(await count()).toBe(0);
   }, 30_000);
 

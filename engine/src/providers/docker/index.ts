@@ -134,8 +134,14 @@ class DockerProvider implements Provider {
 
   async read(request: ReadRequest): ReturnType<Provider["read"]> {
     const { type, id, inputs, outputs } = request;
-    if (type === image.TOKEN) return { id, inputs, outputs };
     const state = unwrapMap(outputs);
+    if (type === image.TOKEN) {
+      const there = await this.#guarded(request, 0, [inputs, outputs], async (call) => ({
+        id: (await image.isThere(state, call)) ? id : "",
+        outputs,
+      }));
+      return there.id === "" ? undefined : { id, inputs, outputs };
+    }
     let gone = false;
     const read = await this.#guarded(request, 0, [inputs, outputs], async (call) => {
       const found = await handlerOf(type).read(id, state, call);

@@ -5,6 +5,7 @@ import type { CallContext, CheckFailure, CheckResult, DiffResult } from "../../.
 import { isMap, type PropertyMap, type PropertyValue, Secret, Unknown } from "../../../values.ts";
 import { canonical } from "../diff.ts";
 import { object, text } from "../plain.ts";
+import { findImage } from "../registry/pull.ts";
 import type { Call } from "../resources/resource.ts";
 import {
   bool,
@@ -132,6 +133,12 @@ export async function create(
     repoDigest,
   };
   return { id: preview ? "" : wanted.imageName, outputs };
+}
+
+/** Whether the image still is where it was left. One that was pushed lives in its registry, and is not asked for there. */
+export async function isThere(state: PropertyMap, call: Call): Promise<boolean> {
+  if (object(state, "__inputs")?.skipPush !== true) return true;
+  return (await findImage(text(state, "imageName"), call)) !== undefined;
 }
 
 async function missingDockerfile(context: string, dockerfile: string, programDir: string): Promise<string | undefined> {
