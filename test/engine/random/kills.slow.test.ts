@@ -48,7 +48,7 @@ const errand = fc.record({
     { minLength: 3, maxLength: 5 },
   ),
   /** Killed when the world has changed so many times, and so many ms have passed. */
-  kill: fc.record({ changes: fc.noBias(fc.nat(25)), delay: fc.noBias(fc.nat(12)) }),
+  kill: fc.record({ changes: fc.noBias(fc.nat(14)), delay: fc.noBias(fc.nat(12)) }),
   tidy: fc.boolean(),
 });
 

@@ -165,13 +165,9 @@ export class Watch implements Watcher {
   /** By its own wish, or because that which it goes along with does. */
   #goesAlong(resource: SavedResource, carrier: SavedResource): boolean {
     const all = resourcesOf(this.disk.saved);
-    let at: SavedResource | undefined = resource;
-    for (let steps = 0; at?.deletedWith !== undefined && steps < all.length; steps++) {
-      const urn: string = at.deletedWith;
-      if (urn === carrier.urn) return true;
-      at = all.find((one) => one.urn === urn);
-    }
-    return false;
+    const within = new Set([resource.deletedWith]);
+    for (const urn of within) for (const one of all) if (one.urn === urn) within.add(one.deletedWith);
+    return within.has(carrier.urn);
   }
 
   /** It leans on what the other goes along with, or what lies in it does: so it has to go first though the other needs it. */

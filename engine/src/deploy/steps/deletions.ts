@@ -63,9 +63,9 @@ export class Deletions {
 
   /** @param leave takes it out of the state; called when its carrier goes, at once if that has gone before */
   goAlong(carrier: ResourceState, state: ResourceState, leave: () => void): void {
-    if (this.#gone.has(carrier)) return leave();
     const others = this.#along.get(carrier);
-    if (others === undefined) this.#along.set(carrier, [{ state, leave }]);
+    if (this.#gone.has(carrier)) leave();
+    else if (others === undefined) this.#along.set(carrier, [{ state, leave }]);
     else others.push({ state, leave });
   }
 
