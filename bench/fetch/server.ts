@@ -27,18 +27,27 @@ let sent = 0;
 let free = 0;
 let before = process.hrtime.bigint();
 const waiting: (() => void)[] = [];
-setInterval(() => {
+const refill = () => {
   const now = process.hrtime.bigint();
   // No more than a tenth of a second may gather while nobody asks.
   free = Math.min(free + (Number(now - before) / 1e9) * rate, rate / 10);
   before = now;
+};
+setInterval(() => {
+  refill();
   while (free > 0 && waiting.length > 0) {
     free -= BLOCK;
     waiting.shift()?.();
   }
 }, 5);
 
-const turn = () => new Promise<void>((resolve) => waiting.push(resolve));
+/** Until the next block may be sent; in the order of asking, so that a single connection can have the whole rate. */
+async function turn(): Promise<void> {
+  refill();
+  if (free > 0 && waiting.length === 0) free -= BLOCK;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
+}
+
 const readAt = (at: number, length: number) =>
   new Promise<Buffer>((resolve, reject) => {
     read(file, Buffer.allocUnsafe(length), 0, length, at, (error, count, buffer) =>

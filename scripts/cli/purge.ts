@@ -1,6 +1,10 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { commandProvider } from "@atelier/engine/providers/command/index";
 import { isOnHost, listResources } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
+import { writeWhole } from "./files.ts";
+import { home, stackHome } from "./paths.ts";
 import type { Stack } from "./stack.ts";
 
 /**
@@ -9,7 +13,11 @@ import type { Stack } from "./stack.ts";
  */
 export async function orderPurge(stack: Stack, signal: AbortSignal): Promise<void> {
   const { host } = stack.settings;
-  if (host.kind !== "ssh") return;
+  if (host.kind === "local") {
+    const workspace = join(stackHome(stack.name), "host", "workspace");
+    if (existsSync(workspace)) writeWhole(join(workspace, "run", "purge"), "");
+    return;
+  }
   const resource = (await listResources(stack.name)).find((state) => isOnHost(state) && state.inputs.connection);
   if (!resource) return;
   const provider = await commandProvider({ version: "", config: {}, programDir: process.cwd() });
@@ -32,4 +40,13 @@ export async function orderPurge(stack: Stack, signal: AbortSignal): Promise<voi
   } finally {
     await provider.close();
   }
+}
+
+/** Workspaces of other stacks on this machine that stand and have models from its cache (scripts/host/lib-store.sh). */
+export function usersOfLocalCache(): string[] {
+  const uses = join(home, "cache", "host", "uses");
+  if (!existsSync(uses)) return [];
+  return readdirSync(uses)
+    .map((name) => readFileSync(join(uses, name), "utf8").split("\n")[0] ?? "")
+    .filter((workspace) => workspace !== "" && existsSync(join(workspace, "run", "id")));
 }

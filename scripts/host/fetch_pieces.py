@@ -127,7 +127,7 @@ class Pieces:
                 start, end = gap
                 if self.length is None:
                     end = None
-                elif workers > 1 or len(self.leases):
+                elif not source.no_ranges and (workers > 1 or len(self.leases)):
                     left = self.length - self.have()
                     size = FIRST if not source.rate else min(MOST, max(LEAST, int(source.rate * LEASE_S)))
                     size = max(LEAST, min(size, left // (2 * max(1, workers))))

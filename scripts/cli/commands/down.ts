@@ -11,7 +11,7 @@ import { failureLines, throwSettingsMistakes } from "../failure.ts";
 import { startMachine, stopMachine } from "../machine.ts";
 import { home, reportDir, stackHome } from "../paths.ts";
 import { settlePlatform } from "../platform.ts";
-import { orderPurge } from "../purge.ts";
+import { orderPurge, usersOfLocalCache } from "../purge.ts";
 import { runShown } from "../run.ts";
 import { openStack, type Stack } from "../stack.ts";
 import { type Context, hint } from "./command.ts";
@@ -83,7 +83,7 @@ const rented = ({ settings: { host } }: Stack): boolean => host.kind === "ssh" &
 function whatStays(stack: Stack, purge: boolean, hostGone: boolean): string {
   if (rented(stack)) return "The rental ends, and its disks go with it.";
   if (hostGone) return "The host is not dialled: what is on it, if it still exists, stays there.";
-  if (purge) return "The cache of downloads goes too.";
+  if (purge) return "The cache of downloads goes too, but for what another stack there uses.";
   return stack.settings.host.kind === "local"
     ? `The cache stays: ${join(home, "cache")}`
     : "The cache of downloads on the host stays; --purge removes it too.";
@@ -94,7 +94,8 @@ function clean(stack: Stack, cache: boolean): void {
   for (const path of [reportDir(stack.name), join(stackHome(stack.name), "pulumi")])
     rmSync(path, { recursive: true, force: true });
   if (stack.settings.host.kind === "local") rmSync(stackHome(stack.name), { recursive: true, force: true });
-  if (cache)
+  // Another stack of this machine may lean on both.
+  if (cache && usersOfLocalCache().length === 0)
     for (const name of ["host", "upstreams"]) rmSync(join(home, "cache", name), { recursive: true, force: true });
 }
 
