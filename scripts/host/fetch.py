@@ -10,7 +10,6 @@ SOURCE is the server that brought most of it, RECEIVED what came over the networ
 Standard error: a readable line every 2 s, and its machine form behind an @.
 Exit code 0: all are in the store; 1: at least one is not, and standard error says why for each.
 """
-import concurrent.futures
 import contextlib
 import os
 import sys
@@ -103,15 +102,30 @@ def main():
     stop = threading.Event()
     ticker = threading.Thread(target=progress.run, args=(stop,), daemon=True)
     ticker.start()
-    # Two names for one content must not race for one partial file: `alone` lets the second find what the first brought.
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = {pool.submit(fetch, file, store, client, progress): file for file in request["files"]}
-        for future in concurrent.futures.as_completed(futures):
-            file = futures[future]
+    waiting = list(request["files"])
+    said = threading.Lock()
+
+    def work():
+        # Two names for one content must not race for one partial file: `alone` lets the second find what the first brought.
+        while True:
+            with said:
+                if not waiting:
+                    return
+                file = waiting.pop(0)
             try:
-                print("\t".join(map(str, (file["name"], *future.result()))), flush=True)
+                line = "\t".join(map(str, (file["name"], *fetch(file, store, client, progress))))
+                with said:
+                    print(line, flush=True)
             except (Bad, OSError) as why:
                 failures.append(f"{file['name']}: {why}")
+            except Exception as why:  # A mistake of ours must not look like success.
+                failures.append(f"{file['name']}: {type(why).__name__}: {why}")
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(AT_ONCE)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     stop.set()
     ticker.join(3)
     for failure in failures:

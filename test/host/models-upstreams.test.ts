@@ -317,6 +317,18 @@ describe("our own way", () => {
     },
   );
 
+  it("asks for room before it asks for bytes: by the catalog's length, or by the server's", async () => {
+    const server = await serve((_, response) => response.writeHead(200, { "content-length": 1e15 }).write("x"));
+    for (const bytes of [1e15, undefined]) {
+      const { code, stderr } = await fetcher.run({ bytes, urls: [`${server.base}a`] }, "own");
+      expect(code).toBe(1);
+      expect(stderr).toMatch(
+        /1000000000 MB are still to be fetched and .* has \d+ MB free: free some, or set host\.cache/,
+      );
+    }
+    expect(server.asked).toHaveLength(1);
+  });
+
   it("takes a hub's word on a sha256 that the catalog does not have, and holds the file to it", async () => {
     const lies = await serve(honest(safetensors(50_000, 5)));
     const hub = await serve((_, response) =>
