@@ -37,6 +37,8 @@ export interface UpdateRecord {
 export class FileStore {
   /** The folder `.pulumi`. */
   readonly root: string;
+  /** The file that this object has saved last. */
+  #written: string | undefined;
 
   private constructor(root: string) {
     this.root = root;
@@ -75,15 +77,17 @@ export class FileStore {
 
   /** Writes a stack's state; the one before stays beside it as `.bak`. Call it one at a time, under the stack's lock. */
   async save(name: StackName, text: string): Promise<void> {
-    await this.#writeMeta();
     const file = `${this.#base(name)}.json`;
-    const before = await this.#newest(name);
+    // A run saves after every step: what it wrote itself needs no looking for.
+    const before = this.#written === file ? file : await this.#newest(name);
+    if (this.#written === undefined) await this.#writeMeta();
     if (before !== undefined) await keepBackup(before);
     await writeBeside(file, text);
     if (before !== undefined && before !== file) {
       await unlink(before);
       await rm(`${before}.attrs`, { force: true });
     }
+    this.#written = file;
   }
 
   /** All stacks, or those of one project, sorted. */
@@ -144,6 +148,7 @@ export class FileStore {
 
   /** Forgets a stack: its state, `.bak` and history. Its backups stay. */
   async remove(name: StackName): Promise<void> {
+    this.#written = undefined;
     for (const suffix of [".json", ".json.gz", ".json.zst"]) {
       const file = this.#base(name) + suffix;
       // The official CLI keeps a file of attributes beside each of its own.
@@ -168,6 +173,7 @@ export class FileStore {
 
   /** Takes a stack's state away; it stays as `.bak`. */
   async retire(name: StackName): Promise<void> {
+    this.#written = undefined;
     const file = await this.#newest(name);
     if (file !== undefined) await rename(file, `${file}.bak`);
   }
