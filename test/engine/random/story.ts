@@ -392,7 +392,7 @@ class Player {
         typeof value === "object" && "from" in value ? [registrations.find(({ uid }) => uid === value.from)?.urn] : [],
       );
       const unsure = sources.some((source) => !idle(source));
-      if (!unsure || RANK.indexOf(after) > RANK.indexOf(before) || !RANK.includes(after)) {
+      if (!unsure || rank(after) > rank(before)) {
         this.#watch.note(`${urn}: the preview said ${before}, the update did ${after}`);
       }
     }
@@ -482,8 +482,11 @@ function difference(a: string, b: string): string {
   return `…${before.slice(from, at + 150)}… became …${after.slice(from, at + 150)}…`;
 }
 
-/** What can become less than was said. */
-const RANK = ["same", "update", "create-replacement+delete-replaced+replace"];
+/** What can become less than was said: a replacement an update, an update nothing. */
+function rank(ops: string): number {
+  const parts = ops.split("+");
+  return ["same", "update", "replace"].findIndex((op) => parts.includes(op)) + 1 || 4;
+}
 
 function opsByUrn(plan: string[]): Map<string, string> {
   const ops = new Map<string, string>();
