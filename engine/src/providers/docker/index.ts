@@ -24,7 +24,7 @@ import { mistakes } from "./container/mistakes.ts";
 import { diffResource } from "./diff.ts";
 import * as image from "./image/resource.ts";
 import { invoke, isFunction } from "./invoke.ts";
-import { inputsOf, outputsOf, previewOutputs } from "./outputs.ts";
+import { inputsOf, outputsOf, previewOutputs, saysTheSame } from "./outputs.ts";
 import { texts } from "./plain.ts";
 import { network } from "./resources/network.ts";
 import { remoteImage } from "./resources/remoteImage.ts";
@@ -151,6 +151,7 @@ class DockerProvider implements Provider {
       return { id: found.id, outputs: outputsOf(tableOf(type), found.id, unwrapMap(inputs), known, state) };
     });
     if (gone) return undefined;
+    if (read.id === id && saysTheSame(tableOf(type), state, unwrapMap(read.outputs))) return { id, inputs, outputs };
     const isNew = Object.keys(inputs).length === 0;
     return {
       id: read.id,

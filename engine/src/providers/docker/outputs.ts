@@ -1,14 +1,14 @@
 import { isMap, type PropertyMap, type PropertyValue, Unknown } from "../../values.ts";
 import { DEFAULTS_KEY } from "./check.ts";
+import { canonical } from "./diff.ts";
 import { type Field, type Fields, fieldsOf, type ResourceTable } from "./schema/fields.ts";
 
 /** The official provider keeps here, as JSON, what it needs besides the outputs to read them again. */
 export const META_KEY = "__meta";
-/** And here how to rebuild its own form of the outputs; wrong as soon as another writes them. */
-export const DELTA_KEY = "__pulumi_raw_state_delta";
 
 /**
  * A resource's outputs in the official provider's form: every field is there, first as the inputs say, then as the engine said.
+ * Without its `__pulumi_raw_state_delta`, by which it would rebuild what it wrote itself: wrong as soon as another writes.
  * @param seen what was read from the engine; a field that is not in it stays as the program wanted it
  */
 export function outputsOf(
@@ -25,6 +25,16 @@ export function outputsOf(
     ...seen,
     id,
   };
+}
+
+/** Whether what was read says the same as the state, which then stays as it was written: word for word, by whichever provider. */
+export function saysTheSame(table: ResourceTable, state: PropertyMap, read: PropertyMap): boolean {
+  return Object.entries(table.fields).every(([name, field]) => {
+    const [before, now] = [state[name] ?? null, read[name] ?? null];
+    return field.output && typeof field.kind === "string"
+      ? JSON.stringify(before) === JSON.stringify(now)
+      : canonical(field, before) === canonical(field, now);
+  });
 }
 
 /** What a preview can say: the inputs, and that the rest comes from the engine. */
