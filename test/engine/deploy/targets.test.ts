@@ -101,6 +101,17 @@ describe("pitfall 11: targets", () => {
     expect((await run("refresh")).result).toBe("succeeded");
   });
 
+  test("a target that the program has dropped stays while something that is left out leans on it", async () => {
+    const { fake, run, only, names } = targeted();
+    await run("up", { name: "a" }, { name: "b", inputs: { from: { $out: "a" } } });
+    const done = await only("up", { targets: [`${THING}a`] }, { name: "b" });
+    expect(done.errors).toEqual([]);
+    expect(done.diagnostics.map(({ message }) => message).join()).toMatch(/::a is not deleted: .*::b leans on it/);
+    expect(names()).toEqual(expect.arrayContaining(["a", "b"]));
+    await run("up", { name: "b" });
+    expect(fake.calls.at(-1)).toBe("delete a");
+  });
+
   test("dependences that turn round are refused, not written out of order", async () => {
     const { fake, run, only } = targeted();
     await run("up", { name: "a" }, { name: "b", dependsOn: ["a"] });

@@ -14,7 +14,7 @@ import { applyReplaceOnChanges, diffComponent, diffCustom, replaceBecause } from
 import { type Goal, Refusal } from "./goal.ts";
 import { Names } from "./names.ts";
 import { isImport, newState, readState } from "./newState.ts";
-import { unknownInUpdate, unreachable } from "./reach.ts";
+import { neededBy, stillNeeded, unknownInUpdate, unreachable } from "./reach.ts";
 import { isProviderType } from "./references.ts";
 import type { Targeting } from "./targets.ts";
 
@@ -48,6 +48,8 @@ export class Planner {
   readonly #names: Names;
   /** URNs that are not among the targets, and will not exist. */
   readonly #skipped = new Set<string>();
+  /** Old states that stay exactly as they are. */
+  readonly #kept: ResourceState[] = [];
   /** URNs that need no deleting: something was decided for them. */
   readonly #handled = new Set<string>();
   readonly #replaced = new Set<string>();
@@ -117,13 +119,16 @@ export class Planner {
     const condemned: ResourceState[] = [];
     const forgotten: ResourceState[] = [];
     const deletable = this.#host.targeting.deletable(this.#host.resources);
+    const needed = neededBy(this.#kept, this.#host.olds);
     for (const old of this.#host.resources) {
       // What this run has replaced goes, also where only its dependence on a target brought it in.
       if (!deletable.has(old) && !(old.delete && this.#replaced.has(old.urn))) continue;
       if (old.delete) {
         if (!this.#deletedStates.has(old)) condemned.push(old);
       } else if (!this.#handled.has(old.urn) && !this.#names.isAliased(old.urn)) {
-        if (old.pendingReplacement) forgotten.push(old);
+        const bearer = needed.get(old.urn);
+        if (bearer !== undefined) this.#host.tell("warning", stillNeeded(old, bearer), old.urn);
+        else if (old.pendingReplacement) forgotten.push(old);
         else condemned.push(old);
       }
     }
@@ -149,6 +154,7 @@ export class Planner {
     }
     this.#handled.add(old.urn);
     this.#names.keep(old.urn);
+    this.#kept.push(old);
     return [{ ...stepOf("same", { ...old }, old), kept: true }];
   }
 

@@ -35,3 +35,23 @@ export function unknownInUpdate({ urn }: ResourceState): Refusal {
     urn,
   );
 }
+
+/** The URNs that the states lean on, directly or through others, each with one of those that do. */
+export function neededBy(states: ResourceState[], olds: Map<string, ResourceState>): Map<string, string> {
+  const needed = new Map<string, string>();
+  const follow = (state: ResourceState): void => {
+    for (const urn of dependenciesOf(state, true)) {
+      if (needed.has(urn)) continue;
+      needed.set(urn, state.urn);
+      const old = olds.get(urn);
+      if (old !== undefined) follow(old);
+    }
+  };
+  for (const state of states) follow(state);
+  return needed;
+}
+
+/** What is said of a resource that the program no longer has, and that stays all the same. */
+export function stillNeeded({ urn }: ResourceState, bearer: string): string {
+  return `${urn} is not deleted: ${bearer} leans on it in the state, and is left out of this run.`;
+}
