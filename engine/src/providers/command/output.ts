@@ -68,8 +68,9 @@ export class Output {
       start = end + 1;
     }
     while (text.length - start > LONGEST_LINE) {
-      this.#line(stream, text.slice(start, start + LONGEST_LINE));
-      start += LONGEST_LINE;
+      const end = wordEnd(text, start + LONGEST_LINE);
+      this.#line(stream, text.slice(start, end));
+      start = end;
     }
     return text.slice(start);
   }
@@ -118,7 +119,17 @@ class Ends {
   }
 
   get text(): string {
-    const left = this.#left > 0 ? `\n… (${this.#left} characters left out)\n` : "";
-    return this.#head + left + this.#tail.join("");
+    const tail = this.#tail.join("");
+    if (this.#left === 0) return this.#head + tail;
+    const head = this.#head.slice(0, wordEnd(this.#head, this.#head.length));
+    const from = Math.max(tail.search(/\s/), 0);
+    return `${head}\n… (${this.#left} characters left out)\n${tail.slice(from).trimStart()}`;
   }
+}
+
+/** The last place before `end` that is in no word, as long as it is near: half a secret is one that no filter knows. */
+function wordEnd(text: string, end: number): number {
+  const near = text.slice(Math.max(0, end - 8192), end);
+  const space = near.search(/\s\S*$/);
+  return space < 0 ? end : end - near.length + space + 1;
 }

@@ -1,0 +1,40 @@
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { PassphraseSecrets } from "@atelier/engine/secrets";
+import { expect, test } from "vitest";
+import { StateSecrets } from "../../../scripts/cli/engines/stateSecrets.ts";
+
+test("a secret that a state held for a moment is masked from then on", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "atelier-state-"));
+  const secrets = await PassphraseSecrets.create("correct-horse");
+  const file = join(dir, "stacks", "dev.json");
+  const watched = new StateSecrets(file, "correct-horse");
+  /** Writes a state that holds these secrets, as the CLI does: beside, then renamed. */
+  const save = (...values: unknown[]) => {
+    const resources = values.map((value) => ({
+      inputs: {
+        stdin: { "4dabf18193072939515e22adb298388d": "s", ciphertext: secrets.encryptValue(JSON.stringify(value)) },
+      },
+    }));
+    const latest = { secrets_providers: { type: "passphrase", state: { salt: secrets.salt } }, resources };
+    writeFileSync(`${file}.new`, JSON.stringify({ version: 3, checkpoint: { latest } }));
+    renameSync(`${file}.new`, file);
+  };
+  try {
+    const text = "of pending-secret, nested-secret and 1b47061264138c4ac30d75fd1eb44270";
+    expect(await watched.mask({ text })).toEqual({ text });
+    save("pending-secret", {
+      deep: ["nested-secret", { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270" }],
+    });
+    await sleep(20);
+    save();
+    expect(await watched.mask({ text })).toEqual({
+      text: "of [secret], [secret] and 1b47061264138c4ac30d75fd1eb44270",
+    });
+  } finally {
+    watched.close();
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
