@@ -96,7 +96,7 @@ const flags = {
   measure: { type: "boolean", only: ["upstreams"], says: "Measure on the host, now" },
   upstreams: {
     type: "string",
-    only: ["up", "preview"],
+    only: ["up", "preview", "upstreams", "bundle"],
     says: "Instead of the settings' profile: direct, china, auto, offline, or bundle:<folder>",
   },
   all: {

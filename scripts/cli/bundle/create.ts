@@ -17,7 +17,7 @@ export async function createBundle(
   folder: string,
   contents: Contents,
   upstreams: Upstreams,
-  say: (line: string) => void,
+  { say, signal }: { say: (line: string) => void; signal: AbortSignal },
 ): Promise<Manifest> {
   // Without a manifest it is no bundle: what is half made is not served.
   rmSync(join(folder, "bundle.json"), { force: true });
@@ -26,20 +26,24 @@ export async function createBundle(
     try {
       return await work;
     } catch (error) {
+      signal.throwIfAborted();
       failures.push(`${what}: ${messageOf(error)}`);
       return undefined;
     }
   };
   const fetched = progressLines(say);
   const get = async (what: string, wanted: Wanted) => {
-    const got = await attempt(what, download(wanted, fetched.add));
+    const got = await attempt(what, download(wanted, { progress: fetched.add, signal }));
     if (got && !got.here) say(`${what}: ${inWords(got.bytes)}`);
     return got;
   };
 
   const git = await inParallel(contents.git, 2, async ({ name, commit, paths }) => {
     const path = `git/${name}.git`;
-    const here = await attempt(`git ${name}`, mirrorCommit(join(folder, path), commit, paths, upstreams.git));
+    const here = await attempt(
+      `git ${name}`,
+      mirrorCommit({ folder: join(folder, path), commit, paths, bases: upstreams.git, signal }),
+    );
     if (here === false) say(`git ${name}: ${commit.slice(0, 12)}`);
     return { name, commit, paths, folder: path };
   });
@@ -80,7 +84,7 @@ export async function createBundle(
     return got && { file, path, bytes: got.bytes, sha256: got.sha256 };
   });
   fetched.end();
-
+  signal.throwIfAborted();
   if (failures.length > 0)
     throw new UserError(
       `The bundle is not whole; run it again, it goes on where it was:\n${failures.map((failure) => `  - ${failure.replaceAll("\n", "\n    ")}`).join("\n")}`,

@@ -10,6 +10,11 @@ import { hashFile } from "./manifest.ts";
 const stall = 30;
 const triesWithoutProgress = 3;
 
+interface Run {
+  progress: (bytes: number) => void;
+  signal?: AbortSignal;
+}
+
 export interface Wanted {
   /** Addresses, best first. */
   urls: string[];
@@ -20,13 +25,13 @@ export interface Wanted {
 
 /**
  * Brings a file to this machine: resumed after a cut, from the next address where one is dead or lies, and held to its length and hash before it gets its name.
- * @param progress is told of bytes as they come
+ * @param progress is told of bytes as they come; `signal` ends it, and what came stays for the next time
  * @returns its length and sha256, and whether it was there
  * @throws Error with every address and its reason
  */
 export async function download(
   { urls, path, bytes, sha256 }: Wanted,
-  progress: (bytes: number) => void,
+  run: Run,
 ): Promise<{ bytes: number; sha256: string; here: boolean }> {
   mkdirSync(dirname(path), { recursive: true });
   if (existsSync(path)) {
@@ -41,7 +46,7 @@ export async function download(
     // Without a hash, what another address began may be another file.
     if (sha256 === undefined) rmSync(part, { force: true });
     try {
-      await fetchWhole(url, part, bytes, progress);
+      await fetchWhole(url, part, bytes, run);
       const size = statSync(part).size;
       if (bytes !== undefined && size !== bytes) throw new Lie(`it has ${size} bytes; wanted: ${bytes}`);
       const hash = await hashFile(part);
@@ -49,6 +54,7 @@ export async function download(
       renameSync(part, path);
       return { bytes: size, sha256: hash, here: false };
     } catch (error) {
+      run.signal?.throwIfAborted();
       if (error instanceof Lie) rmSync(part, { force: true });
       whys.push(`  - ${url}: ${whyFailed(error)}`);
     }
@@ -58,21 +64,17 @@ export async function download(
 
 class Lie extends Error {}
 
-async function fetchWhole(
-  url: string,
-  part: string,
-  bytes: number | undefined,
-  progress: (bytes: number) => void,
-): Promise<void> {
+async function fetchWhole(url: string, part: string, bytes: number | undefined, run: Run): Promise<void> {
   let barren = 0;
   for (;;) {
     const before = existsSync(part) ? statSync(part).size : 0;
     if (bytes !== undefined && before === bytes) return;
     if (bytes !== undefined && before > bytes) throw new Lie("it is longer than it should be");
     try {
-      if (await fetchOnce(url, part, before, progress)) return;
+      if (await fetchOnce(url, part, before, run)) return;
     } catch (error) {
-      if (error instanceof Refused || error instanceof Lie || ++barren >= triesWithoutProgress) throw error;
+      if (run.signal?.aborted || error instanceof Refused || error instanceof Lie || ++barren >= triesWithoutProgress)
+        throw error;
     }
     if ((existsSync(part) ? statSync(part).size : 0) > before) barren = 0;
     await sleep(300 * 2 ** barren);
@@ -82,7 +84,7 @@ async function fetchWhole(
 class Refused extends Error {}
 
 /** One request; true when the answer came to its end. */
-async function fetchOnce(url: string, part: string, from: number, progress: (bytes: number) => void): Promise<boolean> {
+async function fetchOnce(url: string, part: string, from: number, { progress, signal }: Run): Promise<boolean> {
   const range: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
   // The whole may take hours: the deadline is on silence, below.
   const answer = await request(url, { headers: { "accept-encoding": "identity", ...range }, seconds: 24 * 3600 });
@@ -102,7 +104,7 @@ async function fetchOnce(url: string, part: string, from: number, progress: (byt
     },
   });
   try {
-    await pipeline(body, watch, createWriteStream(part, { flags: resumed ? "a" : "w" }));
+    await pipeline(body, watch, createWriteStream(part, { flags: resumed ? "a" : "w" }), signal ? { signal } : {});
     return true;
   } finally {
     clearTimeout(silent);

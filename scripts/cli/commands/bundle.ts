@@ -8,7 +8,7 @@ import { inWords, type Manifest, readManifest } from "../bundle/manifest.ts";
 import { pushBundle } from "../bundle/push.ts";
 import { serveBundle } from "../bundle/server.ts";
 import { plural } from "../display/text.ts";
-import { messageOf, UsageError, UserError } from "../errors.ts";
+import { Interrupted, messageOf, UsageError, UserError } from "../errors.ts";
 import { openSession } from "../ssh.ts";
 import { openStack } from "../stack.ts";
 import type { Context } from "./command.ts";
@@ -16,16 +16,19 @@ import { assemblyOf } from "./upstreams.ts";
 
 /** `atelier bundle create|serve|push <folder>`: all that a stack is made of, in one folder. */
 export async function bundle(context: Context): Promise<number> {
-  const { action, args } = context.options;
+  const { options } = context;
+  const { action, args } = options;
   const [folder, ...more] = args;
   if (!folder || more.length > 0) throw new UsageError(`\`bundle ${action}\` takes one folder.`);
   const path = resolve(folder);
   if (action === "create") return create(path, context);
+  if (options.upstreams !== undefined)
+    throw new UsageError("--upstreams says where `bundle create` gets things from; it belongs to no other action.");
   const manifest = readManifest(path);
   return action === "serve" ? serve(path, manifest, context) : push(path, manifest, context);
 }
 
-async function create(folder: string, { options, terminal }: Context): Promise<number> {
+async function create(folder: string, { options, terminal, interrupt }: Context): Promise<number> {
   const stack = openStack(options.stack);
   const rehearsal = stack.settings.upstreams.profile === "rehearsal";
   let contents: ReturnType<typeof contentsOfLock>;
@@ -44,7 +47,9 @@ async function create(folder: string, { options, terminal }: Context): Promise<n
       terminal.line("A rehearsal's bundle: stand-ins of this machine, which are in no lock; the packages are real.");
   }
   mkdirSync(join(folder), { recursive: true });
-  const manifest = await createBundle(folder, contents, upstreams, (line) => terminal.line(`  ${line}`));
+  const manifest = await untilInterrupted(interrupt.signal, (signal) =>
+    createBundle(folder, contents, upstreams, { say: (line) => terminal.line(`  ${line}`), signal }),
+  );
   if (options.json)
     terminal.answer(
       JSON.stringify({ folder, for: manifest.for, files: manifest.files.length, bytes: sizeOf(manifest) }),
@@ -71,10 +76,23 @@ async function serve(folder: string, manifest: Manifest, { options, terminal, in
   return 0;
 }
 
-async function push(folder: string, manifest: Manifest, { options, terminal }: Context): Promise<number> {
-  const session = await openSession(openStack(options.stack));
+/** What came so far stays as it is: the next run goes on there. */
+async function untilInterrupted<T>(interrupt: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   try {
-    await pushBundle(folder, manifest, session, (line) => terminal.line(`  ${line}`));
+    return await work(interrupt);
+  } catch (error) {
+    if (interrupt.aborted) throw new Interrupted();
+    throw error;
+  }
+}
+
+async function push(folder: string, manifest: Manifest, { options, terminal, interrupt }: Context): Promise<number> {
+  const session = await openSession(openStack(options.stack));
+  interrupt.signal.addEventListener("abort", () => session.close());
+  try {
+    await untilInterrupted(interrupt.signal, () =>
+      pushBundle(folder, manifest, session, (line) => terminal.line(`  ${line}`)),
+    );
   } finally {
     session.close();
   }

@@ -4,7 +4,7 @@ import { type Assembly, assemble } from "../../../stacks/assembly.ts";
 import { SettingsError } from "../../../stacks/schema.ts";
 import { installer } from "../../../stacks/scripts.ts";
 import type { RehearsalUpstreams } from "../../../stacks/settings.ts";
-import type { Upstreams } from "../../../stacks/upstreams.ts";
+import { readOverride, type Upstreams } from "../../../stacks/upstreams.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { readIfThere } from "../files.ts";
 import { startMachine } from "../machine.ts";
@@ -45,7 +45,7 @@ export async function upstreams({ options, terminal }: Context): Promise<number>
     why = messageOf(error);
   }
   const rows = inOrder(assembly.upstreams, readTable(table));
-  const { profile } = stack.settings.upstreams;
+  const profile = options.upstreams ?? stack.settings.upstreams.profile;
   const at = / at=(\S+)/.exec(table)?.[1];
   if (options.json) {
     terminal.answer(
@@ -79,7 +79,7 @@ export async function assemblyOf(stack: Stack): Promise<Assembly> {
     rehearsal = JSON.parse(text ?? "null") as RehearsalUpstreams;
   }
   try {
-    return assemble(stack.name, stack.settings, rehearsal);
+    return assemble(stack.name, stack.settings, rehearsal, readOverride(process.env.ATELIER_UPSTREAMS));
   } catch (error) {
     if (error instanceof SettingsError || (error as Error).name === "LockError")
       throw new UserError(messageOf(error), 2);

@@ -39,7 +39,7 @@ const honest = (request: IncomingMessage, response: ServerResponse) => {
   response.writeHead(from > 0 ? 206 : 200, { "content-length": bytes - from });
   response.end(content.subarray(from));
 };
-const get = (urls: string[]) => download({ urls, path, bytes, sha256 }, () => {});
+const get = (urls: string[]) => download({ urls, path, bytes, sha256 }, { progress: () => {} });
 
 describe("a file of a bundle", () => {
   it("that nobody has is no file: each address with its own reason", async () => {
