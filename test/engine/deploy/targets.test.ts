@@ -112,6 +112,21 @@ describe("pitfall 11: targets", () => {
     expect(fake.calls.at(-1)).toBe("delete a");
   });
 
+  test("a provider made anew leaves the one before to those that are left out", async () => {
+    const { run, only, names } = targeted();
+    const using = (n: number): TinyEntry[] => [
+      { name: "mine", type: "pulumi:providers:fake", inputs: { zone: "z" } },
+      { name: "a", provider: "mine", inputs: { n } },
+      { name: "b", provider: "mine", inputs: { n } },
+    ];
+    await run("up", ...using(1));
+    const options = { replace: ["**::mine"], targets: ["**::a"] };
+    expect((await only("up", options, ...using(2))).errors).toEqual([]);
+    expect(names().filter((name) => name === "mine")).toHaveLength(2);
+    expect((await run("up", ...using(2))).errors).toEqual([]);
+    expect(names().filter((name) => name === "mine")).toHaveLength(1);
+  });
+
   test("dependences that turn round are refused, not written out of order", async () => {
     const { fake, run, only } = targeted();
     await run("up", { name: "a" }, { name: "b", dependsOn: ["a"] });

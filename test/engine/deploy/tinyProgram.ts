@@ -12,6 +12,8 @@ export interface TinyEntry {
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
   parent?: string;
+  /** The name of an entry that is one. */
+  provider?: string;
   dependsOn?: string[];
   deletedWith?: string;
   replaceWith?: string[];
@@ -30,6 +32,9 @@ export interface TinyEntry {
     customTimeouts?: { create?: string; update?: string; delete?: string; read?: string };
   };
 }
+
+/** The id of a provider that only an update will make. */
+const OPEN_ID = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 interface Made {
   urn: string;
@@ -119,6 +124,9 @@ async function make(
     .setCustom(!entry.component)
     .setParent(parent)
     .setVersion(version)
+    .setProvider(
+      entry.provider === undefined ? "" : `${urnOf(entry.provider)}::${made.get(entry.provider)?.id || OPEN_ID}`,
+    )
     .setObject(toStruct(inputs, { secrets: true, resources: true }))
     .setDependenciesList(dependencies)
     .setDeletedwith(urnOf(entry.deletedWith))

@@ -124,7 +124,9 @@ export class Planner {
       // What this run has replaced goes, also where only its dependence on a target brought it in.
       if (!deletable.has(old) && !(old.delete && this.#replaced.has(old.urn))) continue;
       if (old.delete) {
-        if (!this.#deletedStates.has(old)) condemned.push(old);
+        // A provider that was made anew goes when nothing is left of the one before.
+        const inUse = this.#kept.some(({ provider }) => provider === `${old.urn}::${old.id}`);
+        if (!this.#deletedStates.has(old) && !inUse) condemned.push(old);
       } else if (!this.#handled.has(old.urn) && !this.#names.isAliased(old.urn)) {
         const bearer = needed.get(old.urn);
         if (bearer !== undefined) this.#host.tell("warning", stillNeeded(old, bearer), old.urn);
