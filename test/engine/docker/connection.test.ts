@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { readSettings } from "../../../engine/src/providers/docker/client/settings.ts";
@@ -117,6 +117,10 @@ describe("the settings of a provider", () => {
       sshOpts: ["-i", "key"],
     });
     expect(readSettings({ host: "unix:///x" }, { DOCKER_HOST: "tcp://10.0.0.1:2375" }).host).toBe("unix:///x");
+    const meta = join(homedir(), ".docker", "contexts", "meta");
+    expect(() => readSettings({ context: "no-such-context" }, {})).toThrow(
+      `There is no Docker context "no-such-context" in ${meta}`,
+    );
     const auth = Buffer.from("ann:a:b").toString("base64");
     const content = JSON.stringify({ auths: { "https://index.docker.io/v1/": { auth } } });
     const registryAuth = JSON.stringify([{ address: "docker.io", configFileContent: content }]);

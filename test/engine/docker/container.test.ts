@@ -230,10 +230,10 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     const read = (await engine.read(made)) as Made;
     expect(await engine.diff(read, wanted)).toMatchObject({ changes: "none", changedKeys: [] });
     expect(read.outputs).toEqual(made.outputs);
-    // Taken over from one who knows nothing but its id: all is found but the uploads and what is only said when it is made.
+    // Imported, by nothing but its id: all is found but the uploads and what is only said when it is made.
     const taken = (await engine.read({ type: CONTAINER, id: made.id, inputs: {}, outputs: {} })) as Made;
     const { changedKeys } = await engine.diff(taken, { ...wanted, name: String(made.outputs.name) });
-    expect(changedKeys).toEqual(["destroyGraceSeconds", "uploads"]);
+    expect(changedKeys).toEqual(["cgroupnsMode", "destroyGraceSeconds", "uploads"]);
     const { memory: _, cpuShares: __, healthcheck: ___, ...less } = wanted;
     expect(await engine.diff(made, { ...less, memory: 80 })).toMatchObject({
       changedKeys: ["cpuShares", "memory"],
@@ -272,6 +272,36 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     for (const thing of [updated, net, vol]) await engine.delete(thing);
     expect(await count()).toBe(0);
   }, 30_000);
+
+  test("that somebody else made is imported as it is", async () => {
+    const net = await it.docker.createNetwork({ Name: "others" });
+    const other = await it.docker.createContainer({
+      Image: BOX,
+      name: "other",
+      Env: ["A=1"],
+      Labels: { a: "b" },
+      HostConfig: {
+        NetworkMode: "others",
+        Binds: ["somewhere:/data:ro"],
+        PortBindings: { "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "" }] },
+      },
+    });
+    const found = (await engine.read({ type: CONTAINER, id: other.id, inputs: {}, outputs: {} })) as Made;
+    expect(found.inputs).toMatchObject({ name: "other", image: BOX, networkMode: "others" });
+    const wanted: PropertyMap = {
+      name: "other",
+      image: BOX,
+      envs: ["A=1"],
+      labels: [{ label: "a", value: "b" }],
+      networkMode: "others",
+      volumes: [{ volumeName: "somewhere", containerPath: "/data", readOnly: true }],
+      ports: [{ internal: 80, ip: "127.0.0.1" }],
+    };
+    expect(await engine.diff(found, wanted)).toMatchObject({ changedKeys: [] });
+    expect(await engine.diff(found, { ...wanted, envs: ["A=2"] })).toMatchObject({ replaceKeys: ["envs"] });
+    await engine.delete(found);
+    await net.remove();
+  });
 
   test("whose end is waited for tells what it said; rm, removed volumes, and a volume that is there already", async () => {
     const done = await engine.create(CONTAINER, {

@@ -12,7 +12,7 @@ export interface ImageConfig {
 
 /**
  * What a container that is imported has besides: for one of the state the program knows it better. Files that were uploaded can't
- * be told from the image's.
+ * be told from the image's; and what the engine fills in where nobody says anything (cgroupnsMode) is left out.
  */
 export function importedOutputs(seen: Inspected, image: ImageConfig): PropertyMap {
   const { Config: config, HostConfig: host } = seen;
@@ -31,7 +31,6 @@ export function importedOutputs(seen: Inspected, image: ImageConfig): PropertyMa
     })),
     gpus: formatGpus(host.DeviceRequests) || null,
     pidMode: host.PidMode || null,
-    cgroupnsMode: host.CgroupnsMode || null,
     networksAdvanced: networks(seen),
   };
 }

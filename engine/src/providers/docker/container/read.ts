@@ -74,7 +74,6 @@ export interface Inspected {
     ShmSize?: number;
     NanoCpus?: number;
     PidMode?: string;
-    CgroupnsMode?: string;
     Binds?: string[] | null;
     VolumesFrom?: string[] | null;
     PortBindings?: Record<string, { HostIp: string; HostPort: string }[] | null> | null;
