@@ -1,4 +1,4 @@
-import { mkdir, rename, unlink, writeFile } from "node:fs/promises";
+import { chmod, constants, copyFile, mkdir, rename, unlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 let counter = 0;
@@ -8,10 +8,21 @@ export const TEMPORARY = /^\..+\.\d+\.\d+\.tmp$/;
 
 /** Writes a file under another name beside it, and then gives it its own: a reader sees the old or the new, never half. */
 export async function writeBeside(path: string, content: string | Uint8Array): Promise<void> {
+  await beside(path, (temporary) => writeFile(temporary, content, { mode: 0o600, flag: "wx" }));
+}
+
+/** Copies a file in the same way, without its content in this process; where the file system can, without copying its blocks. */
+export async function copyBeside(from: string, path: string): Promise<void> {
+  await beside(path, (temporary) =>
+    copyFile(from, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE).then(() => chmod(temporary, 0o600)),
+  );
+}
+
+async function beside(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${++counter}.tmp`);
   try {
-    await writeFile(temporary, content, { mode: 0o600, flag: "wx" });
+    await make(temporary);
     await rename(temporary, path);
   } catch (error) {
     await unlink(temporary).catch(() => {});

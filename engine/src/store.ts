@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { gunzip, zstdDecompress } from "node:zlib";
 import { parse as parseYaml } from "yaml";
-import { TEMPORARY, writeBeside } from "./files.ts";
+import { copyBeside, TEMPORARY, writeBeside } from "./files.ts";
 import { type Lock, type LockHolder, takeLock } from "./lock.ts";
 
 export { type Lock, type LockHolder, StackLocked } from "./lock.ts";
@@ -127,15 +127,17 @@ export class FileStore {
 
   /** Adds an update, failed ones too, to the history, with a copy of the state as it is now, and a backup of that. */
   async recordUpdate(name: StackName, update: UpdateRecord): Promise<void> {
-    const state = await this.load(name);
     const nanoseconds = BigInt(Date.now()) * 1_000_000n + (process.hrtime.bigint() % 1_000_000n);
     const { kind, startTime, message, environment, config, result, endTime, resourceChanges } = update;
     const record = { kind, startTime, message, environment, config, version: 0, result, endTime, resourceChanges };
     const prefix = this.#path("history", name.project, name.stack, `${name.stack}-${nanoseconds}`);
     await writeBeside(`${prefix}.history.json`, JSON.stringify(record, plainIntegers));
-    if (state === undefined) return;
-    await writeBeside(`${prefix}.checkpoint.json`, state);
-    await writeBeside(this.#path("backups", name.project, name.stack, `${name.stack}.${nanoseconds}.json`), state);
+    const file = await this.#newest(name);
+    if (file === undefined) return;
+    const checkpoint = `${prefix}.checkpoint.json`;
+    if (file.endsWith(".json")) await copyBeside(file, checkpoint);
+    else await writeBeside(checkpoint, (await this.load(name)) ?? "");
+    await copyBeside(checkpoint, this.#path("backups", name.project, name.stack, `${name.stack}.${nanoseconds}.json`));
   }
 
   /** Past updates, the latest first. */
