@@ -70,7 +70,8 @@ function commandOf({ name, inputs, ...one }: Registration, opts: pulumi.CustomRe
       delete: "true",
       environment,
       stdin: inputs.secret === undefined ? undefined : pulumi.interpolate`${resolve(inputs.secret)}`,
-      triggers: fixed.map((key) => resolve(inputs[key]!)),
+      // The official plugin can't preview a secret that is not known yet among the triggers.
+      triggers: fixed.map((key) => pulumi.unsecret(pulumi.output(resolve(inputs[key]!)))),
     },
     {
       ...opts,

@@ -43,7 +43,13 @@ function planOf(steps: { op: string; urn: string }[]): string[] {
 }
 
 function officialPlan(work: Workspace): string[] {
-  const text = official(work, "preview", "--stack", `organization/${PROJECT}/${STACK}`, "--json");
+  let text: string;
+  try {
+    text = official(work, "preview", "--stack", `organization/${PROJECT}/${STACK}`, "--json");
+  } catch (error) {
+    // What is wrong stands at the end.
+    throw new Error(String(error).slice(-2000));
+  }
   const { steps } = JSON.parse(text.slice(text.indexOf("{"))) as { steps: { op: string; urn: string }[] };
   return planOf(steps);
 }

@@ -388,6 +388,8 @@ class Player {
       const [before, after] = [said.get(urn) ?? "nothing", did.get(urn) ?? "nothing"];
       if (before === after) continue;
       const one = registrations.find((registration) => registration.urn === urn);
+      // What is not wanted goes, at the end or for the sake of another.
+      if (one === undefined && before.includes("delete") && after.includes("delete")) continue;
       const sources = Object.values(one?.inputs ?? {}).flatMap((value) =>
         typeof value === "object" && "from" in value ? [registrations.find(({ uid }) => uid === value.from)?.urn] : [],
       );
@@ -433,6 +435,9 @@ class Player {
         watch.note(`${one.urn} leans on ${resource.dependencies}, not ${[...leans]}`);
       }
       if (!isObject(one)) continue;
+      if (one.additionalSecretOutputs.some((key) => typeof resource.outputs?.[key] === "string")) {
+        watch.note(`${one.urn} has an output in clear that the program says is a secret`);
+      }
       const object = objectOf(one);
       if (!object?.alive || object.sick) {
         watch.note(`${one.urn} is ${object?.alive ? "sick" : "not there"}`);
