@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Clone, nowhere } from "./clone.ts";
 
@@ -26,7 +26,12 @@ new command.local.Command("second", { create: "cat >/dev/null; echo two", stdin:
 
   test("a stack is made, shown as the embedded engine shows it, and the settings stay as they were", async () => {
     const before = settings();
+    // What a killed run left: it may hold secrets.
+    const left = join(clone.home, "official", "pulumi", "events-4194305.json");
+    mkdirSync(dirname(left), { recursive: true });
+    writeFileSync(left, secret);
     const { stdout, stderr } = await run("up", "--engine", "pulumi", "--verbose");
+    expect(existsSync(left)).toBe(false);
     expect(stdout).toContain("Plan: 2 to create.");
     expect(stdout).toContain("+ first created");
     expect(stdout).toContain("+ second created");

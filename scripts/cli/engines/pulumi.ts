@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { EngineEvent } from "@atelier/engine/events";
 import { readIfThere, writeWhole } from "../files.ts";
@@ -31,7 +31,7 @@ export class PulumiRunner implements Runner {
     const env = pulumiEnvironment();
     await this.#ensureStack(folder, env);
     const events = join(folder, `events-${process.pid}.json`);
-    rmSync(events, { force: true });
+    sweep(folder);
     const settings = copySettings(this.#stack, this.#settingsFile);
     const args = [
       operation,
@@ -124,6 +124,23 @@ export class PulumiRunner implements Runner {
       cwd: folder,
       env,
     });
+  }
+}
+
+/** Removes the event logs of runs that were killed: the CLI does not mask them. */
+function sweep(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const pid = Number(/^events-(\d+)\.json$/.exec(name)?.[1]);
+    if (pid === process.pid || (pid > 0 && !isRunning(pid))) rmSync(join(folder, name), { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // Another user's.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
