@@ -102,6 +102,32 @@ describe.skipIf(missing)(`images${missing ? ` (skipped: ${missing})` : ""}`, () 
     }
   });
 
+  test("a Dockerfile outside of its context, a target, and a cache that is not there; in a preview only where that is wanted", async () => {
+    writeFileSync(
+      join(dir, "Outside"),
+      `FROM ${BASE} AS first\nRUN echo first > /which\nFROM first\nRUN echo second > /which\n`,
+    );
+    const inputs = {
+      imageName: "local/outside:1",
+      skipPush: true,
+      buildOnPreview: true,
+      build: { context: "app", dockerfile: "Outside", target: "first" },
+    };
+    const seen = await open.create(IMAGE, { ...inputs, buildOnPreview: false }, { preview: true });
+    expect([seen.id, seen.outputs.repoDigest]).toEqual(["", undefined]);
+    const built = await open.create(IMAGE, inputs, { preview: true });
+    expect([built.id, built.outputs.dockerfile]).toEqual(["", "../Outside"]);
+    expect(await run("local/outside:1", "cat /which")).toBe("first\n");
+    const cacheFrom = { images: [named("cache")] };
+    const made = await open.create(IMAGE, {
+      ...inputs,
+      imageName: named("cached"),
+      build: { ...inputs.build, cacheFrom },
+    });
+    expect(open.lines.join("\n")).toMatch(/cacheFrom 127.*:cache: cannot pull .*The image is built without it/);
+    expect(made.outputs.repoDigest).toBe(built.outputs.repoDigest);
+  });
+
   test("a push with a wrong login is refused; with the right one the image has a digest there, which a change of the password leaves alone", async () => {
     const inputs = { imageName: named("1"), build };
     const registryInputs = (password: string) => ({
