@@ -5,6 +5,7 @@ import { decodeCheckpoint } from "../../../engine/src/checkpoint.ts";
 import { integrityFaults } from "../../../engine/src/integrity.ts";
 import type { EngineOptions } from "../../../engine/src/options.ts";
 import { PassphraseSecrets } from "../../../engine/src/secrets.ts";
+import type { FakeProvider } from "./fakeProvider.ts";
 import { setUp } from "./setUp.ts";
 import type { TinyEntry } from "./tinyProgram.ts";
 import { spec } from "./workspace.ts";
@@ -64,6 +65,23 @@ function program(shapes: Shape[], order: number[]): TinyEntry[] {
   return entries;
 }
 
+/** Nothing can be done to the resource of that name. */
+function failAt(fake: FakeProvider, broken: string): void {
+  const must = (name: string): void => {
+    if (name === broken) throw new Error("broken");
+  };
+  fake.create = async ({ name, inputs }) => {
+    must(name);
+    return fake.make(name, inputs);
+  };
+  fake.update = async ({ name, id, news }) => {
+    must(name);
+    fake.world.set(id, news);
+    return { outputs: { ...news, out: `${name}-out` } };
+  };
+  fake.delete = async ({ name }) => must(name);
+}
+
 const indices = fc.shuffledSubarray([0, 1, 2, 3, 4, 5, 6], { minLength: 7 });
 const story = fc.record({
   before: fc.array(shape, { minLength: 7, maxLength: 7 }),
@@ -74,12 +92,13 @@ const story = fc.record({
   dependents: fc.boolean(),
   refresh: fc.boolean(),
   gone: fc.option(fc.nat(6), { nil: undefined }),
+  fails: fc.option(fc.nat(6), { nil: undefined }),
 });
 
 test(`${STORIES} random stories of runs about a part: the state is sound after each, and a whole run mends all`, async () => {
   let refused = 0;
   await fc.assert(
-    fc.asyncProperty(story, async ({ before, after, order, targets, how, dependents, refresh, gone }) => {
+    fc.asyncProperty(story, async ({ before, after, order, targets, how, dependents, refresh, gone, fails }) => {
       const { fake, work } = setUp();
       const secrets = (salt: string) => PassphraseSecrets.open("correct-horse", salt);
       const run = async (
@@ -110,11 +129,13 @@ test(`${STORIES} random stories of runs about a part: the state is sound after e
         ...(how === "replace" || how === "both" ? { replace: patterns.slice(0, 1) } : {}),
       };
       const planned = await run("preview", second, options);
+      if (fails !== undefined) failAt(fake, `r${fails}`);
       const done = await run("up", second, options);
-      expect(done.result, done.errors.join()).toBe(planned.result);
+      Object.assign(fake, { create: undefined, update: undefined, delete: undefined });
+      if (!done.errors.includes("broken")) expect(done.result, done.errors.join()).toBe(planned.result);
       if (done.result === "failed") {
         refused++;
-        expect(done.errors.join()).toMatch(/left out of this run|not among the targets/);
+        expect(done.errors.join()).toMatch(/left out of this run|not among the targets|broken/);
       }
       await run("destroy", [], {
         targets: patterns.slice(1),
