@@ -90,14 +90,21 @@ class Download:
                     if alone:
                         pieces.drop()
                 if not any(source.usable() for source in self.sources):
-                    raise self._hopeless() from why
-            if not self.file["bytes"]:
-                # The length was one source's word. Its successor's may be another.
-                if not pieces.have():
-                    pieces.length = None
-                    for source in self.sources:
-                        if source.unfit:
-                            source.gone, source.unfit = None, False
+                    if not self._other_length():
+                        raise self._hopeless() from why
+            if not pieces.have():
+                self._other_length()
+
+    def _other_length(self):
+        """The length was one source's word, and that source is gone: those that have another one are asked. False where there are none."""
+        unfit = [source for source in self.sources if source.unfit]
+        if self.file["bytes"] or not unfit:
+            return False
+        self.pieces.drop()
+        self.pieces.length = None
+        for source in unfit:
+            source.gone, source.unfit = None, False
+        return True
 
     def _hopeless(self):
         tried = "\n  - ".join(dict.fromkeys(f"{source.plain()}: {source.gone or source.why}" for source in self.sources))
@@ -376,8 +383,13 @@ class Download:
             try:
                 answer = self.client.get(url, headers, worker.link)
                 worker.link = answer.link
+                if answer.status == 416:
+                    source.unfit = not self.file["bytes"]
+                    raise Gone(f"it has no bytes from {worker.lease.at} on; wanted: a file of {self.pieces.length}")
                 refuse(answer, url)
             except Gone:
+                if worker.link is not None:
+                    worker.link.close()
                 worker.link = None
                 if url == source.url:
                     raise

@@ -8,6 +8,8 @@ from fetch_http import plain
 # In a row, without a byte between.
 BARREN = 4
 FAILURES = 60
+# After a failure it gets fewer connections; so long after the last one, more again.
+FORGIVEN_S = 20.0
 
 
 class Source:
@@ -15,7 +17,8 @@ class Source:
         self.url = url
         self.key = hashlib.sha256(url.encode()).hexdigest()[:16]
         self.host = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
-        self.connections = connections
+        self.connections = self.most = connections
+        self.failed_at = float("-inf")
         # Where the last redirect led, so that not every piece asks the hub again.
         self.resolved = None
         self.etag = None
@@ -42,12 +45,15 @@ class Source:
         return self.gone is None and now >= self.parked and self.active < (1 if self.no_ranges else self.connections)
 
     def measured(self, rate):
+        if self.connections < self.most and time.monotonic() - self.failed_at > FORGIVEN_S:
+            self.connections += 1
         self.rate = rate if not self.rate else 0.6 * self.rate + 0.4 * rate
 
     def failed(self, why, wait, grown):
         """Something that may pass. Several connections that fail at once count as one failure."""
         now = time.monotonic()
         self.why = why
+        self.failed_at = now
         self.barren = 0 if grown else self.barren
         if now < self.parked:
             return

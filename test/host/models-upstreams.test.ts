@@ -317,6 +317,25 @@ describe("our own way", () => {
     },
   );
 
+  it("does not take the word of a source that is gone for the length of a file", async () => {
+    let asked = 0;
+    const lies = await serve((_, response) => {
+      if (asked++ > 0) return void response.writeHead(404).end();
+      response.writeHead(200, { "content-length": 12_345_678 });
+      response.write(content.subarray(0, 300_000), () => setTimeout(() => response.destroy(), 300));
+    });
+    const other = await serve(good);
+    const { code, stderr } = await fetcher.run(
+      { sha256: wanted.sha256, urls: [`${lies.base}a`, `${other.base}a`] },
+      "own",
+    );
+    expect(code, stderr).toBe(0);
+    whole(fetcher);
+    expect(stderr).toMatch(
+      /its file has 9500071 bytes; wanted: 12345678|it has no bytes from \d+ on; wanted: a file of 12345678/,
+    );
+  });
+
   it("asks for room before it asks for bytes: by the catalog's length, or by the server's", async () => {
     const server = await serve((_, response) => response.writeHead(200, { "content-length": 1e15 }).write("x"));
     for (const bytes of [1e15, undefined]) {
