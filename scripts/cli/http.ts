@@ -11,11 +11,13 @@ export function request(
     headers?: Record<string, string>;
     redirect?: "follow" | "manual";
     seconds: number;
+    signal?: AbortSignal | undefined;
   },
 ): Promise<Response> {
   agent ??= new EnvHttpProxyAgent();
-  const { seconds, ...rest } = options;
-  return fetch(url, { ...rest, dispatcher: agent, signal: AbortSignal.timeout(seconds * 1000) });
+  const { seconds, signal, ...rest } = options;
+  const deadline = AbortSignal.timeout(seconds * 1000);
+  return fetch(url, { ...rest, dispatcher: agent, signal: signal ? AbortSignal.any([deadline, signal]) : deadline });
 }
 
 /** Why a request came to nothing, in words. */

@@ -32,6 +32,7 @@ export async function createBundle(
     }
   };
   const fetched = progressLines(say);
+  signal.addEventListener("abort", fetched.end, { once: true });
   const get = async (what: string, wanted: Wanted) => {
     const got = await attempt(what, download(wanted, { progress: fetched.add, signal }));
     if (got && !got.here) say(`${what}: ${inWords(got.bytes)}`);

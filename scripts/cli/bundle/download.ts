@@ -87,7 +87,11 @@ class Refused extends Error {}
 async function fetchOnce(url: string, part: string, from: number, { progress, signal }: Run): Promise<boolean> {
   const range: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
   // The whole may take hours: the deadline is on silence, below.
-  const answer = await request(url, { headers: { "accept-encoding": "identity", ...range }, seconds: 24 * 3600 });
+  const answer = await request(url, {
+    headers: { "accept-encoding": "identity", ...range },
+    seconds: 24 * 3600,
+    signal,
+  });
   if (answer.status >= 500 || answer.status === 429) throw new Error(`HTTP ${answer.status}`);
   if (!answer.ok || !answer.body) throw new Refused(`HTTP ${answer.status}`);
   if (/text\/html/.test(answer.headers.get("content-type") ?? ""))
