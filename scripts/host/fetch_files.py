@@ -7,7 +7,6 @@ import os
 import shutil
 import struct
 import sys
-import zipfile
 
 
 class Bad(Exception):
@@ -39,8 +38,15 @@ def inspect(path, name):
     elif name.endswith((".ckpt", ".pt", ".pth", ".bin")):
         if not head.startswith((b"PK\x03\x04", b"\x80")):
             raise Bad("it is no torch checkpoint (neither a zip nor a pickle)")
-        if head.startswith(b"PK") and not zipfile.is_zipfile(path):
+        if head.startswith(b"PK") and not _whole_zip(path):
             raise Bad("it is a torn torch checkpoint (a zip without its end)")
+
+
+def _whole_zip(path):
+    # Only a ckpt needs it, and it takes long to load.
+    import zipfile
+
+    return zipfile.is_zipfile(path)
 
 
 def inspect_safetensors(path, size):

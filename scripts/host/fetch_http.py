@@ -1,13 +1,11 @@
 """One GET at a time that believes nothing: redirects are followed here, so that a token reaches only the host that it is for."""
 import base64
-import email.utils
 import http.client
 import os
 import re
 import ssl
 import time
 import urllib.parse
-import urllib.request
 
 CONNECT_S = 15
 # A server that says nothing for so long has stalled.
@@ -56,7 +54,7 @@ class Link:
         self.through, self.headers = None, {}
         proxy = _proxy_for(parts)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        more = {"context": context} if parts.scheme == "https" else {}
+        more = {"context": context()} if parts.scheme == "https" else {}
         host, port = parts.hostname, parts.port
         if proxy:
             self.connection = kind(proxy.hostname, proxy.port or 80, timeout=min(CONNECT_S, STALL_S), **more)
@@ -92,7 +90,12 @@ class Client:
     def __init__(self, token, token_hosts):
         self.token = token
         self.hosts = set(token_hosts)
-        self.context = ssl.create_default_context()
+        self.made = None
+
+    def context(self):
+        """The machine's own authorities. Reading them takes time, which plain http does not need."""
+        self.made = self.made or ssl.create_default_context()
+        return self.made
 
     def token_for(self, url):
         """The token, where the address is one that it belongs to."""
@@ -165,6 +168,8 @@ def retry_after(text):
         return None
     if text.strip().isdigit():
         return float(text)
+    import email.utils
+
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     except (TypeError, ValueError):
@@ -205,8 +210,13 @@ def _quoted(url):
 
 def _proxy_for(parts):
     # The environment of the job: the setting host.proxy, or the machine's own.
-    proxy = urllib.request.getproxies_environment().get(parts.scheme)
-    if not proxy or urllib.request.proxy_bypass_environment(parts.hostname):
+    names = (f"{parts.scheme}_proxy", f"{parts.scheme}_proxy".upper())
+    proxy = next((os.environ[name] for name in names if os.environ.get(name)), None)
+    spared = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
+    for name in (word.strip().lstrip(".") for word in spared):
+        if name == "*" or (name and (parts.hostname == name or parts.hostname.endswith("." + name))):
+            return None
+    if not proxy:
         return None
     found = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
     return found if found.hostname else None

@@ -336,6 +336,19 @@ describe("our own way", () => {
     );
   });
 
+  it("goes through a proxy that wants a login, but not to what no_proxy spares", async () => {
+    const proxy = await serve(good);
+    const direct = await serve(good);
+    const env = { http_proxy: proxy.base.replace("//", "//me:secret@"), no_proxy: "localhost,127.0.0.1" };
+    const through = await fetcher.run({ ...wanted, urls: ["http://files.example/a"] }, "own", env);
+    expect(through.code, through.stderr).toBe(0);
+    expect(proxy.asked[0]?.url).toBe("http://files.example/a");
+    whole(fetcher);
+    const spared = await fetcher.run({ name: "b.safetensors", urls: [`${direct.base}b`] }, "own", env);
+    expect(spared.code, spared.stderr).toBe(0);
+    expect(direct.asked[0]?.url).toBe("/b");
+  });
+
   it("asks for room before it asks for bytes: by the catalog's length, or by the server's", async () => {
     const server = await serve((_, response) => response.writeHead(200, { "content-length": 1e15 }).write("x"));
     for (const bytes of [1e15, undefined]) {
