@@ -1,8 +1,13 @@
 import { readFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { adoptInputs, dropResources, listResources, stackOutputs } from "../../../engine/src/index.ts";
 import { setUp } from "./setUp.ts";
 import { nameOf, spec } from "./workspace.ts";
+
+vi.mock("node:crypto", async () => (await import("./quick.ts")).quickCrypto());
+vi.mock("../../../engine/src/deploy/program/program.ts", async (original) =>
+  (await import("./quick.ts")).tinyProgram(original),
+);
 
 test("outputs are masked unless they are asked for in clear", async () => {
   const { work, run } = setUp();

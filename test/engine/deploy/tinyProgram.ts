@@ -17,6 +17,8 @@ export interface TinyEntry {
   dependsOn?: string[];
   deletedWith?: string;
   replaceWith?: string[];
+  /** Throws here instead of registering. */
+  throws?: string;
   read?: string;
   options?: {
     protect?: boolean;
@@ -71,6 +73,7 @@ async function run(client: Client, options: ProgramOptions): Promise<ProgramResu
     const stack = await register(client, root);
     const outputs: PropertyMap = {};
     for (const entry of entries) {
+      if (entry.throws !== undefined) return { ok: false, bail: false, error: entry.throws };
       const one = await make(client, entry, made, stack.urn, options);
       made.set(entry.name, one);
       if (!entry.component) outputs[entry.name] = one.outputs.out ?? open(one.unknown || options.preview);
