@@ -337,7 +337,10 @@ describe("our own way", () => {
   });
 
   it("goes through a proxy that wants a login, but not to what no_proxy spares", async () => {
-    const proxy = await serve(good);
+    const login = `Basic ${Buffer.from("me:secret").toString("base64")}`;
+    const proxy = await serve((request, response) =>
+      request.headers["proxy-authorization"] === login ? good(request, response) : response.writeHead(407).end(),
+    );
     const direct = await serve(good);
     const env = { http_proxy: proxy.base.replace("//", "//me:secret@"), no_proxy: "localhost,127.0.0.1" };
     const through = await fetcher.run({ ...wanted, urls: ["http://files.example/a"] }, "own", env);
