@@ -46,6 +46,12 @@ function provider(solo: boolean): pulumi.dynamic.ResourceProvider {
 }
 
 const made = new Map<number, Made>();
+const log = new pulumi.Config().get("log");
+
+/** A line in the log, where there is one, of what a command does. */
+function note(sign: string, uid: number): string {
+  return log === undefined ? "true" : `echo '${sign} ${uid}' >> '${log}'`;
+}
 
 function resolve(value: InputValue): pulumi.Input<string | number> {
   if (typeof value !== "object") return value;
@@ -66,8 +72,9 @@ function commandOf({ name, inputs, ...one }: Registration, opts: pulumi.CustomRe
   const made = new command.local.Command(
     name,
     {
-      create: `echo out of ${one.uid}, $N`,
-      delete: "true",
+      create: `${note("+", one.uid)}; echo out of ${one.uid}, $N`,
+      update: `echo out of ${one.uid}, $N`,
+      delete: note("-", one.uid),
       environment,
       stdin: inputs.secret === undefined ? undefined : pulumi.interpolate`${resolve(inputs.secret)}`,
       // The official plugin can't preview a secret that is not known yet among the triggers.
