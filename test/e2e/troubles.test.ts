@@ -88,7 +88,7 @@ describe.skipIf(noSshd)("a rented box in trouble", { timeout: 240_000 }, () => {
     box = await startSshd({ port, authorizedKeys: [publicKeyOf(join(project.dir, "key"))] });
     const said = await fails(["up"]);
     expect(said).toMatch(/host key/i);
-    expect(said).toContain("trust --replace");
+    expect(said).toContain("trust --stack t --replace");
     await succeeds(["trust", "--replace"]);
     await succeeds(["up"]);
   });
