@@ -67,6 +67,11 @@ export async function startDocker(
     await removeContainers(docker);
     await ended(child);
     spawnSync("ip", ["link", "delete", bridge]);
+    // A network namespace stays mounted where a container had the machine's own.
+    const mounts = readFileSync("/proc/mounts", "utf8")
+      .split("\n")
+      .map((line) => line.split(" ")[1] ?? "");
+    for (const place of mounts.filter((path) => path.startsWith(`${dir}/`)).reverse()) spawnSync("umount", [place]);
     rmSync(dir, { recursive: true, force: true });
   };
   if (!(await answers(docker, child))) {

@@ -344,7 +344,8 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
 
   test("whose end is waited for tells what it said; rm, removed volumes, and a volume that is there already", async () => {
     const done = await engine.create(CONTAINER, {
-      ...NONE,
+      image: BOX,
+      networkMode: "host",
       command: shell("echo out; echo err >&2; exit 3"),
       attach: true,
       logs: true,
