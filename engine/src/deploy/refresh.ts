@@ -76,10 +76,10 @@ async function readAgain(deployment: Deployment, old: ResourceState): Promise<Re
 async function readWell(
   deployment: Deployment,
   provider: ProviderCalls,
-  { urn, id, inputs, outputs }: ResourceState,
+  { urn, id, inputs, outputs, customTimeouts }: ResourceState,
 ): Promise<{ now: Awaited<ReturnType<ProviderCalls["read"]>>; initErrors: string[] | undefined }> {
   try {
-    const now = await provider.read({ ...deployment.context(urn), id, inputs, outputs });
+    const now = await provider.read({ ...deployment.context(urn, customTimeouts?.read), id, inputs, outputs });
     return { now, initErrors: undefined };
   } catch (error) {
     if (!(error instanceof InitFailed)) throw error;
