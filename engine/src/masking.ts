@@ -17,13 +17,15 @@ const UNKNOWN_WORD = "[unknown]";
 
 /** As part of an output, a shorter one says nothing of where it came from: "postgres" would make secrets of image names. */
 const SHORTEST_ECHO = 9;
-/** A line of a longer secret, such as a key's, that no other text has by chance. */
-const TELLING_LINE = /^\S{24,}$/;
 
 const LONG_WORD = /[\w+/-]{16,}/g;
 
+/** Commits and sha256 sums: errors are about them, and whoever has one learns nothing from it. */
+const CHECKSUM = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
+
 /** Whether a word changes between small, great and digits as often as random ones do, and names hardly ever. */
 function looksRandom(word: string): boolean {
+  if (CHECKSUM.test(word)) return false;
   const turns = word.match(/[a-z](?=[A-Z\d])|[A-Z](?=\d)|\d(?=[a-zA-Z])/g)?.length ?? 0;
   return turns >= 4 && turns >= word.length / 5;
 }
@@ -92,7 +94,7 @@ export class SecretFilter {
     this.#secrets.add(secret);
     const lines = secret.split(/\r?\n/).map((line) => line.trim());
     const tokens = secret.match(LONG_WORD)?.filter(looksRandom) ?? [];
-    for (const text of [secret.trim(), ...lines.filter((line) => TELLING_LINE.test(line)), ...tokens]) {
+    for (const text of [secret.trim(), ...tokens]) {
       if (text.length >= SHORTEST_ECHO) for (const form of formsOf(text)) this.#telling.add(form);
     }
     for (const text of [secret, secret.trim(), ...lines, ...tokens]) {

@@ -87,6 +87,21 @@ describe("the filter of secrets", () => {
     expect(filter.apply("8080 471100 9911")).toBe("8080 [secret] [secret]");
   });
 
+  it("knows a token and a key's lines inside a longer secret, and leaves names and checksums", () => {
+    const filter = new SecretFilter();
+    const sum = "6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa";
+    const line = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW";
+    const names = "v1-5-pruned-emaonly /root/autodl-tmp/atelier-cache stable-diffusion-webui";
+    filter.addText(`curl -H "Bearer a1B2c3D4e5F6g7H8i9" ${names} ${sum}\n${line}\nend`);
+    expect(filter.apply(`Bearer a1B2c3D4e5F6g7H8i9, ${names}, ${sum}`)).toBe(`Bearer [secret], ${names}, ${sum}`);
+    expect([`x${line}x`, "a1B2c3D4e5F6g7H8i9", names, sum].map((text) => filter.repeats(text))).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+  });
+
   it("goes into objects, keys included", () => {
     const filter = new SecretFilter();
     filter.addText("swordfish");
