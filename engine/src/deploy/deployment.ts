@@ -3,7 +3,6 @@ import type { ProviderRegistry } from "../providers/registry.ts";
 import type { PendingOperation, ResourceState, Snapshot } from "../resource.ts";
 import { parseUrn, STACK_TYPE } from "../urn.ts";
 import type { PropertyMap } from "../values.ts";
-import { type DeletionHost, deleteAll } from "./deletion.ts";
 import { describe } from "./errors.ts";
 import type { EventSink } from "./eventSink.ts";
 import type { MonitorHost } from "./monitor/monitor.ts";
@@ -15,6 +14,7 @@ import { Planner, type PlannerHost } from "./plan/planner.ts";
 import { isProviderType } from "./plan/references.ts";
 import { missingMessage, type Targeting } from "./plan/targets.ts";
 import { Registrations } from "./registrations.ts";
+import { type RemovalHost, removeAll } from "./removal.ts";
 import { Deletions } from "./steps/deletions.ts";
 import { Executor } from "./steps/executor.ts";
 import { ProviderCalls } from "./steps/providerCalls.ts";
@@ -43,7 +43,7 @@ export interface DeploymentOptions {
 const TIMEOUT_GRACE_SECONDS = 5;
 
 /** One run: holds what planner, executor and monitor share, and decides whether it has failed. */
-export class Deployment implements MonitorHost, PlannerHost, StepHost, DeletionHost {
+export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHost {
   readonly stack: string;
   readonly project: string;
   readonly preview: boolean;
@@ -221,14 +221,14 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, DeletionH
   /** Deletes what the program did not register, layer by layer. True when all of it is gone. */
   async deleteLeftovers(): Promise<boolean> {
     const { condemned, forgotten } = this.#planner.leftovers();
-    return deleteAll(this, condemned, forgotten);
+    return removeAll(this, condemned, forgotten);
   }
 
   /** Deletes everything that there is, or that the run is about. */
   async destroyAll(): Promise<boolean> {
     this.requireTargets();
     const going = [...this.targeting.deletable(this.resources)];
-    return deleteAll(
+    return removeAll(
       this,
       going.filter((state) => !state.pendingReplacement),
       going.filter((state) => state.pendingReplacement),

@@ -1,9 +1,9 @@
 import { type CallContext, InitFailed } from "../../provider.ts";
 import { newProviderId, type ProviderRegistry, providerOutputs } from "../../providers/registry.ts";
 import type { PendingOperation, PendingOperationType, ResourceState } from "../../resource.ts";
-import { protectedFromDelete } from "../deletion.ts";
 import { Refusal } from "../plan/goal.ts";
 import { isProviderType, UNKNOWN_ID } from "../plan/references.ts";
+import { protectedFromDelete } from "../removal.ts";
 import { cutOff } from "./cutOff.ts";
 import type { Deletions } from "./deletions.ts";
 import { containsUnknown, markOutputs } from "./marking.ts";

@@ -7,7 +7,7 @@ import type { Executor } from "./steps/executor.ts";
 import type { Step } from "./steps/step.ts";
 
 /** What a deletion needs of the deployment. */
-export interface DeletionHost {
+export interface RemovalHost {
   readonly preview: boolean;
   readonly resources: ResourceState[];
   readonly targeting: Targeting;
@@ -22,8 +22,8 @@ export interface DeletionHost {
  * @param forgotten what only leaves the state: an earlier run has deleted it
  * @returns true when all of it is gone
  */
-export async function deleteAll(
-  host: DeletionHost,
+export async function removeAll(
+  host: RemovalHost,
   condemned: ResourceState[],
   forgotten: ResourceState[],
 ): Promise<boolean> {
