@@ -390,6 +390,8 @@ class Player {
       const one = registrations.find((registration) => registration.urn === urn);
       // What is not wanted goes, at the end or for the sake of another.
       if (one === undefined && before.includes("delete") && after.includes("delete")) continue;
+      // A replacement of a renamed one shows its old name too: its new name tells whether that is right.
+      if (registrations.some(({ aliases }) => aliases.includes(urn))) continue;
       const sources = Object.values(one?.inputs ?? {}).flatMap((value) =>
         typeof value === "object" && "from" in value ? [registrations.find(({ uid }) => uid === value.from)?.urn] : [],
       );
