@@ -27,8 +27,9 @@ export function never(): Promise<never> {
 export class Machine {
   /** Nothing of it goes on: no write, no call, no answer. */
   dead = false;
-  /** A call hangs that hears of no cut-off: only the engine's own deadline ends it. */
+  /** Ctrl-C. */
   readonly abort = new AbortController();
+  /** Ctrl-C again. */
   readonly killer = new AbortController();
   readonly died: Promise<void>;
   /** What was injected and did happen. */

@@ -46,7 +46,7 @@ export async function playRandomStories(stage: Stage, { seed, runs, path }: Rand
     seed,
     numRuns: runs,
     path,
-    endOnFailure: process.env.NOSHRINK !== undefined,
+    endOnFailure: process.env.ATELIER_RANDOM_SHRINK === "no",
   });
   const seconds = ((Date.now() - began) / 1000).toFixed(0);
   console.log(
