@@ -58,7 +58,7 @@ const kindOf = ({ sequence: _, timestamp: __, ...body }: EngineEvent) => Object.
 const nameOf = (event: EngineEvent) =>
   (event.resourcePreEvent ?? event.resOutputsEvent ?? event.resOpFailedEvent)?.metadata.urn.split("::").at(-1);
 
-describe.each(["embedded", `pulumi${none}`])("the events of %s, followed", (title) => {
+describe.each(["embedded", `pulumi${none}`])("the events of %s, followed", { timeout: 120_000 }, (title) => {
   const engine = title.split(" ")[0] as string;
   const skip = engine === "pulumi" && none !== "";
   let clone: Clone;

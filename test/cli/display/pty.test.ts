@@ -14,7 +14,7 @@ const open = (...args: ConstructorParameters<typeof Screen>): Screen => {
   return screen;
 };
 
-describe.skipIf(noPty)(`on a real terminal${noPty ? ` (${noPty})` : ""}`, () => {
+describe.skipIf(noPty)(`on a real terminal${noPty ? ` (${noPty})` : ""}`, { timeout: 120_000 }, () => {
   test.each<Size>([
     { columns: 40, rows: 24 },
     { columns: 40, rows: 6 },

@@ -39,7 +39,10 @@ describe.skipIf(noProc)("the net finds a secret", () => {
   });
 });
 
-describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ? ` (${noSshd})` : ""}`, () => {
+// Five runs of the command line, on machines that may be busy.
+const patient = { timeout: 180_000 };
+
+describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ? ` (${noSshd})` : ""}`, patient, () => {
   let server: Sshd;
   let clone: Clone;
   let marked: Marked;
