@@ -37,7 +37,7 @@ function own(name: string, aria2: "yes" | "no", { bytes, sha256 }: Wanted): Cont
     proves: true,
     run: (urls, folder) => ({
       command: ["python3", script],
-      env: { ATELIER_FETCH_ARIA2: aria2 },
+      env: { ATELIER_FETCH_ARIA2: aria2, PYTHONDONTWRITEBYTECODE: "1" },
       stdin: `cache\t${folder}\nfile\tf.safetensors\t${bytes}\t${sha256}\t${urls.join(" ")}\n`,
     }),
     result: `sha256/${sha256}`,

@@ -1,14 +1,14 @@
 """One file from all of its sources at once: each connection fetches the next missing piece; what fails is left, what lies is found out."""
-import hashlib
-import re
 import sys
 import threading
 import time
 
-from fetch_files import Bad, room
+from fetch_blame import Blame
+from fetch_files import Bad
 from fetch_hash import Prefix
-from fetch_http import Gone, Trouble, refuse
+from fetch_http import Gone, Trouble
 from fetch_pieces import Lease, Pieces
+from fetch_requests import Changed, Requests
 from fetch_sources import Source
 
 # More connections than this help nobody, and anger servers.
@@ -20,12 +20,6 @@ HASTE_S = 3.0
 # A connection below this rate over SLOW_S is given up for another source, if there is one.
 SLOW_BYTES_S = 20_000
 SLOW_S = 30
-BLOCK = 1 << 18
-SAMPLE = 1 << 16
-
-
-class Changed(Exception):
-    """The source's file is not the one of before."""
 
 
 class Worker:
@@ -38,7 +32,7 @@ class Worker:
         self.cancelled = None
 
 
-class Download:
+class Download(Blame, Requests):
     def __init__(self, file, store, client, progress):
         self.file, self.store, self.client, self.progress = file, store, client, progress
         each = max(2, min(PER_SOURCE, AT_MOST // max(1, len(file["urls"]))))
@@ -109,80 +103,6 @@ class Download:
     def _hopeless(self):
         tried = "\n  - ".join(dict.fromkeys(f"{source.plain()}: {source.gone or source.why}" for source in self.sources))
         return Bad(f"could not be had. Tried:\n  - {tried}\nSet upstreams, add a source to the model, or host.proxy")
-
-    # -- who lied --
-
-    def _blame(self, why):
-        """The file is whole and wrong. Leaves out who is to blame, or returns the sources to be tried alone, one after the other."""
-        known = {source.key: source for source in self.sources}
-        brought = self.pieces.by_source()
-        if any(key not in known for key in brought):
-            # From sources that are no longer named: nothing is known of them.
-            self.pieces.drop(lambda key: key in known)
-            return []
-        if len(brought) == 1:
-            self._gone(known[next(iter(brought))], str(why))
-            self.pieces.drop()
-            return []
-        self._say(f"models: {self.file['name']}: {why}; its parts came from {len(brought)} sources, looking for the wrong one")
-        liars = self._vote(known)
-        if liars:
-            for source in liars:
-                self._gone(source, "it serves other bytes than two others, which agree")
-            self.pieces.drop(lambda key: known[key].usable())
-            return []
-        alone = sorted((known[key] for key in brought if known[key].usable()), key=lambda source: -brought[source.key])
-        self.pieces.drop(lambda key: bool(alone) and key == alone[0].key)
-        return alone
-
-    def _vote(self, known):
-        """Sources of which a sample is unlike what two others serve there, and agree on."""
-        liars = set()
-        spans = {}
-        for start, end, key in self.pieces.done:
-            spans.setdefault(key, []).append((start, end))
-        for key, own in spans.items():
-            source = known[key]
-            for start, end in {own[0], own[len(own) // 2], own[-1]}:
-                at = (start + max(start, end - SAMPLE)) // 2
-                others = [other for other in self.sources if other is not source and other.usable() and other not in liars]
-                sums = {}
-                for other in others:
-                    got = self._sample(other, at, min(end, at + SAMPLE))
-                    if got:
-                        sums.setdefault(hashlib.sha256(got).digest(), []).append(other)
-                mine = self._here(at, min(end, at + SAMPLE))
-                agreed = max(sums.values(), key=len, default=[])
-                if len(agreed) >= 2 and hashlib.sha256(mine).digest() not in sums:
-                    liars.add(source)
-                    break
-        return liars
-
-    def _here(self, start, end):
-        with open(self.pieces.path, "rb") as stream:
-            stream.seek(start)
-            return stream.read(end - start)
-
-    def _sample(self, source, start, end):
-        try:
-            answer = self.client.get(source.url, {"Range": f"bytes={start}-{end - 1}"})
-            try:
-                refuse(answer, source.url)
-                self._total(answer, start)
-                if answer.status != 206:
-                    return None
-                got = b""
-                while len(got) < end - start:
-                    block = answer.read(end - start - len(got))
-                    if not block:
-                        return None
-                    got += block
-                source.received += len(got)
-                return got
-            finally:
-                answer.close()
-        except (Gone, Trouble, OSError):
-            return None
 
     # -- who fetches --
 
@@ -320,138 +240,6 @@ class Download:
             self._cancel(worker, "the file is whole")
             if worker.lease is not None:
                 self.pieces.finish(worker.lease)
-
-    # -- one request --
-
-    def _piece(self, worker):
-        source, lease, pieces = worker.source, worker.lease, self.pieces
-        start, headers, asked = lease.at, {}, lease.end
-        if start > 0 or (asked is not None and asked != pieces.length):
-            headers["Range"] = f"bytes={start}-{'' if asked in (None, pieces.length) else asked - 1}"
-            if not self.expected and pieces.etag:
-                headers["If-Range"] = pieces.etag
-        answer = self._ask(worker, headers)
-        response = answer.response
-        with pieces.lock:
-            self._agree(source, answer, self._total(answer, start), start, bool(headers))
-        skip = start if answer.status == 200 else 0
-        at = 0 if answer.status == 200 else start
-        while True:
-            block = answer.read(BLOCK)
-            if not block:
-                if pieces.length is None and lease.end is None:
-                    # Its end is the only word on its length.
-                    pieces.length = lease.at
-                elif lease.end is None or lease.at < lease.end:
-                    raise Trouble("it ended early")
-                return
-            source.received += len(block)
-            worker.received += len(block)
-            self.last = time.monotonic()
-            if lease.end is None and pieces.length is not None:
-                lease.end = pieces.length
-            at += len(block)
-            if pieces.length is not None and at > pieces.length:
-                raise Gone(f"it sends more than the {pieces.length} bytes that it announced")
-            if skip:
-                dropped = min(skip, len(block))
-                skip -= dropped
-                block = block[dropped:]
-                if not block:
-                    continue
-            if not pieces.write(lease, block):
-                break
-        took = time.monotonic() - lease.began
-        if lease.at - lease.start >= BLOCK and took > 0:
-            source.measured((lease.at - lease.start) / took)
-        source.barren = 0
-        if answer.status == 200 and pieces.length is not None and at == pieces.length and self._more(answer):
-            raise Gone(f"it sends more than the {pieces.length} bytes that it announced")
-        if response.length == 0:
-            response.read()
-        if not response.isclosed() or response.will_close:
-            worker.link.close()
-            worker.link = None
-
-    @staticmethod
-    def _more(answer):
-        return answer.response.length is None and bool(answer.read(1))
-
-    def _ask(self, worker, headers):
-        source = worker.source
-        for url in dict.fromkeys([source.resolved or source.url, source.url]):
-            try:
-                answer = self.client.get(url, headers, worker.link)
-                worker.link = answer.link
-                if answer.status == 416:
-                    source.unfit = not self.file["bytes"]
-                    raise Gone(f"it has no bytes from {worker.lease.at} on; wanted: a file of {self.pieces.length}")
-                refuse(answer, url)
-            except Gone:
-                if worker.link is not None:
-                    worker.link.close()
-                worker.link = None
-                if url == source.url:
-                    raise
-                # A signed link has run out: the hub gives another.
-                source.resolved = None
-                continue
-            except Trouble:
-                worker.link = None
-                raise
-            if answer.url != source.url:
-                source.resolved = answer.url
-            if answer.claimed and not self.file["sha256"]:
-                self._claim(source, answer.claimed)
-            return answer
-        raise Gone("no answer")
-
-    def _claim(self, source, sha256):
-        """A hub says which sha256 its file has: the first that does is held to it, and so are the others."""
-        if self.expected is None:
-            self.expected = sha256
-        elif self.expected != sha256:
-            raise Gone(f"it says that its file has the sha256 {sha256}; wanted: {self.expected}")
-
-    def _total(self, answer, start):
-        """The whole length by the answer's headers, None where it does not say; raises Gone when the answer is not about our file."""
-        if answer.headers.get_content_type() == "text/html" and not self.file["name"].endswith((".html", ".htm")):
-            raise Gone("it answers with a web page instead of the file")
-        if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise Gone(f"it answers with an encoded file ({answer.headers['Content-Encoding']})")
-        if answer.status == 206:
-            span = re.match(r"bytes (\d+)-(\d+)/(\d+|\*)$", answer.headers.get("Content-Range", "").strip())
-            if not span or int(span[1]) != start:
-                raise Gone(f"asked for bytes from {start}, it answers with {answer.headers.get('Content-Range')!r}")
-            return int(span[3]) if span[3] != "*" else None
-        length = answer.headers.get("Content-Length")
-        return int(length) if length and length.isdigit() else None
-
-    def _agree(self, source, answer, total, start, ranged):
-        """Its answer is about the same file as those before."""
-        pieces, etag = self.pieces, answer.headers.get("ETag")
-        etag = etag if etag and not etag.startswith("W/") else None
-        if not self.expected and pieces.etag and etag != pieces.etag and (start > 0 or pieces.have() > 0):
-            raise Changed()
-        if pieces.length is None and total is not None:
-            room(self.store.cache, total - pieces.have(), self.fail)
-            pieces.length = total
-            self.progress.total(self.file, total)
-            for lease in pieces.leases:
-                if lease.end is None:
-                    lease.end = total
-        elif total is not None and total != pieces.length:
-            source.unfit = not self.file["bytes"]
-            raise Gone(f"its file has {total} bytes; wanted: {pieces.length}")
-        if not self.expected:
-            pieces.etag = etag
-        if answer.status == 200 and ranged and not source.no_ranges:
-            source.no_ranges = True
-            raise Trouble("it ignores ranges", 0)
-
-    def fail(self, why):
-        self.fatal = why
-        raise Gone(str(why))
 
     # -- what is said --
 

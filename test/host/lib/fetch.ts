@@ -22,6 +22,7 @@ export class Fetcher {
     const child = spawn("python3", [join(scripts, "fetch.py")], {
       env: {
         PATH: process.env.PATH,
+        PYTHONDONTWRITEBYTECODE: "1",
         ATELIER_FETCH_STALL_S: "1",
         ATELIER_FETCH_ARIA2: way === "aria2c" ? "yes" : "no",
         ...env,
