@@ -89,6 +89,9 @@ def say(text):
 
 def main():
     request = read_request(sys.stdin)
+    if not request["cache"]:
+        say("error: models: no cache in the request")
+        return 2
     store = Store(request["cache"])
     client = Client(request["token"], request["token_hosts"])
     progress = Progress([file for file in request["files"]])
