@@ -22,7 +22,7 @@ const noNamespace =
     ? undefined
     : "no network namespace may be made here (unshare -n as root, and ip)";
 
-describe.skipIf(noSshd)("a bundle", { timeout: 240_000 }, () => {
+describe.skipIf(noSshd)("a bundle", { timeout: 300_000 }, () => {
   let project: Project;
   let box: Sshd;
   let folder: string;
@@ -113,7 +113,7 @@ describe.skipIf(noSshd)("a bundle", { timeout: 240_000 }, () => {
       cwd: project.dir,
       env: { ...process.env, ATELIER_HOME: project.home },
       encoding: "utf8",
-      timeout: 200_000,
+      timeout: 280_000,
     });
     expect(status, stdout + stderr).toBe(0);
     expect(stdout).toContain("created, in");
