@@ -156,7 +156,8 @@ export class Watch implements Watcher {
     const replaced = this.operation === "up" && !gone && !own.delete;
     if (replaced && !this.#mayBeReplaced.has(uid)) this.note(`${what}, which is still wanted`);
     if (this.operation === "up" && !replaced) {
-      if (!this.machine.programDone) this.note(`${what} before the program has said all that it wants`);
+      // What was condemned before may go with the first that it leans on.
+      if (!this.machine.programDone && !own.delete) this.note(`${what} before the program has said all that it wants`);
       if (this.machine.failed) this.note(`${what} although something has failed before`);
     }
     this.#checkOrder(what, own, replaced);
@@ -268,8 +269,11 @@ function same(
 ): boolean {
   if (value === undefined || saved === undefined) return value === saved;
   if (typeof value !== "object") return value === saved;
-  // Encrypted, a value can't be compared: what is hidden never changes, the rest may have.
-  if ("secret" in value || value.output === "hidden") return true;
+  if ("secret" in value) return true;
+  const { out, hidden } = outputs.get(value.from) ?? {};
+  // Encrypted, values can't be compared: what is hidden never changes, but must not be taken for another that is encrypted.
+  if (value.output === "hidden" && typeof saved === "object") return typeof out !== "object";
+  if (value.output === "hidden") return saved === hidden;
   return saved === outputs.get(value.from)?.[value.output === "id" ? "self" : value.output];
 }
 
