@@ -38,12 +38,19 @@ export async function removeAll(
   }
   if (blocked && !host.preview) return false;
   for (const state of condemned) host.deletions.condemn(state);
-  const gone = forgotten.map((old): Step => ({ op: "remove-pending-replace", urn: old.urn, type: old.type, old }));
-  if (!(await host.executor.runLayer(gone))) return false;
-  for (const layer of deletionLayers(host.resources, new Set(condemned))) {
+  // What is gone already leaves the state in its turn: what leans on it must find it there.
+  const gone = new Set(forgotten);
+  for (const layer of deletionLayers(host.resources, new Set([...condemned, ...forgotten]))) {
     const steps = layer
-      .filter((state) => !(state.protect && !state.delete))
-      .map((old): Step => ({ op: old.delete ? "delete-replaced" : "delete", urn: old.urn, type: old.type, old }));
+      .filter((state) => gone.has(state) || !(state.protect && !state.delete))
+      .map(
+        (old): Step => ({
+          op: gone.has(old) ? "remove-pending-replace" : old.delete ? "delete-replaced" : "delete",
+          urn: old.urn,
+          type: old.type,
+          old,
+        }),
+      );
     if (!(await host.executor.runLayer(steps))) return false;
   }
   return !blocked;

@@ -126,3 +126,11 @@ tells(
     parallel: 1,
   },
 );
+
+tells(
+  "what a cut-off replacement has deleted leaves the state after what leans on it",
+  [{ kind: "solo" }, { dependsOn: [0] }],
+  {},
+  { changes: [{ kind: "fixed", at: 0, value: 0 }], faults: [{ on: "create", nth: 0, mode: "fail" }] },
+  { operation: "destroy" },
+);
