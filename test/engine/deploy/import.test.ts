@@ -42,6 +42,11 @@ describe("the option import", () => {
     const refused = await run("up", thing(1, 2));
     expect(refused.errors.join()).toMatch(/differs from the program in fixed.*importing it would replace it/);
     expect(fake.calls).toEqual([]);
+    // Left in the state, the next update would take it for one of ours, and replace it.
+    expect(work.resources().filter(({ urn }) => nameOf(urn) === "a")).toEqual([]);
+    expect(work.checkpoint().pending_operations).toBeUndefined();
+    expect((await run("up", thing(1, 2))).errors.join()).toMatch(/importing it would replace it/);
+    expect(fake.world.get("outside")).toEqual({ n: 1, fixed: 1 });
     const done = await run("up", thing(2, 1));
     expect(done.errors).toEqual([]);
     expect(fake.calls).toEqual(["update a"]);
@@ -60,6 +65,19 @@ describe("the option import", () => {
     expect(fake.calls).toEqual(["delete a"]);
     expect(work.resource("a").id).toBe("outside");
     expect([...fake.world.keys()]).toEqual(["outside"]);
+  });
+
+  test("another one that differs is refused, and the one before stays", async () => {
+    const { fake, work, run } = setUp();
+    await run("up", { name: "a", inputs: { n: 1, fixed: 1 } });
+    const { id } = work.resource("a");
+    fake.world.set("outside", { n: 1, fixed: 2 });
+    fake.calls.length = 0;
+    const refused = await run("up", { name: "a", inputs: { n: 1, fixed: 1 }, options: { import: "outside" } });
+    expect(refused.errors.join()).toMatch(/importing it would replace it/);
+    expect(fake.calls).toEqual([]);
+    expect(work.resource("a").id).toBe(id);
+    expect((await run("up", { name: "a", inputs: { n: 1, fixed: 1 } })).changes).toEqual({ same: 2 });
   });
 
   test("an id that names nothing, and a provider that can't read, are told; nothing is made", async () => {

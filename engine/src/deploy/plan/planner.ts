@@ -193,26 +193,33 @@ export class Planner {
     // One that an earlier run has deleted is not there to be deleted again.
     const replacing = old !== undefined && !recreating && !old.pendingReplacement;
     const state: ResourceState = { ...wanted };
-    const read: Step = { ...stepOf(replacing ? "import-replacement" : "import", state, old), importId: goal.importId };
+    const differs = (keys: string[]) =>
+      new Refusal(
+        `${urn}: what is there under the id "${goal.importId}" differs from the program in ${[...new Set(keys)].join(", ")}, which can't ` +
+          "be changed in place: importing it would replace it. Say in the program what is there.",
+        urn,
+      );
+    const accept = async (found: ResourceState): Promise<void> => {
+      wanted.inputs = await checkInputs(this.#host, wanted, found.inputs, this.#ignoring(goal, found, urn), seed);
+      const { changes, replaceKeys } = applyReplaceOnChanges(
+        await this.#diff(goal, found, wanted),
+        goal.replaceOnChanges,
+        (found.initErrors?.length ?? 0) > 0,
+      );
+      // In the state, the next update would take it for one of ours and replace it. A preview goes on, and says so below.
+      if (changes === "some" && replaceKeys.length > 0 && !this.#host.preview) throw differs(replaceKeys);
+    };
+    const op = replacing ? "import-replacement" : "import";
+    const read: Step = { ...stepOf(op, state, old), importId: goal.importId, accept };
     await this.#host.perform(replacing ? [{ ...read, condemnOld: true }, stepOf("replace", state, old)] : [read]);
     this.#handled.add(urn);
     if (replacing) this.#replaced.add(urn);
     if (recreating) this.#deleted.delete(urn);
-    wanted.inputs = await checkInputs(this.#host, wanted, state.inputs, this.#ignoring(goal, state, urn), seed);
     wanted.created = state.created;
     wanted.modified = state.modified;
     const [next, ...more] = await this.#planChange(goal, state, wanted, seed);
     if (next?.op === "update") return [next];
-    if (next?.op !== "same") {
-      const keys = [next, ...more].flatMap((one) => one?.keys ?? []);
-      this.#refuse(
-        new Refusal(
-          `${urn}: what is there under the id "${goal.importId}" differs from the program in ${[...new Set(keys)].join(", ")}, which can't ` +
-            "be changed in place: importing it would replace it. Say in the program what is there.",
-          urn,
-        ),
-      );
-    }
+    if (next?.op !== "same") this.#refuse(differs([next, ...more].flatMap((one) => one?.keys ?? [])));
     return [{ ...stepOf("same", state, state), kept: true, silent: true }];
   }
 

@@ -27,6 +27,8 @@ export interface Step {
   silent?: boolean;
   /** read, at the beginning of an update or by an import: what to read. */
   importId?: string;
+  /** import: looks at what was read before the state has it. @throws Refusal to leave it where it is */
+  accept?: (found: ResourceState) => Promise<void>;
 }
 
 /** A step that leaves a resource behind. */

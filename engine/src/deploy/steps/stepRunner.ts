@@ -215,7 +215,7 @@ export class StepRunner {
     });
   }
 
-  async #import({ old, new: state, condemnOld, importId = "" }: Step): Promise<void> {
+  async #import({ old, new: state, condemnOld, importId = "", accept }: Step): Promise<void> {
     if (state === undefined) return;
     const { snapshot } = this.#host;
     const finish = () => {
@@ -240,6 +240,7 @@ export class StepRunner {
       state.id = found.id;
       state.inputs = found.inputs;
       this.#setOutputs(state, found.outputs);
+      await accept?.(state);
     });
   }
 
