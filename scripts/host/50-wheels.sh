@@ -73,7 +73,7 @@ step_apply() {
 }
 
 # unpacked: the packages that uv's cache holds, by the folders that it unpacked them into.
-unpacked() { ls -d "$UV_CACHE_DIR"/archive-v*/*/*.dist-info 2>/dev/null | sort || :; }
+unpacked() { find "$UV_CACHE_DIR" -maxdepth 3 -path '*/archive-v*/*.dist-info' 2>/dev/null | sort || :; }
 
 # bytes_came: the download size, as the lock has it, of the packages that are new in uv's cache.
 bytes_came() {
