@@ -23,6 +23,9 @@ const LONG_WORD = /[\w+/-]{16,}/g;
 /** Commits and sha256 sums: errors are about them, and whoever has one learns nothing from it. */
 const CHECKSUM = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 
+/** An id that other resources have too: made a secret where they show it, it would change all that leans on them. */
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 /** Whether a word changes between small, great and digits as often as random ones do, and names hardly ever. */
 function looksRandom(word: string): boolean {
   if (CHECKSUM.test(word)) return false;
@@ -94,7 +97,7 @@ export class SecretFilter {
     this.#secrets.add(secret);
     const lines = secret.split(/\r?\n/).map((line) => line.trim());
     const tokens = secret.match(LONG_WORD)?.filter(looksRandom) ?? [];
-    for (const text of [secret.trim(), ...tokens]) {
+    for (const text of [secret.trim(), ...tokens.filter((token) => !ID.test(token))]) {
       if (text.length >= SHORTEST_ECHO) for (const form of formsOf(text)) this.#telling.add(form);
     }
     for (const text of [secret, secret.trim(), ...lines, ...tokens]) {

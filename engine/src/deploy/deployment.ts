@@ -326,7 +326,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
     });
     this.#planning = planned.catch(() => {});
     const done = planned.then(async (steps) => {
-      const run = this.deletions.before(steps).then(() => this.executor.run(steps));
+      const run = this.deletions.before(steps, this.resources).then(() => this.executor.run(steps));
       this.deletions.plan(steps, run);
       if (!(await run)) throw new Stopped();
       const state = steps.findLast((step) => step.new !== undefined)?.new;

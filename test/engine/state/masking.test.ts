@@ -102,6 +102,16 @@ describe("the filter of secrets", () => {
     ]);
   });
 
+  it("takes an id inside a longer secret for no secret of whoever else has it, and shows it to nobody", () => {
+    const filter = new SecretFilter();
+    const id = "67361bb9-b930-4493-ba78-ed6a708ef9c1";
+    filter.addText(`token=${id}\npassword=${"a1B2c3D4e5F6g7H8i9"}`);
+    expect(filter.repeats(id)).toBe(false);
+    expect(filter.apply(`again: ${id}`)).toBe("again: [secret]");
+    filter.addText(id);
+    expect(filter.repeats(id)).toBe(true);
+  });
+
   it("goes into objects, keys included", () => {
     const filter = new SecretFilter();
     filter.addText("swordfish");

@@ -1,7 +1,7 @@
 import type { ResourceState } from "../../resource.ts";
 import { type PropertyMap, Unknown } from "../../values.ts";
 import { applyReplaceOnChanges, diffCustom } from "./diff.ts";
-import { dependentsOf } from "./graph.ts";
+import { dependentsOf, namesIn } from "./graph.ts";
 import type { PlannerHost } from "./planner.ts";
 import { isProviderType, parseReference } from "./references.ts";
 
@@ -21,11 +21,12 @@ export async function dependentsToReplace(
   host: Pick<PlannerHost, "resources" | "provider" | "context">,
 ): Promise<Dependent[]> {
   const replaced = new Set([root.urn]);
+  const namesOf = namesIn(host.resources);
   const found: Dependent[] = [];
   for (const state of dependentsOf(host.resources, root, settled)) {
     const keys = await replaceKeys(state, replaced, host);
     if (keys === undefined) continue;
-    replaced.add(state.urn);
+    for (const name of namesOf(state)) replaced.add(name);
     found.push({ state, keys });
   }
   return found;

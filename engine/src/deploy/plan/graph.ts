@@ -12,6 +12,18 @@ export function dependenciesOf(state: ResourceState, withParent: boolean): Set<s
 }
 
 /**
+ * Tells under which URNs others lean on a resource: its own; and of one that a renamed resource has replaced, and that an update
+ * which was cut off has left to be deleted, the new one's too: what leans on it by then bears that name in the state.
+ */
+export function namesIn(resources: ResourceState[]): (state: ResourceState) => string[] {
+  const later = new Map<string, string[]>();
+  for (const { urn, aliases, delete: condemned } of resources) {
+    if (!condemned) for (const alias of aliases ?? []) later.set(alias, [...(later.get(alias) ?? []), urn]);
+  }
+  return (state) => [state.urn, ...((state.delete && later.get(state.urn)) || [])];
+}
+
+/**
  * The resources after `root` that lean on it, directly or through others, in their order. Parenthood alone does not count.
  * @param resources in topological order
  * @param ignore URNs that can't be dependents any more
@@ -19,13 +31,14 @@ export function dependenciesOf(state: ResourceState, withParent: boolean): Set<s
 export function dependentsOf(resources: ResourceState[], root: ResourceState, ignore: Set<string>): ResourceState[] {
   const found: ResourceState[] = [];
   const urns = new Set([root.urn]);
+  const namesOf = namesIn(resources);
   const start = resources.indexOf(root);
   if (start < 0) return found;
   for (const candidate of resources.slice(start + 1)) {
     if (ignore.has(candidate.urn) || candidate.urn === root.urn) continue;
     for (const urn of dependenciesOf(candidate, false)) {
       if (!urns.has(urn)) continue;
-      urns.add(candidate.urn);
+      for (const name of namesOf(candidate)) urns.add(name);
       found.push(candidate);
       break;
     }
@@ -41,14 +54,17 @@ export function dependentsOf(resources: ResourceState[], root: ResourceState, ig
 export function deletionLayers(resources: ResourceState[], condemned: Set<ResourceState>): ResourceState[][] {
   const ordered = resources.filter((state) => condemned.has(state));
   const byUrn = new Map<string, ResourceState[]>();
+  const namesOf = namesIn(resources);
   const leans = new Map<ResourceState, Set<ResourceState>>();
   for (const state of ordered) {
     const on = new Set<ResourceState>();
     for (const urn of dependenciesOf(state, true)) for (const other of byUrn.get(urn) ?? []) on.add(other);
     leans.set(state, on);
-    const same = byUrn.get(state.urn);
-    if (same) same.push(state);
-    else byUrn.set(state.urn, [state]);
+    for (const name of namesOf(state)) {
+      const same = byUrn.get(name);
+      if (same) same.push(state);
+      else byUrn.set(name, [state]);
+    }
   }
   // From behind, so that what lies in one that itself goes along is thought of too.
   for (const state of ordered.toReversed()) {

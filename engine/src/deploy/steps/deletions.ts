@@ -1,5 +1,5 @@
 import type { ResourceState } from "../../resource.ts";
-import { dependenciesOf } from "../plan/graph.ts";
+import { dependenciesOf, namesIn } from "../plan/graph.ts";
 import type { Step } from "./step.ts";
 
 /**
@@ -29,10 +29,14 @@ export class Deletions {
   /**
    * Resolves when the deletes of chains planned before are over that these steps must not run beside: of what they make anew,
    * and of what leans on what they delete.
+   * @param resources the old state
    */
-  async before(steps: Step[]): Promise<void> {
+  async before(steps: Step[], resources: ResourceState[]): Promise<void> {
+    if (this.#running.size === 0) return;
+    const namesOf = namesIn(resources);
     const own = new Set(steps.map(({ old }) => old));
-    const deleted = new Set(steps.filter(({ op }) => op === "delete-replaced").map(({ urn }) => urn));
+    const deletes = steps.filter(({ op }) => op === "delete-replaced");
+    const deleted = new Set(deletes.flatMap(({ urn, old }) => (old === undefined ? [urn] : namesOf(old))));
     const first = [...this.#running].filter(([state]) => {
       return own.has(state) || (deleted.size > 0 && [...dependenciesOf(state, true)].some((urn) => deleted.has(urn)));
     });
