@@ -134,3 +134,36 @@ tells(
   { changes: [{ kind: "fixed", at: 0, value: 0 }], faults: [{ on: "create", nth: 0, mode: "fail" }] },
   { operation: "destroy" },
 );
+
+/** Renamed and replaced, and killed when the new one is in the state and what leans on the old one not yet made anew. */
+const CUT_OFF_IN_RENAME: Partial<Chapter> = {
+  changes: [
+    { kind: "rename", at: 1, value: 0 },
+    { kind: "fixed", at: 1, value: 0 },
+  ],
+  parallel: 1,
+  cut: { how: "kill", tick: 21, torn: 2 },
+};
+
+tells(
+  "what a cut-off replacement of a renamed one has left goes after what leans on it under the new name",
+  [{ kind: "part" }, { parent: 0 }, { links: [{ to: 1, of: "id", hard: true }] }],
+  {},
+  CUT_OFF_IN_RENAME,
+);
+
+tells(
+  "what lies in one that a cut-off replacement of a renamed one has left goes along with that, not with the new one",
+  [{ kind: "solo" }, { links: [{ to: 0, of: "id", hard: true }] }, { inside: 1 }],
+  {},
+  CUT_OFF_IN_RENAME,
+  { operation: "destroy" },
+);
+
+tells(
+  "renamed and replaced once more after that, what lies in the first goes along with the first",
+  [{ kind: "solo" }, { links: [{ to: 0, of: "id", hard: true }] }, { inside: 1 }],
+  {},
+  CUT_OFF_IN_RENAME,
+  { changes: CUT_OFF_IN_RENAME.changes ?? [], parallel: 1 },
+);

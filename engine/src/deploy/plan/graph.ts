@@ -17,8 +17,8 @@ export function dependenciesOf(state: ResourceState, withParent: boolean): Set<s
  */
 export function namesIn(resources: ResourceState[]): (state: ResourceState) => string[] {
   const later = new Map<string, string[]>();
-  for (const { urn, aliases, delete: condemned } of resources) {
-    if (!condemned) for (const alias of aliases ?? []) later.set(alias, [...(later.get(alias) ?? []), urn]);
+  for (const { urn, aliases } of resources) {
+    for (const alias of aliases ?? []) later.set(alias, [...(later.get(alias) ?? []), urn]);
   }
   return (state) => [state.urn, ...((state.delete && later.get(state.urn)) || [])];
 }

@@ -2,13 +2,11 @@ import type { ResourceState } from "../../resource.ts";
 import type { ReadGoal } from "../monitor/requests.ts";
 import type { Goal } from "./goal.ts";
 
-/** The state that a registration asks for; what its provider makes of it comes later. */
-export function newState(
-  urn: string,
-  goal: Goal,
-  old: ResourceState | undefined,
-  alias: string | undefined,
-): ResourceState {
+/**
+ * The state that a registration asks for; what its provider makes of it comes later.
+ * @param aliases the former URNs that the state still has to tell of
+ */
+export function newState(urn: string, goal: Goal, old: ResourceState | undefined, aliases: string[]): ResourceState {
   return {
     urn,
     type: goal.type,
@@ -24,7 +22,7 @@ export function newState(
     retainOnDelete: goal.retainOnDelete,
     deletedWith: goal.deletedWith,
     additionalSecretOutputs: goal.additionalSecretOutputs,
-    aliases: alias === undefined ? undefined : [alias],
+    aliases: aliases.length === 0 ? undefined : aliases,
     ignoreChanges: goal.ignoreChanges,
     replaceOnChanges: goal.replaceOnChanges,
     ...(goal.customTimeouts && { customTimeouts: goal.customTimeouts }),

@@ -66,7 +66,7 @@ export class Planner {
   async plan(goal: Goal): Promise<Step[]> {
     const urn = this.#names.give(goal);
     const old = this.#names.findOld(urn, goal);
-    const state = newState(urn, goal, old, this.#names.aliasOf(urn));
+    const state = newState(urn, goal, old, this.#aliases(urn, old));
     const recreating = this.#deleted.has(urn);
     if (!this.#host.targeting.includes(state) && !recreating) return this.#leaveAlone(state, old);
     this.#requireReachable(state);
@@ -145,6 +145,15 @@ export class Planner {
   /** True when the URN was registered in this run. */
   knows(urn: string): boolean {
     return this.#names.has(urn);
+  }
+
+  /** The URN under which it was found now, and those that what it has replaced, and is still to be deleted, has. */
+  #aliases(urn: string, old: ResourceState | undefined): string[] {
+    const known = (old?.aliases ?? []).filter((alias) =>
+      this.#host.resources.some((state) => state.delete && state.urn === alias),
+    );
+    const alias = this.#names.aliasOf(urn);
+    return [...new Set(alias === undefined ? known : [alias, ...known])];
   }
 
   /** A resource that the run is not about: as it was where it exists, and otherwise not there for this time. */

@@ -32,10 +32,9 @@ export class Deletions {
    * @param resources the old state
    */
   async before(steps: Step[], resources: ResourceState[]): Promise<void> {
-    if (this.#running.size === 0) return;
-    const namesOf = namesIn(resources);
     const own = new Set(steps.map(({ old }) => old));
     const deletes = steps.filter(({ op }) => op === "delete-replaced");
+    const namesOf = namesIn(deletes.length > 0 ? resources : []);
     const deleted = new Set(deletes.flatMap(({ urn, old }) => (old === undefined ? [urn] : namesOf(old))));
     const first = [...this.#running].filter(([state]) => {
       return own.has(state) || (deleted.size > 0 && [...dependenciesOf(state, true)].some((urn) => deleted.has(urn)));
@@ -48,8 +47,11 @@ export class Deletions {
    * @param all everything that there is, old and new: after a replacement several have the URN, and it lies inside one of them
    */
   carrierOf(state: ResourceState, all: Iterable<ResourceState>): ResourceState | undefined {
-    if (state.deletedWith === undefined) return undefined;
-    const bearers = [...all].filter(({ urn }) => urn === state.deletedWith).sort((a, b) => madeAt(a) - madeAt(b));
+    const { deletedWith } = state;
+    if (deletedWith === undefined) return undefined;
+    const there = [...all];
+    const namesOf = namesIn(there);
+    const bearers = there.filter((one) => namesOf(one).includes(deletedWith)).sort((a, b) => madeAt(a) - madeAt(b));
     // The youngest of those that were there when it was made.
     const carrier = bearers.findLast((bearer) => madeAt(bearer) <= madeAt(state)) ?? bearers[0];
     const goes = carrier !== undefined && this.#planned.has(carrier) && !carrier.retainOnDelete;
@@ -83,7 +85,7 @@ export class Deletions {
     this.#along.delete(state);
     for (const { leave } of passengers) leave();
     if (!left) return;
-    for (const others of this.#along.values()) for (const other of others) letGo(other.state, state);
+    for (const [carrier, others] of this.#along) for (const other of others) letGo(other.state, state, carrier);
   }
 }
 
@@ -93,13 +95,15 @@ interface Passenger {
   leave: () => void;
 }
 
-function letGo(state: ResourceState, gone: ResourceState): void {
+function letGo(state: ResourceState, gone: ResourceState, carrier: ResourceState): void {
   const stays = (urn: string): boolean => urn !== gone.urn;
   state.dependencies = state.dependencies.filter(stays);
   state.propertyDependencies = Object.fromEntries(
     Object.entries(state.propertyDependencies).map(([key, urns]) => [key, urns.filter(stays)]),
   );
   if (state.parent === gone.urn) state.parent = gone.parent;
+  // It bore the name of what was to replace its carrier.
+  if (state.deletedWith === gone.urn) state.deletedWith = carrier.urn;
 }
 
 function madeAt({ created }: ResourceState): number {
