@@ -157,7 +157,7 @@ tells(
   [{ kind: "solo" }, { links: [{ to: 0, of: "id", hard: true }] }, { inside: 1 }],
   {},
   CUT_OFF_IN_RENAME,
-  { operation: "destroy" },
+  { operation: "destroy", parallel: 1 },
 );
 
 tells(
