@@ -251,6 +251,8 @@ async function keepBackup(file: string): Promise<void> {
     await copyFile(file, temporary);
   }
   await rename(temporary, `${file}.bak`);
+  // Both names of one file, as a kill before the save leaves them: then the renaming has done nothing.
+  await rm(temporary, { force: true });
 }
 
 /** Names come into paths: nothing in them may leave the folder. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -81,6 +81,15 @@ describe("the store", () => {
     expect(await store.list()).toEqual([{ project: "o", stack: "b.c" }, { project: "p", stack: "a" }, NAME]);
     expect(await store.list("o")).toEqual([{ project: "o", stack: "b.c" }]);
     expect((await readdir(at("stacks/p"))).sort()).toEqual(["a.json", "s.json", "s.json.bak"]);
+  });
+
+  it("leaves nothing half-written where a save was cut off when the state and its .bak were one file", async () => {
+    const store = await open();
+    await store.save(NAME, "one");
+    await link(at("stacks/p/s.json"), at("stacks/p/s.json.bak"));
+    await store.save(NAME, "two");
+    expect(await readFile(at("stacks/p/s.json.bak"), "utf8")).toBe("one");
+    expect((await readdir(at("stacks/p"))).sort()).toEqual(["s.json", "s.json.bak"]);
   });
 
   it("reads the newest of a plain and a compressed state, and goes on with a plain one", async () => {
