@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { difySchema } from "./schema/dify.ts";
 import { hostSchema } from "./schema/host.ts";
 import { describe } from "./schema/mistakes.ts";
 import { modelSchema } from "./schema/models.ts";
@@ -23,6 +24,8 @@ export const settingsSchema = z.strictObject({
   /** A Hugging Face token (a secret), for models that want one. */
   huggingfaceToken: z.string().min(1).optional(),
   proof: proofSchema.prefault({}),
+  /** With it, a Dify that draws with the WebUI. */
+  dify: difySchema.optional(),
 });
 
 export type Settings = z.infer<typeof settingsSchema>;

@@ -1,7 +1,14 @@
 import type { z } from "zod";
 
 /** Paths that hold secrets: never shown in a mistake, never accepted in clear. */
-export const secretPaths = ["host.password", "host.key", "host.keyPassphrase", "huggingfaceToken"];
+export const secretPaths = [
+  "host.password",
+  "host.key",
+  "host.keyPassphrase",
+  "huggingfaceToken",
+  "dify.password",
+  "dify.model.apiKey",
+];
 
 /** A mistake as lines for people: the key, what was got, what is accepted. */
 export function describe(issue: z.core.$ZodIssue, prefix: PropertyKey[] = []): string[] {

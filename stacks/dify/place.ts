@@ -1,0 +1,18 @@
+import type * as pulumi from "@pulumi/pulumi";
+
+/** A Dify to be wired: one that this stack makes, or somebody else's. */
+export interface DifyPlace {
+  /** Where the control machine and people reach it, without a slash at its end. */
+  url: pulumi.Input<string>;
+  email: string;
+  /** A secret. */
+  password: pulumi.Input<string>;
+  /** A secret; of a Dify that this stack makes: whoever has it becomes admin. */
+  initPassword?: pulumi.Input<string>;
+  /** Made by this stack. */
+  own: boolean;
+  /** The WebUI as Dify's plugin daemon reaches it, without login. */
+  webuiUrl: pulumi.Input<string>;
+  /** What must be there before it is wired. */
+  ready: pulumi.Resource[];
+}
