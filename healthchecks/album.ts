@@ -13,8 +13,13 @@ export class Album {
     this.#folder = folder;
   }
 
-  /** Writes a drawing. Also an unsound one is worth a look. @param upscaler of an enlarged picture */
-  add(kind: ImageKind, drawing: Drawing, source: Generated | undefined, how: { sampler: string; steps: number }): void {
+  /** Writes a drawing and gives its file name. Also an unsound one is worth a look. @param upscaler of an enlarged picture */
+  add(
+    kind: ImageKind,
+    drawing: Drawing,
+    source: Generated | undefined,
+    how: { sampler: string; steps: number },
+  ): string {
     const sha256 = createHash("sha256").update(drawing.png).digest("hex");
     const path = `${kind}-${sha256.slice(0, 8)}.png`;
     mkdirSync(this.#folder, { recursive: true });
@@ -35,5 +40,6 @@ export class Album {
       ...how,
       seconds: drawing.seconds,
     });
+    return path;
   }
 }

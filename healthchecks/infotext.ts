@@ -11,6 +11,39 @@ export interface Infotext {
   controlnet: Map<string, string> | undefined;
 }
 
+/** What it takes to draw a picture again. */
+export interface Recipe {
+  prompt: string;
+  negative: string;
+  seed: number;
+  steps: number;
+  cfgScale: number;
+  width: number;
+  height: number;
+  sampler: string;
+  schedule: string | undefined;
+  model: string | undefined;
+  modelHash: string | undefined;
+}
+
+/** Reads a PNG's `parameters` as a recipe; undefined where something of it is missing. */
+export function parseRecipe(text: string): Recipe | undefined {
+  const lines = text.trimEnd().split("\n");
+  const settings = lines.pop() ?? "";
+  const number = (name: string) =>
+    Number(new RegExp(`(?:^|, )${name}: ([\\d.]+)(?:,|$)`).exec(settings)?.[1] ?? Number.NaN);
+  const [, width, height] = /(?:^|, )Size: (\d+)x(\d+)/.exec(settings) ?? [];
+  const { seed, sampler, schedule, model, modelHash } = parseInfotext(text);
+  const at = lines.findLastIndex((line) => line.startsWith("Negative prompt: "));
+  const prompt = (at < 0 ? lines : lines.slice(0, at)).join("\n");
+  const negative = at < 0 ? "" : lines.slice(at).join("\n").slice("Negative prompt: ".length);
+  const [steps, cfgScale] = [number("Steps"), number("CFG scale")];
+  if (seed === undefined || !sampler || !width || !height || Number.isNaN(steps) || Number.isNaN(cfgScale))
+    return undefined;
+  const size = { width: Number(width), height: Number(height) };
+  return { prompt, negative, seed, steps, cfgScale, ...size, sampler, schedule, model, modelHash };
+}
+
 /** Reads the last line, the one of settings; the lines before it are the prompts, which may hold anything. */
 export function parseInfotext(text: string): Infotext {
   const line = text.trimEnd().split("\n").at(-1) ?? "";

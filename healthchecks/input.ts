@@ -13,6 +13,8 @@ const deadlines = z.strictObject({
   request: seconds(15),
   /** One picture. */
   picture: seconds(300),
+  /** One chat with an app of Dify: a thinking model, the tool's 120 s, and what waits before it. */
+  chat: seconds(600),
   /** The whole proof. */
   total: seconds(1800),
 });
@@ -36,11 +38,31 @@ export type Said = z.infer<typeof said>;
 const files = z.array(z.string().min(1)).default([]);
 const side = z.int().min(64).max(2048).multipleOf(8);
 
+const base = z
+  .url({ protocol: /^https?$/, error: "expected an http or https URL" })
+  .refine((url) => !url.includes("@"), "expected a URL without a login; user and password are inputs of their own")
+  .transform((url) => url.replace(/\/+$/, ""));
+
+/** The apps of a Dify that draw with this WebUI. */
+const dify = z.strictObject({
+  url: base,
+  apps: z
+    .array(
+      z.strictObject({
+        name: z.string().min(1),
+        mode: z.enum(["agent-chat", "advanced-chat"]),
+        apiKey: z.string().min(8),
+        query: z.string().min(1).default("画一只坐在雪地里的红狐狸，金色的晨光"),
+      }),
+    )
+    .min(1),
+  /** Size that the apps draw in. */
+  width: side.default(512),
+  height: side.default(512),
+});
+
 const inputSchema = z.strictObject({
-  url: z
-    .url({ protocol: /^https?$/, error: "expected an http or https URL" })
-    .refine((url) => !url.includes("@"), "expected a URL without a login; user and password are inputs of their own")
-    .transform((url) => url.replace(/\/+$/, "")),
+  url: base,
   // A colon would end the user's name in HTTP Basic, and the WebUI dies of one in either.
   user: z.string().regex(/^[^:\s]+$/, "expected a name without colon or space"),
   password: z.string().regex(/^[^:]+$/, "expected at least one character and no colon"),
@@ -102,6 +124,8 @@ const inputSchema = z.strictObject({
   lora: z.strictObject({ file: z.string().min(1), weight: z.number().default(1) }).optional(),
   /** With it, a picture after a drawn shape, and told from the one without. `module` turns the shape into what the model reads. */
   controlnet: z.strictObject({ file: z.string().min(1), module: z.string().default("none") }).optional(),
+  /** What `main.ts dify` proves; \`live\` asks each app for its name. */
+  dify: dify.optional(),
   /** Anything: a caller that keys the proof by its input makes it new by this. */
   proves: z.unknown().optional(),
   deadlines: deadlines.prefault({}),

@@ -1,6 +1,7 @@
 import { Checklist } from "./checklist.ts";
 import { checkAuthBriefly } from "./checks/auth.ts";
 import { checkShape, txt2imgBody } from "./checks/pictures.ts";
+import { checkApps } from "./dify/prove.ts";
 import { type Generated, generate } from "./draw.ts";
 import { waitForApi } from "./ready.ts";
 import type { Proof } from "./result.ts";
@@ -26,6 +27,7 @@ export async function live(session: Session): Promise<Proof> {
     checkShape(drawing, size.width, size.height);
     return `${size.width}x${size.height} by ${drawing.info.sd_model_name}, ${drawing.seconds.toFixed(1)} s.`;
   });
+  if (input.dify) await list.run("dify", "answers", () => checkApps(session));
   return {
     ok: list.ok,
     provedAt: new Date().toISOString(),

@@ -1,5 +1,6 @@
 // The proof as a program: JSON in, JSON out. Exit codes: 0 proved, 1 a check failed, 2 wrong usage or input,
 // 130 interrupted. Standard error has the progress; nothing that it prints holds the password.
+import { dify } from "./dify/prove.ts";
 import { CallFailed } from "./failure.ts";
 import { InputError, parseInput } from "./input.ts";
 import { live } from "./live.ts";
@@ -7,16 +8,17 @@ import type { Check } from "./result.ts";
 import { Session } from "./session.ts";
 import { smoke } from "./smoke.ts";
 
-const proofs = { smoke, live };
+const proofs = { smoke, live, dify };
 const stdinSeconds = 30;
 const stdinBytes = 1024 * 1024;
 
 async function main(): Promise<number> {
   const [mode, ...rest] = process.argv.slice(2);
-  if ((mode !== "smoke" && mode !== "live") || rest.length) {
-    throw new InputError("usage: node healthchecks/main.ts smoke|live, with the input as JSON on standard input");
+  if ((mode !== "smoke" && mode !== "live" && mode !== "dify") || rest.length) {
+    throw new InputError("usage: node healthchecks/main.ts smoke|live|dify, with the input as JSON on standard input");
   }
   const input = parseInput(await readStdin());
+  if (mode === "dify" && !input.dify) throw new InputError("the proof's input has 1 mistake(s):\n  dify: missing");
   const end = new AbortController();
   const overall = setTimeout(() => {
     const what = `The proof was not done after ${input.deadlines.total} s`;

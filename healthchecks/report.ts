@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { checkSchema, imageKinds, imageSchema, type Proof, webuiSchema } from "./result.ts";
+import { checkSchema, difySchema, imageKinds, imageSchema, type Proof, webuiSchema } from "./result.ts";
 
 const stepSchema = z.strictObject({
   name: z.string().min(1),
@@ -50,6 +50,8 @@ const reportSchema = z.strictObject({
   webui: webuiSchema,
   checks: z.array(checkSchema),
   images: z.array(imageSchema),
+  /** Of a stack with a Dify. */
+  dify: difySchema.optional(),
 });
 
 /** What an update tells about itself. */
@@ -89,6 +91,8 @@ export interface ReportParts {
   update: Update;
   /** The last `smoke`, of this update or, where nothing was proved anew, of an earlier one. */
   proof: Proof;
+  /** The last proof of the stack's Dify, where it has one. */
+  dify?: Proof | undefined;
   /** The live check that ended this update. */
   live?: Proof;
 }
@@ -98,19 +102,22 @@ export interface ReportParts {
  * the proof left them, as in a second clone, are left out; those of older proofs are removed at the end.
  * @throws {ReportError} when the parts make no report; then the old one is untouched
  */
-export function writeReport({ reportDir, update, proof, live }: ReportParts): Report {
+export function writeReport({ reportDir, update, proof, dify, live }: ReportParts): Report {
+  const images = [...proof.images, ...(dify?.images ?? [])];
   const report = check({
     ...update,
-    provedAt: proof.provedAt,
+    // The older of the two: both held then.
+    provedAt: dify && dify.provedAt < proof.provedAt ? dify.provedAt : proof.provedAt,
     webui: proof.webui,
-    checks: [...proof.checks, ...(live?.checks ?? [])],
-    images: proof.images.filter((image) => sha256Of(join(reportDir, image.path)) === image.sha256),
+    checks: [...proof.checks, ...(dify?.checks ?? []), ...(live?.checks ?? [])],
+    ...(dify?.dify ? { dify: dify.dify } : {}),
+    images: images.filter((image) => sha256Of(join(reportDir, image.path)) === image.sha256),
   });
   mkdirSync(reportDir, { recursive: true });
   const beside = join(reportDir, `.${fileName}.${process.pid}.part`);
   writeFileSync(beside, `${JSON.stringify(report, undefined, 2)}\n`);
   renameSync(beside, join(reportDir, fileName));
-  removeOldPictures(reportDir, new Set(proof.images.map((image) => image.path)));
+  removeOldPictures(reportDir, new Set(images.map((image) => image.path)));
   return report;
 }
 

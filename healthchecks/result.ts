@@ -1,6 +1,16 @@
 import { z } from "zod";
 
-export const imageKinds = ["txt2img", "img2img", "inpaint", "upscale", "sdxl", "lora", "controlnet"] as const;
+export const imageKinds = [
+  "txt2img",
+  "img2img",
+  "inpaint",
+  "upscale",
+  "sdxl",
+  "lora",
+  "controlnet",
+  "dify-agent",
+  "dify-chatflow",
+] as const;
 const duration = z.number().nonnegative();
 
 export const checkSchema = z.strictObject({
@@ -30,6 +40,26 @@ export const imageSchema = z.strictObject({
 
 export const webuiSchema = z.strictObject({ url: z.string(), version: z.string(), commit: z.string() });
 
+/** What came of a chat with each app of a Dify. */
+export const difySchema = z.strictObject({
+  url: z.string(),
+  /** As its API says it. */
+  version: z.string(),
+  apps: z.array(
+    z.strictObject({
+      name: z.string(),
+      /** As Dify calls it. */
+      mode: z.enum(["agent-chat", "advanced-chat"]),
+      ok: z.boolean(),
+      /** From the question to the downloaded picture. */
+      seconds: duration,
+      /** Path of the picture among `images`; null where none came. */
+      image: z.string().nullable(),
+      detail: z.string().min(1),
+    }),
+  ),
+});
+
 export const proofSchema = z.strictObject({
   ok: z.boolean(),
   /** When the proof ended, ISO 8601 in UTC. */
@@ -37,11 +67,13 @@ export const proofSchema = z.strictObject({
   webui: webuiSchema,
   checks: z.array(checkSchema),
   images: z.array(imageSchema),
+  dify: difySchema.optional(),
 });
 
 export type ImageKind = (typeof imageKinds)[number];
 export type Check = z.infer<typeof checkSchema>;
 export type Image = z.infer<typeof imageSchema>;
+export type DifyResult = z.infer<typeof difySchema>;
 /** What `main.ts` prints on standard output. */
 export type Proof = z.infer<typeof proofSchema>;
 

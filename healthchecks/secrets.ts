@@ -19,7 +19,8 @@ export function secretForms(user: string, password: string): string[] {
 /** Makes the function that takes every secret of the input out of a text. */
 export function masker(input: Input): (text: string) => string {
   const { password, privateKeyPassword } = input.tunnel ?? {};
-  const more = [password, privateKeyPassword].filter((secret) => secret !== undefined && secret.length >= 4);
+  const keys = input.dify?.apps.map(({ apiKey }) => apiKey) ?? [];
+  const more = [password, privateKeyPassword, ...keys].filter((secret) => secret !== undefined && secret.length >= 4);
   const forms = [...secretForms(input.user, input.password), ...(more as string[])];
   return (text) => forms.reduce((masked, form) => masked.replaceAll(form, "***"), text);
 }

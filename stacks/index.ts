@@ -4,7 +4,7 @@ import { createModels } from "./models.ts";
 import { Password } from "./password.ts";
 import { hostOf } from "./rent.ts";
 import { readSettings } from "./settings.ts";
-import { createSmoke, proofInput } from "./smoke.ts";
+import { createProof, proofInput } from "./smoke.ts";
 import { Webui, webuiAddress, webuiSteps } from "./webui.ts";
 
 const { settings, host: told, assembly } = readSettings();
@@ -16,7 +16,12 @@ const models = createModels(host, settings, assembly);
 const webui = new Webui("webui", { host, settings, assembly, models, password: webuiPassword });
 const url = webuiAddress(settings, target, publicUrl);
 const proofOf = proofInput(settings, target, assembly, { password: webuiPassword, url, vram: webui.vram });
-const smoke = createSmoke({ input: proofOf, version: webui.version }, { dependsOn: [webui.ready.resource] });
+const smoke = createProof(
+  "smoke",
+  "smoke",
+  { input: proofOf, version: webui.version },
+  { dependsOn: [webui.ready.resource] },
+);
 
 export const webuiUrl = url;
 export const user = settings.webui.user;

@@ -97,21 +97,29 @@ export function networksOf({ proof, webui }: Settings, { checkpoint, extensions,
   };
 }
 
-export interface SmokeArgs {
-  input: ReturnType<typeof proofInput>;
+/** What `node healthchecks/main.ts` proves. */
+export type ProofKind = "smoke" | "dify";
+
+export interface ProofArgs {
+  input: pulumi.Input<object>;
   /** A new one proves everything again. */
-  version: pulumi.Output<string>;
+  version: pulumi.Input<string>;
 }
 
 /**
- * The pictures that prove the whole. Runs on the control machine, and fails the update when one of them is wrong.
+ * Pictures that prove the whole. Runs on the control machine, and fails the update when one of them is wrong.
  * Its `stdout` is the proof's own JSON.
  */
-export function createSmoke({ input, version }: SmokeArgs, opts: pulumi.CustomResourceOptions): command.local.Command {
+export function createProof(
+  name: string,
+  kind: ProofKind,
+  { input, version }: ProofArgs,
+  opts: pulumi.CustomResourceOptions,
+): command.local.Command {
   // The program's folder is the working folder, on whatever machine this is.
-  const prove = "node ../healthchecks/main.ts smoke";
+  const prove = `node ../healthchecks/main.ts ${kind}`;
   return new command.local.Command(
-    "smoke",
+    name,
     {
       create: prove,
       update: prove,

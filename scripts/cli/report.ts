@@ -55,7 +55,8 @@ export async function proveAndReport(
       })),
       cache,
     },
-    proof: lastProof(outputs),
+    proof: lastProof(outputs, "proof"),
+    dify: outputs.difyProof === undefined ? undefined : lastProof(outputs, "difyProof"),
     live,
   });
   if (options.json) {
@@ -83,12 +84,12 @@ export async function proveAndReport(
   return 0;
 }
 
-function lastProof(outputs: Outputs): Proof {
-  const proof = text(outputs, "proof");
+function lastProof(outputs: Outputs, name: "proof" | "difyProof"): Proof {
+  const proof = text(outputs, name);
   try {
     return parseProof(proof);
   } catch (error) {
-    throw new UserError(`The stack's output \`proof\` is not a proof: ${messageOf(error)}`);
+    throw new UserError(`The stack's output \`${name}\` is not a proof: ${messageOf(error)}`);
   }
 }
 
@@ -118,6 +119,7 @@ function closingLines(
   const rows: [string, string][] = [
     ["WebUI", terminal.colours.cyan(report.webui.url)],
     ...tunnel,
+    ...difyRows(report, terminal),
     ["Login", hint("outputs", options.stack).concat(" --show-secrets")],
     ...(picture
       ? [
@@ -135,6 +137,13 @@ function closingLines(
     `${terminal.colours.green("✓")} ${what}, in ${seconds((Date.now() - startedAt) / 1000)}.`,
     ...rows.map(([name, value]) => `  ${name.padEnd(10)} ${value}`),
   ];
+}
+
+/** Where Dify is, and what its apps are called. */
+function difyRows({ dify }: Report, { colours }: Context["terminal"]): [string, string][] {
+  if (!dify) return [];
+  const apps = dify.apps.map(({ name, seconds: took }) => `${name} (drew in ${seconds(took)})`).join(", ");
+  return [["Dify", `${colours.cyan(dify.url)}  ${apps}`]];
 }
 
 /** With `exposure: tunnel` the address is the host's own: this makes it this machine's too, for as long as it runs. */

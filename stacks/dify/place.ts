@@ -16,3 +16,13 @@ export interface DifyPlace {
   /** What must be there before it is wired. */
   ready: pulumi.Resource[];
 }
+
+/** An app as it was wired: it answers to its key. */
+export interface WiredApp {
+  name: string;
+  mode: "agent-chat" | "advanced-chat";
+  /** A secret. */
+  apiKey: pulumi.Output<string>;
+  /** Where people chat with it. */
+  siteUrl: pulumi.Output<string>;
+}

@@ -198,9 +198,12 @@ export function noise(json: Json): PNG {
   return png;
 }
 
-/** Puts a tEXt chunk behind a PNG's header. */
+/** Puts a text chunk behind a PNG's header: tEXt, and iTXt for what Latin-1 has not, as the WebUI's library does. */
 export function withText(bytes: Buffer, keyword: string, text: string): Buffer {
-  const body = Buffer.concat([Buffer.from("tEXt"), Buffer.from(`${keyword}\0${text}`, "latin1")]);
+  const latin = Buffer.from(text, "latin1").toString("latin1") === text;
+  const body = latin
+    ? Buffer.concat([Buffer.from("tEXt"), Buffer.from(`${keyword}\0${text}`, "latin1")])
+    : Buffer.from(`iTXt${keyword}\0\0\0\0\0${text}`);
   const chunk = Buffer.alloc(body.length + 8);
   chunk.writeUInt32BE(body.length - 4, 0);
   body.copy(chunk, 4);

@@ -63,6 +63,29 @@ test("a report has the agreed form, and reads back", () => {
   expect(parseReport(readFileSync(join(reportDir, "report.json"), "utf8"))).toEqual(report);
 });
 
+test("a Dify's proof stands beside the WebUI's, its pictures among the others", () => {
+  const reportDir = folder();
+  const proof = proofIn(reportDir, "one");
+  const apps = [
+    { name: "a", mode: "agent-chat" as const, ok: true, seconds: 2, image: "dify-agent-x.png", detail: "Drawn." },
+  ];
+  const dify: Proof = {
+    ...proofIn(reportDir, "two", ["dify-agent", "dify-chatflow"]),
+    provedAt: "2026-11-23T11:00:00.000Z",
+    checks: [{ name: "dify-agent", ok: true, seconds: 2, detail: "Drawn." }],
+    dify: { url: "http://127.0.0.1:8081", version: "1.14.2", apps },
+  };
+  const old = proofIn(reportDir, "old", ["dify-agent"]).images[0]!;
+  const report = writeReport({ reportDir, update, proof, dify, live: liveOf(proof) });
+  expect(report.images.map(({ kind }) => kind)).toEqual(["txt2img", "upscale", "dify-agent", "dify-chatflow"]);
+  expect(report.checks.map(({ name }) => name)).toEqual(["ready", "dify-agent", "live-auth"]);
+  expect(report.dify).toEqual(dify.dify);
+  // The older of the two: what it says was so then.
+  expect(report.provedAt).toBe(dify.provedAt);
+  expect(existsSync(join(reportDir, old.path))).toBe(false);
+  for (const { path } of report.images) expect(existsSync(join(reportDir, path))).toBe(true);
+});
+
 test("a report tells what was fetched and what was there, and refuses sums that are none", () => {
   const reportDir = folder();
   const proof = proofIn(reportDir, "one");
