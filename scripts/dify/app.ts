@@ -1,0 +1,210 @@
+import { type Content, contentOf, contentOfDsl, differences, hashOf, shortly } from "./app/content.ts";
+import type { AppFace, Dsl, ModelConfig, Workflow } from "./app/dsl.ts";
+import { fillDsl } from "./app/fill.ts";
+import { findApp } from "./app/find.ts";
+import { importApp } from "./app/import.ts";
+import { type Marker, readMarker, shortId, withMarker } from "./app/marker.ts";
+import type { Console } from "./client.ts";
+import { DifyError } from "./errors.ts";
+import { type Item, missing, type Standing, type Wanted } from "./item.ts";
+import { pluginById } from "./plugins.ts";
+import type { Say } from "./wait.ts";
+
+interface Detail extends AppFace {
+  id: string;
+  mode: string;
+  enable_site: boolean;
+  enable_api: boolean;
+  model_config: ModelConfig | null;
+  deleted_tools: { tool_name?: string; provider_id?: string }[] | null;
+  site: { access_token: string } | null;
+}
+interface Key {
+  id: string;
+  token: string;
+  created_at: number;
+}
+/** An app as it is now. */
+interface State {
+  detail: Detail;
+  marker: Marker | undefined;
+  content: Content;
+  /** Of a flow that was never published: nobody can talk to it. */
+  published: boolean;
+  /** Changes in a flow's draft that are not published. */
+  draft: string[];
+}
+
+/** An agent or a chatflow: imported once, then updated in place, with its API key. */
+export const app: Item<"app"> = {
+  async apply({ console, input, say, force }) {
+    const wanted = await fillDsl(console, input);
+    const hash = hashOf(contentOfDsl(wanted));
+    const found = await findApp(console, input);
+    const before = found && (await readState(console, found.app.id));
+    const edited = before ? editsOf(before, wanted, hash) : [];
+    const same = before?.published === true && before.marker?.wanted === hash;
+    const leave = edited.length > 0 && same && !force;
+    if (edited.length > 0 && !leave && !force) throw new DifyError(refused(before!, edited, input.name));
+    if (leave)
+      say(
+        `\`${before.detail.name}\` was edited in Dify's console (${shortly(edited)}): left as it is; --force overwrites it`,
+      );
+
+    const kept = before !== undefined && (before.marker?.kept ?? true);
+    const unfinished: Marker = { owner: input.owner, content: undefined, wanted: hash, key: before?.marker?.key, kept };
+    const current = same && edited.length === 0;
+    const id = current || leave ? before!.detail.id : await write(console, wanted, before?.detail.id, unfinished, say);
+    const detail = await switchOn(console, id);
+    const key = await keyOf(console, id, before?.marker?.key);
+    // What was left alone keeps the mark of how we left it, so that it still shows as edited.
+    const content = leave ? before?.marker?.content : undefined;
+    await mark(console, id, { ...unfinished, content, key: shortId(key.id) });
+    const site = detail.site?.access_token;
+    return {
+      appId: id,
+      mode: input.mode,
+      apiKey: key.token,
+      siteUrl: site ? `${console.url}/chat/${site}` : "",
+      hash,
+      made: !kept,
+    };
+  },
+
+  async remove({ console, input, say }) {
+    const found = await findApp(console, input).catch(() => undefined);
+    if (found?.marker?.owner !== input.owner) return;
+    if (!found.marker.kept) {
+      await console.delete(`/apps/${found.app.id}`);
+      return;
+    }
+    say(`\`${found.app.name}\` was there before: it stays`);
+    const detail = await console.get<Detail>(`/apps/${found.app.id}`);
+    await putFace(console, found.app.id, { ...detail, description: readMarker(detail.description).text });
+  },
+
+  async check(console, wanted): Promise<Standing> {
+    for (const { id } of wanted.plugins)
+      if (!(await pluginById(console, id))) return missing(`its plugin ${id} is not installed`);
+    const found = await findApp(console, wanted);
+    if (!found) return missing(`there is no app \`${wanted.name}\``);
+    if (!found.marker) return missing(`the app \`${wanted.name}\` is not this stack's`);
+    return standing(console, wanted, await readState(console, found.app.id));
+  },
+};
+
+async function standing(console: Console, wanted: Wanted<"app">, state: State): Promise<Standing> {
+  const { detail, marker, published } = state;
+  const dsl = await fillDsl(console, wanted).catch((error: unknown) => error as Error);
+  if (dsl instanceof Error) return missing(dsl.message);
+  const hash = hashOf(contentOfDsl(dsl));
+  const edited = editsOf(state, dsl, hash);
+  const why = [
+    published ? "" : "it is not published",
+    marker?.content === undefined ? "its last update did not come to its end" : "",
+    marker && marker.wanted !== hash ? "it is not as the settings have it" : "",
+    detail.enable_api ? "" : "its API is switched off",
+    detail.enable_site ? "" : "its web page is switched off",
+    detail.deleted_tools?.length ? "its tool is gone" : "",
+    (await keys(console, detail.id)).some(({ id }) => shortId(id) === marker?.key) ? "" : "its API key is gone",
+  ].find(Boolean);
+  return { ok: !why, ...(why ? { why } : {}), ...(edited.length > 0 ? { edited } : {}) };
+}
+
+async function readState(console: Console, id: string): Promise<State> {
+  const detail = await console.get<Detail>(`/apps/${id}`);
+  const { text: description, marker } = readMarker(detail.description);
+  const face = { ...detail, description };
+  if (detail.mode === "agent-chat") {
+    const content = contentOf({ app: face, model_config: detail.model_config });
+    return { detail, marker, content, published: true, draft: [] };
+  }
+  const published = await console.get<Workflow | null>(`/apps/${id}/workflows/publish`);
+  const draft = await console.get<Workflow>(`/apps/${id}/workflows/draft`);
+  const content = contentOf({ app: face, workflow: published ?? draft });
+  const ahead = differences(content, contentOf({ app: face, workflow: draft }));
+  return { detail, marker, content, published: published !== null, draft: ahead };
+}
+
+/** What somebody changed since the last apply: the fields in which it is other than the settings have it. */
+function editsOf({ marker, content, draft }: State, wanted: Dsl, hash: string): string[] {
+  // One that did not come to its end is ours to finish.
+  if (marker?.content === undefined && marker) return [];
+  const other = differences(content, contentOfDsl(wanted));
+  const unpublished = draft.map((path) => `${path} (not published)`);
+  if (!marker) return [...other, ...unpublished];
+  if (hashOf(content) === marker.content) return unpublished;
+  // Somebody made it what the settings now want: nothing is lost.
+  if (other.length === 0 && marker.wanted !== hash) return unpublished;
+  return [...(other.length > 0 ? other : ["its content"]), ...unpublished];
+}
+
+function refused({ detail, marker }: State, edited: string[], name: string): string {
+  const whose = marker
+    ? `\`${detail.name}\` was edited in Dify's console since the last \`up\` (${shortly(edited)})`
+    : `There is an app called \`${name}\` already, which this stack did not make (other than ours: ${shortly(edited)})`;
+  return `${whose}, and the settings now want it changed. Nothing was overwritten. \`npx atelier up --force\` overwrites it; else ${marker ? "put the edit into the settings, or undo it there" : "give ours another name (dify.apps)"}.`;
+}
+
+/** Brings the wanted content into the app, a new one where there is none. */
+async function write(console: Console, dsl: Dsl, id: string | undefined, marker: Marker, say: Say): Promise<string> {
+  const face: AppFace = { ...dsl.app, description: withMarker(dsl.app.description, marker) };
+  const marked: Dsl = { ...dsl, app: { ...dsl.app, ...face } };
+  if (dsl.model_config && id) {
+    // An agent can't be imported over, only configured; it counts at once.
+    await putFace(console, id, face);
+    await console.post(`/apps/${id}/model-config`, dsl.model_config);
+    return id;
+  }
+  const made = await importApp(console, marked, id, say);
+  if (dsl.workflow) await console.post(`/apps/${made}/workflows/publish`, { marked_name: "", marked_comment: "" });
+  await sayLosses(console, made, dsl, say);
+  return made;
+}
+
+/** What Dify did not take over as it was written: it would be a surprise later. */
+async function sayLosses(console: Console, id: string, dsl: Dsl, say: Say): Promise<void> {
+  const wanted = contentOfDsl(dsl);
+  const { content } = await readState(console, id);
+  const lost = differences(content, wanted).filter((path) => wanted.has(path));
+  if (lost.length > 0) say(`Dify keeps other values than the app's file has: ${shortly(lost)}`);
+}
+
+async function putFace(console: Console, id: string, face: AppFace): Promise<void> {
+  const { name, description, icon_type, icon, icon_background, use_icon_as_answer_icon } = face;
+  const body = { name, description, icon_type, icon, icon_background, use_icon_as_answer_icon };
+  await console.put(`/apps/${id}`, body);
+}
+
+async function switchOn(console: Console, id: string): Promise<Detail> {
+  const detail = await console.get<Detail>(`/apps/${id}`);
+  if (!detail.enable_site) await console.post(`/apps/${id}/site-enable`, { enable_site: true });
+  if (!detail.enable_api) await console.post(`/apps/${id}/api-enable`, { enable_api: true });
+  return detail;
+}
+
+async function keys(console: Console, id: string): Promise<Key[]> {
+  const { data } = await console.get<{ data: Key[] }>(`/apps/${id}/api-keys`);
+  console.masker.add(...data.map(({ token }) => token));
+  return data.sort((a, b) => a.created_at - b.created_at);
+}
+
+/** An app may have ten keys: the one of before, else any that is there, else a new one. */
+async function keyOf(console: Console, id: string, known: string | undefined): Promise<Key> {
+  const there = await keys(console, id);
+  const key =
+    there.find((one) => shortId(one.id) === known) ??
+    there[0] ??
+    (await console.call<Key>("POST", `/apps/${id}/api-keys`));
+  console.masker.add(key.token);
+  return key;
+}
+
+/** Writes down how the app was left, unless that is said already. */
+async function mark(console: Console, id: string, marker: Marker): Promise<void> {
+  const { detail, content, marker: said } = await readState(console, id);
+  const now = { ...marker, content: marker.content ?? hashOf(content) };
+  const face = { ...detail, description: withMarker(readMarker(detail.description).text, now) };
+  if (said && face.description === detail.description) return;
+  await putFace(console, id, face);
+}

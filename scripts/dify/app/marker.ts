@@ -1,0 +1,40 @@
+/**
+ * The last words of an app's description: whose it is, and how it was left. They travel with the app, so that any machine with the
+ * same settings knows it again, renamed or not, and an edit in the console is told from a change of the settings.
+ */
+export interface Marker {
+  /** `<stack>/<role>` */
+  owner: string;
+  /** Hash of the content as Dify gave it back after the last apply; undefined where one did not come to its end. */
+  content: string | undefined;
+  /** Hash of what was wanted then. */
+  wanted: string;
+  /** Its API key's id, the first letters. */
+  key: string | undefined;
+  /** It was there before us: it stays at `down`. */
+  kept: boolean;
+}
+
+const form = /\s*\[atelier ([\w.-]+\/[\w-]+) ([0-9a-f]{8}|-) ([0-9a-f]{8}) ([\w]{1,12}|-)( kept)?\]\s*$/;
+
+/** A description without its marker, and the marker. */
+export function readMarker(description: string | null | undefined): { text: string; marker: Marker | undefined } {
+  const whole = description ?? "";
+  const found = form.exec(whole);
+  if (!found) return { text: whole.trim(), marker: undefined };
+  const [, owner = "", content, wanted = "", key, kept] = found;
+  const known = (word: string | undefined) => (word === "-" ? undefined : word);
+  return {
+    text: whole.slice(0, found.index).trim(),
+    marker: { owner, content: known(content), wanted, key: known(key), kept: kept !== undefined },
+  };
+}
+
+/** Dify takes 400 letters of description. */
+export function withMarker(text: string, { owner, content, wanted, key, kept }: Marker): string {
+  const words = `[atelier ${owner} ${content ?? "-"} ${wanted} ${key ?? "-"}${kept ? " kept" : ""}]`;
+  return `${text.slice(0, 399 - words.length).trim()} ${words}`.trim();
+}
+
+/** An API key's id as the marker has it. */
+export const shortId = (id: string): string => id.replaceAll("-", "").slice(0, 8);

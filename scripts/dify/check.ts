@@ -1,0 +1,49 @@
+import { app } from "./app.ts";
+import type { Console } from "./client.ts";
+import { DifyError, daemonIsDown, unreachable } from "./errors.ts";
+import type { CheckedItem, CheckInput } from "./input.ts";
+import { missing, type Standing } from "./item.ts";
+import { model } from "./model.ts";
+import { plugin } from "./plugin.ts";
+import { isSetUp, setup } from "./setup.ts";
+import { tool } from "./tool.ts";
+
+/**
+ * How every item stands, by its resource's name. Logs in once and changes nothing.
+ * @throws DifyError where Dify can't be asked: it does not answer, is another version, or refuses the login
+ */
+export async function check(console: Console, { items, own }: CheckInput): Promise<Record<string, Standing>> {
+  const all = (why: string) => Object.fromEntries(Object.keys(items).map((name) => [name, missing(why)]));
+  // Its volumes are new ones.
+  if (!(await isSetUp(console)) && own) return all("this Dify is not set up yet");
+  await console.login();
+  const stands: Record<string, Standing> = {};
+  for (const [name, wanted] of Object.entries(items)) stands[name] = await one(console, wanted, own);
+  return stands;
+}
+
+async function one(console: Console, wanted: CheckedItem, own: boolean): Promise<Standing> {
+  try {
+    return await ask(console, wanted, own);
+  } catch (error) {
+    if (daemonIsDown(error)) return missing("Dify's plugin daemon does not answer");
+    // A sentence about one item is that item's; no answer, or no login, is everybody's.
+    if (error instanceof DifyError && error.code !== unreachable && error.status !== 401) return missing(error.message);
+    throw error;
+  }
+}
+
+function ask(console: Console, wanted: CheckedItem, own: boolean): Promise<Standing> {
+  switch (wanted.item) {
+    case "setup":
+      return setup.check(console, wanted, own);
+    case "plugin":
+      return plugin.check(console, wanted, own);
+    case "tool":
+      return tool.check(console, wanted, own);
+    case "model":
+      return model.check(console, wanted, own);
+    case "app":
+      return app.check(console, wanted, own);
+  }
+}

@@ -1,0 +1,120 @@
+import { z } from "zod";
+import { InputError } from "./errors.ts";
+
+const word = z.string().min(1);
+
+/** The Dify, and how its admin logs in. */
+const difySchema = z.strictObject({
+  url: z.url({ protocol: /^https?$/ }),
+  email: z.email(),
+  password: word,
+  /** Of an own Dify: without it nobody becomes admin. */
+  initPassword: z.string().max(30).optional(),
+  /** Seconds until it has to answer for the first time, and that its plugin daemon may take. */
+  timeout: z.number().positive().max(7200).default(600),
+});
+
+const pluginRef = z.strictObject({
+  /** `langgenius/stablediffusion` */
+  id: z.string().regex(/^[\w-]+\/[\w-]+$/),
+  version: word,
+  /** `<id>:<version>@<checksum>`, as the lock has it. */
+  identifier: z
+    .string()
+    .regex(/^[\w-]+\/[\w-]+:[\w.-]+@[0-9a-f]{32,64}$/)
+    .optional(),
+  /** A .difypkg on this machine; a relative path lies in what ATELIER_HOME names, or in the project. */
+  package: z.strictObject({ path: word, sha256: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
+});
+
+const common = {
+  /** From dify-facts: a new one applies the item again. */
+  token: z.string().default(""),
+  /** Whatever it has to follow: another text applies the item again. */
+  after: z.unknown().optional(),
+  own: z.boolean(),
+};
+
+/** What each item takes besides; docs/architecture.md has the table. */
+const own = {
+  setup: {},
+  plugin: { plugin: pluginRef },
+  tool: {
+    name: z.string().min(1).max(30),
+    plugin: word,
+    provider: word,
+    webui: z.strictObject({ url: z.url({ protocol: /^https?$/ }), user: word, password: word }),
+    /** The checkpoint's `model_name`. */
+    model: word,
+  },
+  model: {
+    plugin: word,
+    provider: word,
+    model: word,
+    name: z.string().min(1).max(30),
+    /** Where the provider keeps its credentials: for each model, or once for all. */
+    scope: z.enum(["model", "provider"]),
+    credentials: z.record(z.string(), z.string()),
+    /** Of a provider with credentials of its own: what a model that it does not list is added with. */
+    custom: z.record(z.string(), z.string()).optional(),
+    /** The variables among them that nobody may see. */
+    secrets: z.array(z.string()),
+  },
+  app: {
+    /** `<stack>/<role>`: whose app it is, whatever it is called. */
+    owner: z.string().regex(/^[\w.-]+\/[\w-]+$/),
+    name: z.string().min(1).max(40),
+    mode: z.enum(["agent-chat", "advanced-chat"]),
+    dsl: word,
+    /** Id and tested version of every plugin that it needs. */
+    plugins: z.array(z.strictObject({ id: word, version: word })),
+    /** The credential that its tool calls with. */
+    tool: z.strictObject({ provider: word, credential: word }),
+    /** Tokens of an answer: at least so many, where the model thinks before it answers. */
+    minTokens: z.number().int().default(0),
+  },
+} as const;
+
+const schemas = {
+  setup: z.strictObject({ ...common, dify: difySchema, ...own.setup }),
+  plugin: z.strictObject({ ...common, dify: difySchema, ...own.plugin }),
+  tool: z.strictObject({ ...common, dify: difySchema, ...own.tool }),
+  model: z.strictObject({ ...common, dify: difySchema, ...own.model }),
+  app: z.strictObject({ ...common, dify: difySchema, ...own.app }),
+};
+
+export type ItemName = keyof typeof schemas;
+export type ItemInput<Name extends ItemName> = z.infer<(typeof schemas)[Name]>;
+export const itemNames = Object.keys(schemas) as ItemName[];
+
+const checked = z.discriminatedUnion("item", [
+  z.strictObject({ item: z.literal("setup"), ...own.setup }),
+  z.strictObject({ item: z.literal("plugin"), ...own.plugin }),
+  z.strictObject({ item: z.literal("tool"), ...own.tool }),
+  z.strictObject({ item: z.literal("model"), ...own.model }),
+  z.strictObject({ item: z.literal("app"), ...own.app }),
+]);
+const checkSchema = z.strictObject({ dify: difySchema, own: z.boolean(), items: z.record(z.string(), checked) });
+export type CheckInput = z.infer<typeof checkSchema>;
+export type CheckedItem = z.infer<typeof checked>;
+
+/** @throws InputError with every mistake and no value */
+export const parseItem = <Name extends ItemName>(name: Name, text: string): ItemInput<Name> =>
+  read(schemas[name], text) as ItemInput<Name>;
+
+/** @throws InputError with every mistake and no value */
+export const parseCheck = (text: string): CheckInput => read(checkSchema, text);
+
+function read<T>(schema: z.ZodType<T>, text: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the text, and that holds passwords.
+    throw new InputError('standard input is not JSON; expected one object, see docs/architecture.md, "Dify"');
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.map(({ path, message }) => `  ${path.join(".") || "(input)"}: ${message}`);
+  throw new InputError(`the input has ${lines.length} mistake(s):\n${lines.join("\n")}`);
+}

@@ -1,0 +1,165 @@
+import type { Console } from "./client.ts";
+import { DifyError } from "./errors.ts";
+import { type Item, inPlace, missing, type Work } from "./item.ts";
+import { pluginById, wantPlugin } from "./plugins.ts";
+import { whenPluginRuns } from "./wait.ts";
+
+interface Stored {
+  credentials: Record<string, string> | null;
+  current_credential_id: string | null;
+  available_credentials: { credential_id: string; credential_name: string }[];
+}
+interface Listed {
+  provider: string;
+  models: { model: string; status: string; features?: string[] | null }[];
+}
+
+const pathOf = (provider: string) => `/workspaces/current/model-providers/${provider}`;
+type Input = Pick<
+  Work<"model">["input"],
+  "provider" | "model" | "name" | "scope" | "credentials" | "custom" | "secrets"
+>;
+
+/** The language model: its provider's credential, or its own, active and able to call tools. */
+export const model: Item<"model"> = {
+  async apply({ console, input, say }) {
+    await wantPlugin(console, input.plugin);
+    const { scope, provider, custom, own } = input;
+    const runs = <T>(work: () => Promise<T>) => whenPluginRuns(work, input.plugin, say);
+    if (scope === "provider") await runs(() => putProvider(console, input, own));
+    // Not every model of a provider stands in its plugin's list.
+    if (scope === "model") await runs(() => putModel(console, input, input.credentials, own));
+    else if (custom && !(await listed(console, input))) await runs(() => putModel(console, input, custom, own));
+    const now = await runs(() => listed(console, input));
+    const why = unfit(now, input.model);
+    if (why) throw new DifyError(`Dify took the credential of ${input.model} (${provider}), but ${why}.`);
+    // Others' apps begin with the default; theirs is left alone.
+    if (own)
+      await console.post("/workspaces/current/default-model", {
+        model_settings: [{ model_type: "llm", provider, model: input.model }],
+      });
+    return { made: true };
+  },
+
+  async remove({ console, input }) {
+    if (!(await pluginById(console, input.plugin))) return;
+    const { provider, model: name } = input;
+    const ofModel = named(await modelCredentials(console, input), input.name);
+    if (ofModel)
+      await console.delete(`${pathOf(provider)}/models/credentials`, {
+        model: name,
+        model_type: "llm",
+        credential_id: ofModel,
+      });
+    const ofProvider = input.scope === "provider" && named(await providerCredentials(console, provider), input.name);
+    if (ofProvider) await console.delete(`${pathOf(provider)}/credentials`, { credential_id: ofProvider });
+  },
+
+  async check(console, wanted, own) {
+    if (!(await pluginById(console, wanted.plugin))) return missing(`its plugin ${wanted.plugin} is not installed`);
+    const custom = wanted.scope === "provider" ? wanted.custom : wanted.credentials;
+    const stored =
+      wanted.scope === "provider"
+        ? await providerCredentials(console, wanted.provider)
+        : await modelCredentials(console, wanted);
+    const id = named(stored, wanted.name);
+    if (!id) return missing(`${wanted.provider} has no credential \`${wanted.name}\``);
+    if (own ? stored.current_credential_id !== id : stored.current_credential_id === null)
+      return missing(`the credential \`${wanted.name}\` is not the active one`);
+    if (wanted.scope === "model" && stored.current_credential_id === id) {
+      const other = differing(custom ?? {}, stored.credentials ?? {}, wanted.secrets);
+      if (other.length > 0) return missing(`other than the settings say: ${other.join(", ")}`);
+    }
+    const why = unfit(await listed(console, wanted), wanted.model);
+    return why ? missing(why) : inPlace;
+  },
+};
+
+const named = ({ available_credentials }: Stored, name: string): string | undefined =>
+  available_credentials.find(({ credential_name }) => credential_name === name)?.credential_id;
+
+/** Which of the values that can be seen are other ones. */
+const differing = (wanted: Record<string, string>, stored: Record<string, string>, secrets: string[]): string[] =>
+  Object.keys(wanted).filter((key) => !secrets.includes(key) && stored[key] !== wanted[key]);
+
+async function modelCredentials(
+  console: Console,
+  { provider, model: name }: Pick<Input, "provider" | "model">,
+): Promise<Stored> {
+  const query = new URLSearchParams({ model: name, model_type: "llm", config_from: "custom-model" });
+  const stored = await console.get<Partial<Stored>>(`${pathOf(provider)}/models/credentials?${query}`);
+  return {
+    credentials: stored.credentials ?? null,
+    current_credential_id: stored.current_credential_id ?? null,
+    available_credentials: stored.available_credentials ?? [],
+  };
+}
+
+interface Provider {
+  provider: string;
+  custom_configuration: Omit<Stored, "credentials">;
+}
+
+async function providerCredentials(console: Console, provider: string): Promise<Stored> {
+  const { data } = await console.get<{ data: Provider[] }>("/workspaces/current/model-providers");
+  const found = data.find((one) => one.provider === provider)?.custom_configuration;
+  return {
+    credentials: null,
+    current_credential_id: found?.current_credential_id ?? null,
+    available_credentials: found?.available_credentials ?? [],
+  };
+}
+
+/** The provider's own error is Dify's answer: a wrong key, an address that is not there, a model that it does not have. */
+const mend =
+  "Check dify.model: its name, baseUrl (as seen from Dify's plugin daemon, never localhost) and apiKey or apiKeyEnv.";
+
+async function putModel(
+  console: Console,
+  input: Input,
+  credentials: Record<string, string>,
+  own: boolean,
+): Promise<void> {
+  const path = `${pathOf(input.provider)}/models/credentials`;
+  const body = { model: input.model, model_type: "llm", name: input.name, credentials };
+  const found = named(await modelCredentials(console, input), input.name);
+  const call = { seconds: 120, mend };
+  if (found) await console.put(path, { ...body, credential_id: found }, call);
+  else await console.post(path, body, call);
+  const { current_credential_id: current, ...stored } = await modelCredentials(console, input);
+  const id = named(stored as Stored, input.name);
+  // After a delete of the active one, none is active while another stands there.
+  if (current === null || (own && current !== id))
+    await console.post(`${path}/switch`, { model: input.model, model_type: "llm", credential_id: id });
+}
+
+async function putProvider(console: Console, { provider, name, credentials }: Input, own: boolean): Promise<void> {
+  const path = `${pathOf(provider)}/credentials`;
+  const found = named(await providerCredentials(console, provider), name);
+  const call = { seconds: 120, mend };
+  if (found) await console.put(path, { credential_id: found, credentials, name }, call);
+  else await console.post(path, { credentials, name }, call);
+  const { current_credential_id: current, ...stored } = await providerCredentials(console, provider);
+  if (current === null || (own && current !== named(stored as Stored, name)))
+    await console.post(`${path}/switch`, { credential_id: named(stored as Stored, name) });
+}
+
+type ListedModel = Listed["models"][number];
+
+async function listed(
+  console: Console,
+  { provider, model: name }: Pick<Input, "provider" | "model">,
+): Promise<ListedModel | undefined> {
+  const { data } = await console.get<{ data: Listed[] }>("/workspaces/current/models/model-types/llm");
+  return data.find((one) => one.provider === provider)?.models.find((one) => one.model === name);
+}
+
+/** Without tool calls an agent answers with words, and nothing says why. */
+function unfit(found: ListedModel | undefined, name: string): string | undefined {
+  if (!found) return `the model ${name} is not among the models that can be used`;
+  if (found.status !== "active") return `the model ${name} is ${found.status}`;
+  const features = found.features ?? [];
+  if (!features.some((feature) => /tool-call/.test(feature)))
+    return `the model ${name} can't call tools, as its plugin says (${features.join(", ") || "no features"}): an agent would never draw. Choose another one (dify.model.name)`;
+  return undefined;
+}

@@ -1,0 +1,162 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { basename, isAbsolute, join, resolve } from "node:path";
+import type { Console } from "./client.ts";
+import { DifyError } from "./errors.ts";
+import { FormData } from "./http.ts";
+import { type Item, inPlace, missing, type Work } from "./item.ts";
+import { type Installed, pluginById } from "./plugins.ts";
+import { pause, type Say, whenDaemonIsUp } from "./wait.ts";
+
+const path = "/workspaces/current/plugin";
+type Wanted = Work<"plugin">["input"]["plugin"];
+
+/** A plugin at its tested version, out of the marketplace or a package. */
+export const plugin: Item<"plugin"> = {
+  async apply({ console, input, say, before, force }) {
+    const { plugin: wanted, own, dify } = input;
+    const installed = await whenDaemonIsUp(() => pluginById(console, wanted.id), dify.timeout, say);
+    const made = before?.made === true;
+    if (installed && !own && !made && !force) {
+      // Other apps of theirs lean on it.
+      if (installed.version !== wanted.version)
+        throw new DifyError(
+          `${console.url} has ${installed.plugin_unique_identifier}; this wiring was tried with version ${wanted.version}, and other apps there may use the other one. Install ${wanted.version} there yourself, or let \`npx atelier up --force\` replace it.`,
+        );
+      return { identifier: installed.plugin_unique_identifier, made: false };
+    }
+    const identifier = wanted.package ? await upload(console, wanted, say) : locked(wanted);
+    if (installed?.plugin_unique_identifier === identifier) return { identifier, made };
+    // Over another version or checksum an install says "success" and changes nothing.
+    if (installed) await uninstall(console, installed, say);
+    await install(console, { identifier, wanted, seconds: dify.timeout, say });
+    const now = await pluginById(console, wanted.id);
+    if (now?.plugin_unique_identifier === identifier) return { identifier, made: true };
+    // The marketplace's answer is held against the lock here: Dify itself compares nothing.
+    if (now && now.plugin_unique_identifier !== installed?.plugin_unique_identifier) await uninstall(console, now, say);
+    throw new DifyError(
+      `Installed was ${now?.plugin_unique_identifier ?? "nothing"}, wanted ${identifier}: what came is not what the lock says, and it was taken away again. Ask the one who serves the package (marketplace, mirror, bundle), or lock the new one if it is right.`,
+    );
+  },
+
+  async remove({ console, input, before, say }) {
+    if (before?.made !== true) return;
+    const installed = await pluginById(console, input.plugin.id);
+    if (installed) await uninstall(console, installed, say);
+  },
+
+  async check(console, { plugin: wanted }, own) {
+    const installed = await pluginById(console, wanted.id);
+    if (!installed) return missing(`${wanted.id} is not installed`);
+    if (installed.version !== wanted.version)
+      return missing(`${wanted.id} is version ${installed.version}, not ${wanted.version}`);
+    if (own && wanted.identifier && installed.plugin_unique_identifier !== wanted.identifier)
+      return missing(`${wanted.id} has another checksum than the lock says`);
+    return inPlace;
+  },
+};
+
+function locked({ id, version, identifier }: Wanted): string {
+  if (identifier) return identifier;
+  throw new DifyError(
+    `No checksum of ${id} ${version} is locked, and the marketplace serves plugins by their checksum. Give its package: dify.plugins: { folder: … } with ${basename(id)}.difypkg in it.`,
+  );
+}
+
+/** A package of this machine; its bytes are those that the plan knew. */
+function readPackage({ id, package: file }: Wanted): { name: string; bytes: Buffer } {
+  const { path: told, sha256 } = file ?? { path: "", sha256: "" };
+  const root = resolve(import.meta.dirname, "../..");
+  const places = isAbsolute(told)
+    ? [told]
+    : [process.env.ATELIER_HOME ?? join(root, ".atelier"), root].map((at) => join(at, told));
+  const found = places.find((place) => existsSync(place));
+  if (!found) throw new DifyError(`The package of ${id} is at none of: ${places.join(", ")} (dify.plugins).`);
+  const bytes = readFileSync(found);
+  const got = createHash("sha256").update(bytes).digest("hex");
+  if (got !== sha256)
+    throw new DifyError(
+      `${found} has changed since the plan: its sha256 is ${got}, it was ${sha256}. Run the command again.`,
+    );
+  return { name: basename(found), bytes };
+}
+
+/** Uploading twice is harmless, and only Dify's own reading of a package tells its identifier. */
+async function upload(console: Console, wanted: Wanted, say: Say): Promise<string> {
+  const { name, bytes } = readPackage(wanted);
+  say(`uploading ${name}, ${(bytes.length / 1e6).toFixed(1)} MB`);
+  const form = new FormData();
+  form.append("pkg", new Blob([new Uint8Array(bytes)]), name);
+  const { unique_identifier } = await console.call<{ unique_identifier: string }>("POST", `${path}/upload/pkg`, {
+    form,
+    seconds: 300,
+    mend: "Its signature is checked when FORCE_VERIFYING_SIGNATURE is on (the default): a package from the marketplace has one, one that was packed by hand has not.",
+  });
+  if (!unique_identifier.startsWith(`${wanted.id}:${wanted.version}@`))
+    throw new DifyError(`${name} is ${unique_identifier}, not ${wanted.id} ${wanted.version}.`);
+  if (wanted.identifier && unique_identifier !== wanted.identifier)
+    throw new DifyError(`${name} is ${unique_identifier}; the lock has ${wanted.identifier}. It is not installed.`);
+  return unique_identifier;
+}
+
+async function uninstall(
+  console: Console,
+  { plugin_unique_identifier, installation_id }: Installed,
+  say: Say,
+): Promise<void> {
+  say(`taking away ${plugin_unique_identifier}`);
+  await console.post(`${path}/uninstall`, { plugin_installation_id: installation_id });
+}
+
+interface Task {
+  task: { status: string; plugins: { status: string; message: string }[] };
+}
+
+async function install(
+  console: Console,
+  { identifier, wanted, seconds, say }: { identifier: string; wanted: Wanted; seconds: number; say: Say },
+): Promise<void> {
+  const from = wanted.package ? "pkg" : "marketplace";
+  const { all_installed, task_id } = await console.post<{ all_installed: boolean; task_id: string }>(
+    `${path}/install/${from}`,
+    { plugin_unique_identifiers: [identifier] },
+    {
+      // Three tries of the marketplace are in it.
+      seconds: 120,
+      mend: wanted.package
+        ? undefined
+        : "Dify's API fetches it from the marketplace: give it a way there (dify.proxy), or packages (dify.plugins: { folder: … }).",
+    },
+  );
+  if (all_installed) return;
+  const start = Date.now();
+  let told = 0;
+  for (;;) {
+    const { task } = await console.get<Task>(`${path}/tasks/${task_id}`);
+    const [progress] = task.plugins;
+    if (task.status === "success") return;
+    const message = console.masker.mask(progress?.message ?? "").trim();
+    if (task.status === "failed") throw new DifyError(failed(wanted, message));
+    const passed = (Date.now() - start) / 1000;
+    if (passed > seconds)
+      throw new DifyError(
+        `The installation of ${wanted.id} ${wanted.version} was not done after ${seconds} s (${message || task.status}). Its packages come from PyPI: dify.pipMirror and dify.proxy give the plugin daemon another way.`,
+      );
+    if (passed - told >= 2) {
+      told = passed;
+      say(
+        `installing ${wanted.id} ${wanted.version}, ${Math.round(passed)} s: ${message.split("\n").pop() || task.status}`,
+      );
+    }
+    await pause(500);
+  }
+}
+
+function failed({ id, version }: Wanted, message: string): string {
+  const mend = /certificate|UnknownIssuer/i.test(message)
+    ? "The plugin daemon does not trust who answered for PyPI: give it a mirror (dify.pipMirror)."
+    : /network|connect|dns|timed? ?out|resolve host|fetch/i.test(message)
+      ? "The plugin daemon gets its packages from PyPI: give it a mirror (dify.pipMirror) or a proxy (dify.proxy)."
+      : "Read the log of Dify's plugin daemon.";
+  return `The installation of ${id} ${version} failed: ${message.slice(-1500) || "without a word"}\n${mend}`;
+}

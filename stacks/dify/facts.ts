@@ -1,0 +1,118 @@
+import * as pulumi from "@pulumi/pulumi";
+
+/** An item as `scripts/dify/main.ts check` takes it. */
+export type FactItem = { item: string } & Record<string, unknown>;
+
+interface FactsInputs {
+  dify: Record<string, unknown>;
+  own: boolean;
+  /** By the name of its resource. */
+  items: Record<string, FactItem>;
+}
+interface FactsOutputs {
+  tokens: Record<string, string>;
+}
+interface Standing {
+  ok: boolean;
+  why?: string;
+  edited?: string[];
+}
+
+/**
+ * Asks Dify how every item stands; undefined where an own Dify does not answer, for it may be down, or not made yet.
+ * It lives in the state as text (a dynamic provider is serialized): it may use nothing of this module but functions.
+ */
+async function askDify({ dify, own, items }: FactsInputs): Promise<Record<string, Standing> | undefined> {
+  const { spawn } = await import("node:child_process");
+  const { existsSync } = await import("node:fs");
+  // The program's folder is the working folder; some engines start providers in the project's.
+  const script = ["../scripts/dify/main.ts", "scripts/dify/main.ts"].find((path) => existsSync(path));
+  if (!script) throw new Error(`dify-facts: scripts/dify/main.ts is not to be found from ${process.cwd()}`);
+  const child = spawn(process.execPath, [script, "check"], { stdio: ["pipe", "pipe", "pipe"] });
+  const told = { stdout: "", stderr: "" };
+  child.stdout.on("data", (data: Buffer) => {
+    told.stdout += data;
+  });
+  child.stderr.on("data", (data: Buffer) => {
+    told.stderr += data;
+  });
+  child.stdin.on("error", () => {});
+  child.stdin.end(JSON.stringify({ dify, own, items }));
+  const seconds = 180;
+  const deadline = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", resolve);
+  }).finally(() => clearTimeout(deadline));
+  if (code === 0) return (JSON.parse(told.stdout) as { items: Record<string, Standing> }).items;
+  const why = told.stderr.trim().slice(-2000) || `its checks did not end within ${seconds} s`;
+  // 4: nobody answers.
+  if (code === 4 && own) {
+    console.log(`dify-facts: ${why}`);
+    return undefined;
+  }
+  throw new Error(`dify-facts: ${why}`);
+}
+
+/** Which items are to be applied again, and why; undefined: all of them. What was edited is said, and left alone unless forced. */
+async function drift(inputs: FactsInputs): Promise<Record<string, string> | undefined> {
+  const stands = await askDify(inputs);
+  if (!stands) return undefined;
+  const force = Boolean(process.env.ATELIER_FORCE);
+  const drifted: Record<string, string> = {};
+  for (const [name, { ok, why, edited = [] }] of Object.entries(stands)) {
+    if (!ok) drifted[name] = why ?? "not in place";
+    if (edited.length === 0) continue;
+    const fields = `${edited.slice(0, 8).join(", ")}${edited.length > 8 ? ` and ${edited.length - 8} more` : ""}`;
+    if (force) drifted[name] = `it was edited in Dify's console and is overwritten (--force): ${fields}`;
+    else
+      console.log(
+        `dify-facts: ${name} was edited in Dify's console, and is left as it is (--force overwrites): ${fields}`,
+      );
+  }
+  return drifted;
+}
+
+const provider: pulumi.dynamic.ResourceProvider = {
+  async create({ items }: FactsInputs) {
+    // Nothing is known before the first apply, and nothing is lost: every item is applied now anyway.
+    return { id: "dify-facts", outs: { tokens: Object.fromEntries(Object.keys(items).map((name) => [name, ""])) } };
+  },
+  async diff(_id, olds: FactsOutputs, news: FactsInputs) {
+    // What is known only once something else is made stands as this word in both engines.
+    const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+    if (JSON.stringify(news).includes(unknown)) return { changes: true };
+    const drifted = await drift(news);
+    if (!drifted) return { changes: true };
+    // The engines show what a provider prints: a plan can't say which items will be applied, but this can say why.
+    for (const [name, why] of Object.entries(drifted)) console.log(`dify-facts: ${name} is not in place: ${why}`);
+    const names = Object.keys(news.items);
+    return { changes: names.some((name) => !(name in olds.tokens)) || Object.keys(drifted).length > 0 };
+  },
+  async update(_id, olds: FactsOutputs, news: FactsInputs) {
+    const drifted = await drift(news);
+    const token = (name: string) => {
+      const again = name in olds.tokens && (drifted === undefined || name in drifted);
+      return again ? globalThis.crypto.randomUUID() : (olds.tokens[name] ?? "");
+    };
+    return { outs: { tokens: Object.fromEntries(Object.keys(news.items).map((name) => [name, token(name)])) } };
+  },
+};
+
+/**
+ * What is true inside of Dify, against what the state believes. Its `diff` asks Dify itself; an item that is not in place gets a
+ * new token, which stands on that item's standard input: so the next `up` applies it again, and only it.
+ */
+export class DifyFacts extends pulumi.dynamic.Resource {
+  declare readonly tokens: pulumi.Output<Record<string, string>>;
+
+  constructor(
+    name: string,
+    args: { dify: pulumi.Input<object>; own: boolean; items: pulumi.Input<Record<string, object>> },
+    opts: pulumi.CustomResourceOptions = {},
+  ) {
+    const { dify, own, items } = args;
+    // Both hold passwords.
+    super(provider, name, { dify: pulumi.secret(dify), own, items: pulumi.secret(items), tokens: undefined }, opts);
+  }
+}

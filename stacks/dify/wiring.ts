@@ -1,0 +1,218 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { isAbsolute, join, relative, resolve } from "node:path";
+import * as command from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import type { DifySettings } from "../schema/dify.ts";
+import { type AppRole, appDsl, appModes, appRoles, type Drawing } from "./apps.ts";
+import { DifyFacts, type FactItem } from "./facts.ts";
+import { modelItem, pluginOf, providerOf, thinkingOf, thinkingTokens, tokensOf } from "./model.ts";
+import type { DifyPlace } from "./place.ts";
+
+/** A plugin as images/dify.ts pins it. */
+export interface PinnedPlugin {
+  /** `langgenius/stablediffusion` */
+  id: string;
+  version: string;
+  /** `<id>:<version>@<checksum>`; without it a package has to be given. */
+  identifier?: string | undefined;
+  /** A .difypkg on this machine. @default from the marketplace */
+  package?: string | undefined;
+}
+
+export interface WireArgs {
+  place: DifyPlace;
+  settings: DifySettings;
+  /** Of the language model's provider; a secret. */
+  modelKey?: pulumi.Input<string> | undefined;
+  /** Login of the WebUI. */
+  webui: { user: string; password: pulumi.Input<string> };
+  /** The checkpoint's `model_name`, which the tool's credential is checked with. */
+  checkpoint: string;
+  drawing: Drawing;
+  /** The SD tool's, and that of the model's provider. */
+  plugins: { tool: PinnedPlugin; model: PinnedPlugin };
+  /** Where a machine keeps what it made for itself; packages in there are named without it. */
+  home: string;
+}
+
+/** An app that can be talked to. */
+export interface WiredApp {
+  appId: pulumi.Output<string>;
+  /** A secret. */
+  apiKey: pulumi.Output<string>;
+  /** Its page for people. */
+  siteUrl: pulumi.Output<string>;
+}
+
+export interface Wired {
+  apps: Record<AppRole, WiredApp>;
+  /** Dify's own version. */
+  version: pulumi.Output<string>;
+  /** Changes whenever an item is applied again. */
+  stamp: pulumi.Output<string>;
+  /** The last of it: depend on these. */
+  resources: pulumi.Resource[];
+}
+
+const toolProvider = "langgenius/stablediffusion/stablediffusion";
+
+/** Everything that is made inside of Dify, item by item: first set-up, plugins, the tool's credential, the model, the two apps. */
+export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wired {
+  const { place, settings, plugins, webui, checkpoint } = args;
+  const { own, email } = place;
+  const stack = pulumi.getStack();
+  const credential = `atelier-${stack}`.slice(0, 30);
+  const dify = pulumi
+    .all([place.url, place.password, place.initPassword ?? ""])
+    .apply(([url, password, initPassword]) => ({
+      url,
+      email,
+      password,
+      ...(initPassword ? { initPassword } : {}),
+      timeout: settings.timeout,
+    }));
+  const model = settings.model;
+
+  const known = (item: FactItem) => pulumi.output(item).apply((value): FactItem => value);
+  const items: Record<ItemResource, pulumi.Output<FactItem>> = {
+    "dify-setup": known({ item: "setup" }),
+    "dify-plugin-tool": known({ item: "plugin", plugin: pluginInput(plugins.tool, args.home) }),
+    "dify-plugin-model": known({ item: "plugin", plugin: pluginInput(plugins.model, args.home) }),
+    "dify-tool": pulumi.all([place.webuiUrl, webui.password]).apply(
+      ([url, password]): FactItem => ({
+        item: "tool",
+        name: credential,
+        plugin: plugins.tool.id,
+        provider: toolProvider,
+        webui: { url, user: webui.user, password },
+        model: checkpoint,
+      }),
+    ),
+    "dify-model": pulumi.output(args.modelKey).apply(
+      (key): FactItem => ({
+        item: "model",
+        name: credential,
+        plugin: pluginOf(model.provider),
+        ...modelItem(model, key),
+      }),
+    ),
+    "dify-agent": known(appInput("agent", args, { stack, credential })),
+    "dify-chatflow": known(appInput("chatflow", args, { stack, credential })),
+  };
+
+  const facts = new DifyFacts(
+    "dify-facts",
+    { dify, own, items },
+    {
+      ...opts,
+      dependsOn: place.ready,
+    },
+  );
+
+  const make = (name: ItemResource, after: command.local.Command[]): command.local.Command => {
+    const stdin = pulumi
+      .all([items[name], dify, facts.tokens, after.map(({ stdout }) => stdout)])
+      .apply(([{ item: _, ...input }, login, tokens, said]) =>
+        // What it leans on tells by its facts when it became another one.
+        JSON.stringify({ ...input, dify: login, own, token: tokens[name] ?? "", after: fingerprint(said) }),
+      );
+    const kind = itemOf(name);
+    const run = (what: string) => `node ../scripts/dify/main.ts ${kind} ${what}`;
+    return new command.local.Command(
+      name,
+      {
+        create: run("apply"),
+        update: run("apply"),
+        delete: run("remove"),
+        stdin: pulumi.secret(stdin),
+        // Whether it was there before us. An app's facts hold its key, which belongs into no environment.
+        addPreviousOutputInEnv: kind !== "app",
+        logging: command.local.Logging.Stderr,
+      },
+      {
+        ...opts,
+        dependsOn: [...place.ready, facts, ...after],
+        additionalSecretOutputs: kind === "app" ? ["stdin", "stdout"] : ["stdin"],
+      },
+    );
+  };
+
+  const setup = make("dify-setup", []);
+  const tools = make("dify-plugin-tool", [setup]);
+  // One after the other: the daemon builds an environment for each, and two at once are slower.
+  const models = make("dify-plugin-model", [setup, tools]);
+  const tool = make("dify-tool", [tools]);
+  const llm = make("dify-model", [models]);
+  const apps = Object.fromEntries(
+    appRoles.map((role) => [role, make(`dify-${role}`, [tools, models, tool, llm])]),
+  ) as Record<AppRole, command.local.Command>;
+  const said = (one: command.local.Command) => one.stdout.apply((text) => JSON.parse(text) as Record<string, string>);
+  const wired = (one: command.local.Command): WiredApp => ({
+    appId: pulumi.unsecret(said(one).apply(({ appId }) => appId ?? "")),
+    apiKey: pulumi.secret(said(one).apply(({ apiKey }) => apiKey ?? "")),
+    siteUrl: pulumi.unsecret(said(one).apply(({ siteUrl }) => siteUrl ?? "")),
+  });
+  const all = [setup, tools, models, tool, llm, ...Object.values(apps)];
+  return {
+    apps: { agent: wired(apps.agent), chatflow: wired(apps.chatflow) },
+    version: said(setup).apply(({ version }) => version ?? ""),
+    stamp: pulumi.unsecret(pulumi.all(all.map(({ stdin }) => stdin)).apply((texts) => fingerprint(texts.map(String)))),
+    resources: Object.values(apps),
+  };
+}
+
+type ItemResource =
+  | "dify-setup"
+  | "dify-plugin-tool"
+  | "dify-plugin-model"
+  | "dify-tool"
+  | "dify-model"
+  | `dify-${AppRole}`;
+
+function itemOf(name: ItemResource): string {
+  if (name.startsWith("dify-plugin-")) return "plugin";
+  return name === "dify-agent" || name === "dify-chatflow" ? "app" : name.slice("dify-".length);
+}
+
+const sha256 = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
+
+/** Of facts, nothing of which may be read: they may hold keys. */
+const fingerprint = (texts: string[]): string => sha256(texts.join("\0")).slice(0, 12);
+
+function appInput(
+  role: AppRole,
+  args: WireArgs,
+  { stack, credential }: { stack: string; credential: string },
+): FactItem {
+  const { settings, drawing, plugins } = args;
+  const { model, apps } = settings;
+  const { thinks, parameters } = thinkingOf(model);
+  return {
+    item: "app",
+    owner: `${stack}/${role}`,
+    name: apps[role],
+    mode: appModes[role],
+    dsl: appDsl(role, apps[role], drawing, {
+      provider: providerOf(model.provider),
+      name: model.name,
+      maxTokens: tokensOf(model),
+      thinking: parameters,
+    }),
+    plugins: [plugins.tool, plugins.model].map(({ id, version }) => ({ id, version })),
+    tool: { provider: toolProvider, credential },
+    minTokens: thinks ? thinkingTokens : 0,
+  };
+}
+
+/** A package goes by its bytes, and by no path of this machine where it can be helped. */
+function pluginInput({ id, version, identifier, package: path }: PinnedPlugin, home: string): object {
+  const pinned = { id, version, ...(identifier ? { identifier } : {}) };
+  if (path === undefined) return pinned;
+  const project = resolve(import.meta.dirname, "../..");
+  const place = isAbsolute(path) ? path : [home, project].map((at) => join(at, path)).find((at) => existsSync(at));
+  if (!place || !existsSync(place))
+    throw new pulumi.RunError(`The package of ${id} is not there: ${path} (atelier:dify.plugins).`);
+  const inside = [home, project].map((at) => relative(at, place)).find((at) => !at.startsWith("..") && !isAbsolute(at));
+  return { ...pinned, package: { path: inside ?? place, sha256: sha256(readFileSync(place)) } };
+}
