@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { readJson, writeWhole } from "./lib/files.ts";
+import { fingerprintOf } from "./lib/fingerprint.ts";
 import { freePort } from "./lib/ports.ts";
 import { endProcesses, isOurs } from "./lib/processes.ts";
 import {
@@ -212,19 +212,4 @@ function describe(content: Content, port: number, pid: number): UpstreamFacts {
     version,
     pid,
   };
-}
-
-/** One hash over every text that the upstreams serve or are made of. */
-function fingerprintOf(folder: string): string {
-  const hash = createHash("sha256");
-  const add = (path: string) => {
-    for (const entry of readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      if (entry.name === "__pycache__") continue;
-      const full = join(path, entry.name);
-      if (entry.isDirectory()) add(full);
-      else hash.update(`${entry.name}\0`).update(readFileSync(full));
-    }
-  };
-  add(folder);
-  return hash.digest("hex").slice(0, 16);
 }

@@ -1,0 +1,205 @@
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { DaemonSettings, Told } from "./dify/daemon.ts";
+import { difyVersion } from "./dify/dify.ts";
+import type { DifyLie } from "./dify/lies.ts";
+import { knownPlugins, makePackage, readPackage } from "./dify/packages.ts";
+import { readJson, writeWhole } from "./lib/files.ts";
+import { fingerprintOf } from "./lib/fingerprint.ts";
+import { freePort } from "./lib/ports.ts";
+import { endProcesses, isOurs } from "./lib/processes.ts";
+import type { ModelLie } from "./llm/lies.ts";
+
+/** What `dify.json` holds. */
+export interface DifyFacts {
+  kind: "process";
+  url: string;
+  email: string;
+  password: string;
+  initPassword: string;
+  version: string;
+  /** A `dify.model` of the settings. */
+  model: {
+    provider: "openai_api_compatible";
+    name: string;
+    baseUrl: string;
+    apiKey: string;
+    maxTokens: number;
+    contextSize: number;
+  };
+  /** Plugin id, such as `langgenius/stablediffusion`, to its stand-in package. */
+  plugins: Record<string, string>;
+  /** Plugin id to the package's unique identifier. */
+  identifiers: Record<string, string>;
+  pid: number;
+}
+
+const daemon = join(import.meta.dirname, "dify", "daemon.ts");
+const modelName = "rehearsal-llm";
+const factsPath = (dir: string) => join(dir, "dify.json");
+
+/**
+ * The stand-in Dify, and a stand-in language model beside it, as a detached process on 127.0.0.1. A running one of
+ * today's code is left alone; another is replaced, a dead one comes back, at the same ports and with what was in it.
+ * @param options.dir `dify.json`, the state and the process's log lie here
+ * @throws when a port kept for it is taken, or the process does not tell within 20 s that it serves
+ */
+export async function startDify(options: { dir: string }): Promise<DifyFacts> {
+  const dir = resolve(options.dir);
+  const known = readJson<DifyFacts>(factsPath(dir));
+  const fingerprint = fingerprintOf(import.meta.dirname, ["dify", "llm", "lib"]);
+  if (known && (await servesNow(dir, known, fingerprint))) return known;
+  await stopDify({ dir });
+
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const port = known ? portOf(known.url) : await freePort();
+  const modelPort = known ? portOf(known.model.baseUrl) : await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const apiKey = known?.model.apiKey ?? `sk-rehearsal-${randomBytes(12).toString("hex")}`;
+  const initPassword = known?.initPassword ?? randomBytes(12).toString("hex");
+  const settings: DaemonSettings = {
+    variables: variablesFor(dir, url, initPassword),
+    modelKey: apiKey,
+    modelName,
+  };
+  writeWhole(join(dir, "settings.json"), `${JSON.stringify(settings, null, 2)}\n`, 0o600);
+  const { pid } = await spawnDaemon(dir, port, modelPort, fingerprint);
+  const facts: DifyFacts = {
+    kind: "process",
+    url,
+    email: "admin@example.com",
+    // A letter and a digit, whatever chance says: Dify asks for both.
+    password: known?.password ?? `r1${randomBytes(12).toString("hex")}`,
+    initPassword,
+    version: difyVersion,
+    model: {
+      provider: "openai_api_compatible",
+      name: modelName,
+      baseUrl: `http://127.0.0.1:${modelPort}/v1`,
+      apiKey,
+      maxTokens: 4096,
+      contextSize: 32_768,
+    },
+    ...packagesIn(join(dir, "plugins")),
+    pid,
+  };
+  writeWhole(factsPath(dir), `${JSON.stringify(facts, null, 2)}\n`, 0o600);
+  return facts;
+}
+
+/** Ends the process. Its folder stays. Nothing happens when it does not run. */
+export async function stopDify({ dir }: { dir: string }): Promise<void> {
+  const folder = resolve(dir);
+  const pid = readJson<DifyFacts>(factsPath(folder))?.pid;
+  const still = (number: number) => isOurs(number, mark(folder));
+  if (pid && still(pid)) await endProcesses([pid], still);
+}
+
+/** What `dify.json` says, and whether the process runs. */
+export function difyStatus({ dir }: { dir: string }): { running: boolean; facts: DifyFacts | undefined } {
+  const folder = resolve(dir);
+  const facts = readJson<DifyFacts>(factsPath(folder));
+  return { running: isOurs(facts?.pid, mark(folder)), facts };
+}
+
+/** Orders a lie from a running stand-in Dify, for a number of times or until cleared; `null` clears all. */
+export const orderDifyLie = ({ dir }: { dir: string }, lie: DifyLie | null, times?: number): Promise<void> =>
+  order(factsIn(dir).url, lie, times);
+
+/** The same of the language model beside it. */
+export const orderModelLie = ({ dir }: { dir: string }, lie: ModelLie | null, times?: number): Promise<void> =>
+  order(new URL(factsIn(dir).model.baseUrl).origin, lie, times);
+
+function factsIn(dir: string): DifyFacts {
+  const facts = readJson<DifyFacts>(factsPath(resolve(dir)));
+  if (!facts) throw new Error(`No stand-in Dify in ${dir}: start it first.`);
+  return facts;
+}
+
+async function order(base: string, lie: string | null, times: number | undefined): Promise<void> {
+  const url = `${base}/control/lies`;
+  const response = await fetch(url, {
+    method: lie ? "POST" : "DELETE",
+    headers: lie ? { "Content-Type": "application/json" } : {},
+    body: lie ? JSON.stringify({ lie, times }) : undefined,
+    signal: AbortSignal.timeout(5000),
+  });
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
+}
+
+/** In the process's command line: whose it is. */
+const mark = (dir: string) => `${daemon} --dir ${dir} `;
+
+const portOf = (url: string) => Number(new URL(url).port);
+
+/** As a Dify's own .env has them. */
+function variablesFor(dir: string, url: string, initPassword: string): Record<string, string> {
+  const kept = readJson<DaemonSettings>(join(dir, "settings.json"))?.variables.SECRET_KEY;
+  return {
+    INIT_PASSWORD: initPassword,
+    SECRET_KEY: kept ?? randomBytes(32).toString("base64"),
+    CONSOLE_API_URL: url,
+    CONSOLE_WEB_URL: url,
+    SERVICE_API_URL: url,
+    APP_WEB_URL: url,
+    FILES_URL: url,
+    FORCE_VERIFYING_SIGNATURE: "true",
+  };
+}
+
+/** The stand-in packages in a folder, made anew where they are not today's. */
+function packagesIn(folder: string): Pick<DifyFacts, "plugins" | "identifiers"> {
+  const made = knownPlugins.map(({ id, name, version }) => {
+    const path = join(folder, `langgenius-${name}_${version}.difypkg`);
+    const bytes = makePackage(name);
+    writeWhole(path, bytes);
+    return { id, path, identifier: readPackage(bytes)?.id ?? "" };
+  });
+  return {
+    plugins: Object.fromEntries(made.map(({ id, path }) => [id, path])),
+    identifiers: Object.fromEntries(made.map(({ id, identifier }) => [id, identifier])),
+  };
+}
+
+async function servesNow(dir: string, facts: DifyFacts, fingerprint: string): Promise<boolean> {
+  if (!isOurs(facts.pid, mark(dir))) return false;
+  try {
+    const response = await fetch(`${facts.url}/control/health`, { signal: AbortSignal.timeout(2000) });
+    return ((await response.json()) as { fingerprint: string }).fingerprint === fingerprint;
+  } catch {
+    return false;
+  }
+}
+
+async function spawnDaemon(dir: string, port: number, modelPort: number, fingerprint: string) {
+  const log = openSync(join(dir, "daemon.log"), "a", 0o600);
+  const ports = ["--port", String(port), "--model-port", String(modelPort)];
+  const child = spawn(process.execPath, [daemon, "--dir", dir, ...ports, "--fingerprint", fingerprint], {
+    detached: true,
+    cwd: "/",
+    stdio: ["ignore", log, log, "ipc"],
+    env: { PATH: process.env.PATH, HOME: process.env.HOME },
+  });
+  closeSync(log);
+  const told = await new Promise<Told>((answer) => {
+    const deadline = setTimeout(() => answer({ error: "it said nothing for 20 s" }), 20_000);
+    const once = (told: Told) => {
+      clearTimeout(deadline);
+      answer(told);
+    };
+    child.once("message", (message) => once(message as Told));
+    child.once("error", (error) => once({ error: error.message }));
+    child.once("exit", (code) => once({ error: `it ended with ${code}; see ${join(dir, "daemon.log")}` }));
+  });
+  child.unref();
+  if ("error" in told) {
+    child.kill();
+    throw new Error(
+      `The stand-in Dify did not start on 127.0.0.1:${port} and ${modelPort} (its folder: ${dir}): ${told.error}. ` +
+        "If another program has a port, end it, or remove the stack with `npx atelier down` and start anew.",
+    );
+  }
+  return { pid: child.pid ?? 0 };
+}
