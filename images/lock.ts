@@ -25,6 +25,17 @@ const seenSchema = z.strictObject({
     .default({}),
 });
 
+const pluginSchema = z.strictObject({
+  version: z.string(),
+  /** `<id>:<version>@<checksum>`, as the marketplace has it. */
+  identifier: z
+    .string()
+    .regex(/^[\w-]+\/[\w-]+:[\w.-]+@[0-9a-f]{32,64}$/)
+    .optional(),
+  /** Of the package's bytes, where it was fetched once. */
+  sha256: sha256.optional(),
+});
+
 const lockSchema = z.strictObject({
   form: z.literal(1),
   webui: z.string(),
@@ -48,7 +59,7 @@ const lockSchema = z.strictObject({
     /** Image -> digest. */
     images: z.record(z.string(), z.string()),
     /** Plugin -> its package. */
-    plugins: z.record(z.string(), z.strictObject({ version: z.string(), sha256 })),
+    plugins: z.record(z.string(), pluginSchema),
   }),
   seen: seenSchema.optional(),
 });

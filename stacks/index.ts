@@ -7,7 +7,7 @@ import { readSettings } from "./settings.ts";
 import { createProof, proofInput } from "./smoke.ts";
 import { Webui, webuiAddress, webuiSteps } from "./webui.ts";
 
-const { settings, host: told, assembly } = readSettings();
+const { settings, host: told, assembly, dify: difyTarget } = readSettings();
 
 const { host: target, publicUrl } = hostOf(settings.host, told);
 const webuiPassword = new Password("webui-password", { length: 24 }).value;
@@ -23,10 +23,32 @@ const smoke = createProof(
   { dependsOn: [webui.ready.resource] },
 );
 
+const dify = difyTarget
+  ? await (await import("./dify.ts")).createDify({
+      target: difyTarget,
+      settings,
+      assembly,
+      host: target,
+      webui: { user: settings.webui.user, password: webuiPassword, url, ready: webui.ready.resource },
+      smoke: { input: proofOf, resource: smoke },
+    })
+  : undefined;
+
 export const webuiUrl = url;
 export const user = settings.webui.user;
 export const password = webuiPassword;
 /** The proof's checks and pictures, as JSON. */
 export const proof = pulumi.unsecret(smoke.stdout);
 /** What the live check after every update is told; a secret, for it holds the password. */
-export const liveCheck = pulumi.secret(proofOf.apply((input) => JSON.stringify(input)));
+export const liveCheck = pulumi.secret(
+  pulumi.output<object>(dify?.live ?? proofOf).apply((input) => JSON.stringify(input)),
+);
+
+export const difyUrl = dify?.url;
+export const difyUser = dify?.email;
+export const difyPassword = dify?.password;
+/** Each app and its page for people. */
+export const difyApps = dify?.apps.map(({ name, mode, siteUrl }) => ({ name, mode, siteUrl }));
+/** Secrets, by the app's name. */
+export const difyApiKeys = dify && Object.fromEntries(dify.apps.map(({ name, apiKey }) => [name, apiKey]));
+export const difyProof = dify?.proof;

@@ -28,6 +28,16 @@ export const settingsSchema = z.strictObject({
   dify: difySchema.optional(),
 });
 
+/** What keys of different parts mean together. */
+const checked = settingsSchema.refine(
+  ({ dify, upstreams }) => !dify || dify.model || upstreams?.profile === "rehearsal",
+  {
+    error: "an object with its provider: openai_api_compatible, tongyi, zhipuai or ollama",
+    path: ["dify", "model"],
+    when: ({ value }) => typeof value === "object" && value !== null,
+  },
+);
+
 export type Settings = z.infer<typeof settingsSchema>;
 
 /** The keys of `atelier:` whose objects are read as JSON; the others are plain words. */
@@ -53,7 +63,7 @@ export class SettingsError extends Error {
  * @throws SettingsError with every mistake
  */
 export function parseSettings(raw: Record<string, unknown>, stack: string): Settings {
-  const parsed = settingsSchema.safeParse(raw, { reportInput: true });
+  const parsed = checked.safeParse(raw, { reportInput: true });
   if (parsed.success) return parsed.data;
   throw new SettingsError(
     stack,

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { LockError } from "../images/lock.ts";
+import { LockError, pinnedInputs } from "../images/lock.ts";
 import type { Tokenizer } from "../images/tokenizer.ts";
 import { type Assembly, assemble } from "./assembly.ts";
+import { type DifyFacts, type DifyTarget, difyTarget } from "./dify/target.ts";
 import { readLogin } from "./login.ts";
 import { readPlatform, withPlatform } from "./platforms/saved.ts";
 import type { SshHostSettings } from "./schema/host.ts";
@@ -44,6 +45,8 @@ export interface StackSettings {
   settings: Settings;
   host: Host;
   assembly: Assembly;
+  /** With `dify:` in the settings. */
+  dify: DifyTarget | undefined;
 }
 
 /** Where a machine keeps what it made for itself. */
@@ -103,9 +106,21 @@ export function resolveSettings(settings: Settings, stack: string): StackSetting
     settings.upstreams.profile === "rehearsal"
       ? readJson<RehearsalUpstreams>(join(home, "upstreams", "upstreams.json"), "atelier:upstreams.profile", mistakes)
       : undefined;
+  const dify = settings.dify && resolveDify({ ...settings, dify: settings.dify }, home, mistakes);
   const override = readOverride(process.env.ATELIER_UPSTREAMS);
   if (mistakes.length > 0 || !host) throw new SettingsError(stack, mistakes);
-  return { stack, settings, host, assembly: assemble(stack, settings, rehearsal, override) };
+  return { stack, settings, host, assembly: assemble(stack, settings, rehearsal, override), dify };
+}
+
+function resolveDify(
+  settings: Parameters<typeof difyTarget>[0]["settings"],
+  home: string,
+  mistakes: string[],
+): DifyTarget | undefined {
+  if (settings.upstreams.profile !== "rehearsal" || settings.dify.url)
+    return difyTarget({ settings, lock: pinnedInputs().dify, facts: undefined }, mistakes);
+  const facts = readJson<DifyFacts>(join(home, "dify", "dify.json"), "atelier:dify", mistakes);
+  return facts && difyTarget({ settings, lock: undefined, facts }, mistakes);
 }
 
 function localHost(home: string, mistakes: string[]): Host | undefined {

@@ -13,32 +13,47 @@ const modelName = z.string().regex(/^\S+$/, "a model's name, as its provider has
 const maxTokens = z.number().int().min(256).max(131072).default(4096);
 const contextSize = z.number().int().min(4096).max(2_000_000).default(32768);
 
+// Also when another key is wrong: all mistakes are shown at once.
+const when = ({ value }: { value: unknown }) => typeof value === "object" && value !== null;
+type Keyed = { apiKey?: string | undefined; apiKeyEnv?: string | undefined };
+const keys = (value: Keyed) => [value.apiKey, value.apiKeyEnv].filter((one) => one !== undefined).length;
+const oneKey: [(value: Keyed) => boolean, object] = [
+  (value) => keys(value) === 1,
+  { error: "exactly one of apiKey (a secret), apiKeyEnv", when },
+];
+
 /** The LLM that writes prompts and calls the tool. Provider ids are those of Dify's marketplace. */
 const model = z.discriminatedUnion("provider", [
-  z.strictObject({
-    provider: z.literal("openai_api_compatible"),
-    name: modelName,
-    /** Ends in /v1, as seen from Dify's plugin daemon. */
-    baseUrl: url,
-    ...key,
-    maxTokens,
-    contextSize,
-  }),
-  z.strictObject({
-    provider: z.literal("tongyi"),
-    name: modelName.default("qwen3-30b-a3b"),
-    ...key,
-    /** The endpoint outside of mainland China. */
-    international: z.boolean().default(false),
-    maxTokens,
-  }),
-  z.strictObject({
-    provider: z.literal("zhipuai"),
-    name: modelName.default("glm-4-flash"),
-    ...key,
-    baseUrl: url.optional(),
-    maxTokens,
-  }),
+  z
+    .strictObject({
+      provider: z.literal("openai_api_compatible"),
+      name: modelName,
+      /** Ends in /v1, as seen from Dify's plugin daemon. */
+      baseUrl: url,
+      ...key,
+      maxTokens,
+      contextSize,
+    })
+    .refine((value) => keys(value) <= 1, { error: "at most one of apiKey (a secret), apiKeyEnv", when }),
+  z
+    .strictObject({
+      provider: z.literal("tongyi"),
+      name: modelName.default("qwen3-30b-a3b"),
+      ...key,
+      /** The endpoint outside of mainland China. */
+      international: z.boolean().default(false),
+      maxTokens,
+    })
+    .refine(...oneKey),
+  z
+    .strictObject({
+      provider: z.literal("zhipuai"),
+      name: modelName.default("glm-4-flash"),
+      ...key,
+      baseUrl: url.optional(),
+      maxTokens,
+    })
+    .refine(...oneKey),
   z.strictObject({
     provider: z.literal("ollama"),
     name: modelName,
@@ -82,8 +97,22 @@ export const difySchema = z
     proxy: url.optional(),
     pipMirror: url.optional(),
     /** Where plugins come from: the marketplace by identifier, or packages (.difypkg) in a folder of this machine, such as a bundle's. */
-    plugins: z.union([z.literal("marketplace"), z.strictObject({ folder: z.string().min(1) })]).default("marketplace"),
-    model,
+    plugins: z
+      .union([
+        z.literal("marketplace"),
+        z.strictObject({
+          folder: z.string().min(1),
+          /** For packages that are not the marketplace's: the public half of the key that signed them (a PEM file). */
+          publicKey: z.string().min(1).optional(),
+          /** Takes packages that nobody signed. Whoever gets a package into the folder then runs code in Dify. */
+          unsigned: z.boolean().default(false),
+        }),
+      ])
+      .default("marketplace"),
+    /** A mirror of the marketplace. */
+    marketplace: url.transform((value) => value.replace(/\/$/, "")).default("https://marketplace.dify.ai"),
+    /** Wanted but in a rehearsal, which has a stand-in. */
+    model: model.optional(),
     apps: z
       .strictObject({
         agent: appName.default("Atelier agent"),
@@ -93,12 +122,34 @@ export const difySchema = z
     /** Seconds that Dify may take until it answers for the first time: its migrations run then. */
     timeout: z.number().int().min(10).max(3600).default(600),
   })
-  .refine((dify) => dify.password === undefined || dify.passwordEnv === undefined, {
-    error: "at most one of password, passwordEnv",
+  .refine((dify) => dify.url === undefined || passwords(dify) === 1, {
+    error: "beside url the login of its admin: email, and exactly one of password (a secret), passwordEnv",
+    when,
   })
-  .refine((dify) => dify.url === undefined || dify.password !== undefined || dify.passwordEnv !== undefined, {
-    error: "with url, the password of its admin: password (a secret) or passwordEnv",
-  });
+  .refine((dify) => dify.url !== undefined || passwords(dify) === 0, {
+    error: "password and passwordEnv only beside url; the password of a Dify that is made here is generated",
+    when,
+  })
+  .refine(({ docker }) => !docker?.certPath || docker.host?.startsWith("tcp://"), {
+    error: "a folder with certificates only for docker.host tcp://",
+    path: ["docker", "certPath"],
+    when,
+  })
+  .refine(
+    ({ docker }) =>
+      !docker?.host?.startsWith("tcp://") || docker.certPath || /^tcp:\/\/(localhost|127\.)/.test(docker.host),
+    {
+      error: "tcp:// with docker.certPath: without TLS an engine gives root to anyone who reaches it",
+      path: ["docker", "host"],
+      when,
+    },
+  );
 
-export type DifySettings = z.infer<typeof difySchema>;
-export type DifyModel = DifySettings["model"];
+const passwords = (dify: { password?: string | undefined; passwordEnv?: string | undefined }) =>
+  [dify.password, dify.passwordEnv].filter((one) => one !== undefined).length;
+
+/** As the stack's file has them. */
+export type DifyWritten = z.infer<typeof difySchema>;
+/** With the model, the stand-in's in a rehearsal. */
+export type DifySettings = DifyWritten & { model: DifyModel };
+export type DifyModel = NonNullable<DifyWritten["model"]>;
