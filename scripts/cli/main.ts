@@ -55,6 +55,8 @@ export async function main(args: string[]): Promise<number> {
   let events: EventsFile | undefined;
   let endUpstreams: (() => Promise<void>) | undefined;
   try {
+    // For the run's own children alone: on a resource it would be a change, and its absence the next one.
+    if (options.forceEdits) process.env.ATELIER_FORCE = "1";
     if (options.upstreams !== undefined) {
       const { useUpstreams } = await import("./bundle/use.ts");
       endUpstreams = await useUpstreams(options.upstreams, options.stack, terminal);

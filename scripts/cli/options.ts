@@ -79,6 +79,12 @@ const flags = {
   },
   refresh: { type: "boolean", only: ["up", "preview"], says: "Read into the state what is really there first" },
   file: { type: "string", only: ["stack"], says: "The file to export to or import from, instead of the standard ones" },
+  "force-edits": {
+    called: "force",
+    type: "boolean",
+    only: ["up", "preview"],
+    says: "Overwrite what was edited in Dify's console",
+  },
   force: { type: "boolean", only: ["stack", "state"], says: "Import a state with faults; delete protected resources" },
   parent: { type: "string", only: ["import"], says: "URN of the parent (default: the stack)" },
   provider: { type: "string", only: ["import"], says: "URN of the provider (default: the package's own)" },

@@ -51,7 +51,7 @@ async function whenItAnswers(console: Console, seconds: number, say: Say): Promi
         `GET /console/api/setup at ${console.url} did not answer 200 within ${seconds} s. ${last} Read the logs of its containers (api, nginx, db_postgres); its migrations run at the first start (dify.timeout).`,
       );
     }
-    if (passed - told >= 2) {
+    if (passed - told >= 5) {
       told = passed;
       say(`waiting for Dify at ${console.url}, ${Math.round(passed)} s (${status || "no answer"})`);
     }

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
-/** An item as `scripts/dify/main.ts check` takes it. */
-export type FactItem = { item: string } & Record<string, unknown>;
+/** An item as `scripts/dify/main.ts check` takes it; what is secret in it is marked so. */
+export type FactItem = { item: string } & pulumi.Inputs;
 
 interface FactsInputs {
   dify: Record<string, unknown>;
@@ -81,7 +81,7 @@ const provider: pulumi.dynamic.ResourceProvider = {
   async diff(_id, olds: FactsOutputs, news: FactsInputs) {
     // What is known only once something else is made stands as this word in both engines.
     const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
-    if (JSON.stringify(news).includes(unknown)) return { changes: true };
+    if (JSON.stringify([news.dify, news.items]).includes(unknown)) return { changes: true };
     const drifted = await drift(news);
     if (!drifted) return { changes: true };
     // The engines show what a provider prints: a plan can't say which items will be applied, but this can say why.
@@ -108,11 +108,9 @@ export class DifyFacts extends pulumi.dynamic.Resource {
 
   constructor(
     name: string,
-    args: { dify: pulumi.Input<object>; own: boolean; items: pulumi.Input<Record<string, object>> },
+    args: { dify: pulumi.Inputs; own: boolean; items: Record<string, FactItem> },
     opts: pulumi.CustomResourceOptions = {},
   ) {
-    const { dify, own, items } = args;
-    // Both hold passwords.
-    super(provider, name, { dify: pulumi.secret(dify), own, items: pulumi.secret(items), tokens: undefined }, opts);
+    super(provider, name, { ...args, tokens: undefined }, opts);
   }
 }

@@ -34,13 +34,13 @@ export const tokensOf = (model: DifyModel): number =>
   thinkingOf(model).thinks ? Math.max(model.maxTokens, thinkingTokens) : model.maxTokens;
 
 /** A model as `scripts/dify` is told of it. */
-export interface ModelItem {
+export interface ModelItem<Key> {
   /** `langgenius/tongyi/tongyi` */
   provider: string;
   model: string;
   scope: "model" | "provider";
-  credentials: Record<string, string>;
-  custom?: Record<string, string>;
+  credentials: Record<string, string | Key>;
+  custom?: Record<string, string | Key>;
   secrets: string[];
 }
 
@@ -50,9 +50,9 @@ export const providerOf = (provider: DifyModel["provider"]): string => `${plugin
 
 /**
  * The credential of a model, as its plugin reads it (the versions in images/dify.ts).
- * @param key its API key, where it has one
+ * @param key its API key, where it has one: a text, or one that is yet to come
  */
-export function modelItem(model: DifyModel, key: string | undefined): ModelItem {
+export function modelItem<Key = string>(model: DifyModel, key: Key | undefined): ModelItem<Key> {
   const common = { provider: providerOf(model.provider), model: model.name };
   // An upper bound below the apps' own max_tokens has every call refused.
   const most = String(Math.max(tokensOf(model), thinkingTokens));

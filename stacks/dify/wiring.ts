@@ -6,7 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { DifySettings } from "../schema/dify.ts";
 import { type AppRole, appDsl, appModes, appRoles, type Drawing } from "./apps.ts";
 import { DifyFacts, type FactItem } from "./facts.ts";
-import { modelItem, pluginOf, providerOf, thinkingOf, thinkingTokens, tokensOf } from "./model.ts";
+import { modelItem, providerOf, thinkingOf, thinkingTokens, tokensOf } from "./model.ts";
 import type { DifyPlace } from "./place.ts";
 
 /** A plugin as images/dify.ts pins it. */
@@ -63,42 +63,31 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
   const { own, email } = place;
   const stack = pulumi.getStack();
   const credential = `atelier-${stack}`.slice(0, 30);
-  const dify = pulumi
-    .all([place.url, place.password, place.initPassword ?? ""])
-    .apply(([url, password, initPassword]) => ({
-      url,
-      email,
-      password,
-      ...(initPassword ? { initPassword } : {}),
-      timeout: settings.timeout,
-    }));
-  const model = settings.model;
-
-  const known = (item: FactItem) => pulumi.output(item).apply((value): FactItem => value);
-  const items: Record<ItemResource, pulumi.Output<FactItem>> = {
-    "dify-setup": known({ item: "setup" }),
-    "dify-plugin-tool": known({ item: "plugin", plugin: pluginInput(plugins.tool, args.home) }),
-    "dify-plugin-model": known({ item: "plugin", plugin: pluginInput(plugins.model, args.home) }),
-    "dify-tool": pulumi.all([place.webuiUrl, webui.password]).apply(
-      ([url, password]): FactItem => ({
-        item: "tool",
-        name: credential,
-        plugin: plugins.tool.id,
-        provider: toolProvider,
-        webui: { url, user: webui.user, password },
-        model: checkpoint,
-      }),
-    ),
-    "dify-model": pulumi.output(args.modelKey).apply(
-      (key): FactItem => ({
-        item: "model",
-        name: credential,
-        plugin: pluginOf(model.provider),
-        ...modelItem(model, key),
-      }),
-    ),
-    "dify-agent": known(appInput("agent", args, { stack, credential })),
-    "dify-chatflow": known(appInput("chatflow", args, { stack, credential })),
+  // Only what nobody may see is secret in them: the engine takes every word of a secret out of what it shows.
+  const dify = {
+    url: place.url,
+    email,
+    password: pulumi.secret(place.password),
+    ...(place.initPassword === undefined ? {} : { initPassword: pulumi.secret(place.initPassword) }),
+    timeout: settings.timeout,
+  };
+  const { model } = settings;
+  const modelKey = args.modelKey === undefined ? undefined : pulumi.secret(args.modelKey);
+  const items: Record<ItemResource, FactItem> = {
+    "dify-setup": { item: "setup" },
+    "dify-plugin-tool": { item: "plugin", plugin: pluginInput(plugins.tool, args.home) },
+    "dify-plugin-model": { item: "plugin", plugin: pluginInput(plugins.model, args.home) },
+    "dify-tool": {
+      item: "tool",
+      name: credential,
+      plugin: plugins.tool.id,
+      provider: toolProvider,
+      webui: { url: place.webuiUrl, user: webui.user, password: pulumi.secret(webui.password) },
+      model: checkpoint,
+    },
+    "dify-model": { item: "model", name: credential, plugin: plugins.model.id, ...modelItem(model, modelKey) },
+    "dify-agent": appInput("agent", args, { stack, credential }),
+    "dify-chatflow": appInput("chatflow", args, { stack, credential }),
   };
 
   const facts = new DifyFacts(
@@ -112,7 +101,12 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
 
   const make = (name: ItemResource, after: command.local.Command[]): command.local.Command => {
     const stdin = pulumi
-      .all([items[name], dify, facts.tokens, after.map(({ stdout }) => stdout)])
+      .all([
+        pulumi.output(items[name]),
+        pulumi.output(dify),
+        facts.tokens,
+        pulumi.all(after.map(({ stdout }) => stdout)),
+      ])
       .apply(([{ item: _, ...input }, login, tokens, said]) =>
         // What it leans on tells by its facts when it became another one.
         JSON.stringify({ ...input, dify: login, own, token: tokens[name] ?? "", after: fingerprint(said) }),

@@ -8,7 +8,7 @@ describe("wrong usage", () => {
     [["install"], /`install` is not a command/],
     [["constructor"], /`constructor` is not a command/],
     [["up", "now"], /`now` is more than `up` takes/],
-    [["up", "--force"], /--force/],
+    [["down", "--force"], /--force belongs to `up`, `preview`, not to `down`|--force belongs to `stack`/],
     [["up", "--stack"], /--stack/],
     [["up", "--json=yes"], /--json/],
     [["up", "--purge"], /--purge belongs to `down`, not to `up`/],
@@ -43,6 +43,8 @@ describe("options", () => {
     ]);
     expect(up).toMatchObject({ replaceUrns: ["a", "b"], target: ["c"], targetDependents: true, refresh: true });
     expect(parseOptions(["down"])).toMatchObject({ target: [], exclude: [], replaceUrns: [], replace: false });
+    expect(parseOptions(["up", "--force"])).toMatchObject({ forceEdits: true, force: false });
+    expect(parseOptions(["stack", "import", "--force"])).toMatchObject({ forceEdits: false, force: true });
   });
 
   test("defaults", () => {

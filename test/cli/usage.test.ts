@@ -11,7 +11,7 @@ beforeAll(() => {
 afterAll(() => clone.remove());
 
 describe("wrong usage ends with 2, the usage on standard error, and nothing on standard output", () => {
-  test.each([["install"], ["up", "--force"], ["up", "--purge"], []].map((args) => [args]))("%j", async (args) => {
+  test.each([["install"], ["down", "--force"], ["up", "--purge"], []].map((args) => [args]))("%j", async (args) => {
     const { code, stdout, stderr } = await clone.run(args);
     expect(code).toBe(2);
     expect(stdout).toBe("");
