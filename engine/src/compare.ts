@@ -1,5 +1,4 @@
-import { formatPath, type PropertyPath, parsePath } from "./paths.ts";
-import { setKey } from "./signatures.ts";
+import { formatPath, type PropertyPath } from "./paths.ts";
 import {
   Archive,
   Asset,
@@ -58,25 +57,6 @@ export function diffPaths(
   return found;
 }
 
-/**
- * The new inputs with the old ones put back at every path that `ignoreChanges` names, wildcards included.
- * @returns the inputs, and the paths that cannot be put back (as when a list has another length now)
- */
-export function ignoreChangesAt(
-  paths: string[],
-  old: PropertyMap,
-  news: PropertyMap,
-): { inputs: PropertyMap; failed: string[] } {
-  const failed: string[] = [];
-  let inputs: PropertyValue = news;
-  for (const text of paths) {
-    const result = reset(inputs, old, parsePath(text), false, false);
-    if (result === undefined) failed.push(text);
-    else inputs = result.value ?? {};
-  }
-  return { inputs: inputs as PropertyMap, failed };
-}
-
 function collect(
   old: PropertyValue,
   news: PropertyValue,
@@ -107,66 +87,6 @@ function collect(
   } else if (!equalValues(before, after, options)) {
     found.push({ path: formatPath(path), kind: "update" });
   }
-}
-
-/** What stands at one path after the old value was put back; undefined: the path fits neither value. */
-type Reset = { value: PropertyValue | undefined } | undefined;
-
-function reset(
-  news: PropertyValue | undefined,
-  old: PropertyValue | undefined,
-  path: PropertyPath,
-  newIsSecret: boolean,
-  oldIsSecret: boolean,
-): Reset {
-  const [key, ...rest] = path;
-  // Put back under a plain parent, what was inside a secret must stay one.
-  if (key === undefined) {
-    return {
-      value: old !== undefined && oldIsSecret && !newIsSecret && !(old instanceof Secret) ? new Secret(old) : old,
-    };
-  }
-  if (news instanceof Secret) {
-    const inner = reset(news.element, old, path, true, oldIsSecret);
-    return inner && { value: inner.value === undefined ? undefined : new Secret(inner.value) };
-  }
-  if (old instanceof Secret) return reset(news, old.element, path, newIsSecret, true);
-  const step = (n: PropertyValue | undefined, o: PropertyValue | undefined) =>
-    reset(n, o, rest, newIsSecret, oldIsSecret);
-
-  if (Array.isArray(news) && Array.isArray(old)) {
-    if (key === "*" && news.length !== old.length) return undefined;
-    if (key !== "*" && typeof key !== "number") return undefined;
-    if (typeof key === "number" && key >= news.length && key >= old.length) return { value: news };
-    const list = [...news];
-    for (const i of key === "*" ? list.keys() : [key]) {
-      const put = i < 0 || i >= list.length || i >= old.length ? undefined : step(list[i], old[i]);
-      if (put?.value === undefined) return undefined;
-      list[i] = put.value;
-    }
-    return { value: list };
-  }
-  const from = isMap(old) ? old : undefined;
-  if (isMap(news) && typeof key === "string") {
-    if (from === undefined && rest.length > 0) return undefined;
-    const map: PropertyMap = { ...news };
-    for (const name of key === "*" ? new Set([...Object.keys(map), ...Object.keys(from ?? {})]) : [key]) {
-      const [was, is] = [
-        from && Object.hasOwn(from, name) ? from[name] : undefined,
-        Object.hasOwn(map, name) ? map[name] : undefined,
-      ];
-      if (rest.length > 0 && was === undefined && is === undefined) continue;
-      if (rest.length > 0 && is === undefined) return undefined;
-      const put = step(is, was);
-      if (put === undefined) return undefined;
-      if (put.value === undefined) delete map[name];
-      else setKey(map, name, put.value);
-    }
-    return { value: map };
-  }
-  // Neither has such a place: it is the same in both.
-  const hasPlace = typeof key === "number" ? Array.isArray(old) || Array.isArray(news) : from !== undefined;
-  return hasPlace ? undefined : { value: news };
 }
 
 function equalAssets(a: Asset | Archive, b: Asset | Archive): boolean {

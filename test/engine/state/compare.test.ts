@@ -5,7 +5,6 @@ import {
   equalValues,
   formatPath,
   getPath,
-  ignoreChangesAt,
   matchesPath,
   parsePath,
   setPath,
@@ -122,35 +121,5 @@ describe("differences", () => {
       { path: "o.gone", kind: "delete" },
       { path: "s.k", kind: "update" },
     ]);
-  });
-});
-
-describe("ignoreChanges", () => {
-  const put = (paths: string[], old: PropertyMap, news: PropertyMap) => ignoreChangesAt(paths, old, news);
-
-  it("names the paths that cannot be put back", () => {
-    expect(put(["list[2]"], { list: [1, 2, 3] }, { list: [1, 2] }).failed).toEqual(["list[2]"]);
-    expect(put(["list[*]"], { list: [1, 2, 3] }, { list: [1, 2] }).failed).toEqual(["list[*]"]);
-    expect(put(["a.b"], { a: { b: 1 } }, { a: 5 }).failed).toEqual(["a.b"]);
-    expect(put(["a.b.c"], { a: { b: { c: 1 } } }, { a: {} }).failed).toEqual(["a.b.c"]);
-  });
-
-  it("puts old values back, takes new ones away, and leaves the rest", () => {
-    const old = { a: 1, o: { x: 1, y: 2 }, l: [1, 2] };
-    const news = { a: 2, o: { x: 9, y: 9, z: 9 }, l: [9, 9], n: 1 };
-    expect(put(["a", "o.x", "l[0]", "n"], old, news)).toEqual({
-      inputs: { a: 1, o: { x: 1, y: 9, z: 9 }, l: [1, 9] },
-      failed: [],
-    });
-    expect(put(["o.*", "l[*]"], old, news).inputs).toEqual({ a: 2, o: { x: 1, y: 2 }, l: [1, 2], n: 1 });
-    expect(put(["*"], old, news).inputs).toEqual(old);
-    expect(put(["nowhere.at[3].all"], old, news)).toEqual({ inputs: news, failed: [] });
-    expect(news.o.x).toBe(9);
-  });
-
-  it("never makes a secret plain", () => {
-    expect(put(["o.x"], { o: new Secret({ x: 1 }) }, { o: { x: 2 } }).inputs).toEqual({ o: { x: new Secret(1) } });
-    expect(put(["o.x"], { o: { x: 1 } }, { o: new Secret({ x: 2 }) }).inputs).toEqual({ o: new Secret({ x: 1 }) });
-    expect(put(["o"], { o: new Secret(1) }, { o: 2 }).inputs).toEqual({ o: new Secret(1) });
   });
 });

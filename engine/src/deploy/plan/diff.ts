@@ -1,4 +1,5 @@
-import { diffPaths, equalValues, ignoreChangesAt, matchesPath } from "../../compare.ts";
+import { diffPaths, equalValues, matchesPath } from "../../compare.ts";
+import { ignoreChangesAt } from "../../ignoreChanges.ts";
 import type { CallContext, DiffResult } from "../../provider.ts";
 import type { ResourceState } from "../../resource.ts";
 import type { PropertyMap } from "../../values.ts";

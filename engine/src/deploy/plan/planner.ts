@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { ignoreChangesAt } from "../../compare.ts";
+import { ignoreChangesAt } from "../../ignoreChanges.ts";
 import type { CallContext, DiffResult } from "../../provider.ts";
 import { providerOutputs } from "../../providers/registry.ts";
 import type { ResourceState } from "../../resource.ts";
