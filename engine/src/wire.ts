@@ -92,7 +92,8 @@ function encodeValue(value: PropertyValue, options: WireOptions): unknown {
   if (Array.isArray(value)) return value.map((element) => encodeValue(element, options) ?? null);
   if (value instanceof Unknown) return options.keepUnknowns ? UNKNOWN : undefined;
   if (value instanceof Secret) {
-    const element = encodeValue(value.element, options);
+    // The SDK takes one mark away: of a secret in a secret, a program would get the inner mark for the value.
+    const element = encodeValue(value.element, { ...options, keepSecrets: false });
     return options.keepSecrets && element !== undefined
       ? { [SIGNATURE_KEY]: SIGNATURES.secret, value: element }
       : element;

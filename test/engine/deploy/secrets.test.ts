@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test, vi } from "vitest";
+import { listResources } from "../../../engine/src/index.ts";
 import { Secret } from "../../../engine/src/values.ts";
 import { setUp } from "./setUp.ts";
 
@@ -42,6 +43,21 @@ describe("secrets", () => {
     expect(text).not.toMatch(/s3cr3t-text|d33p-text/);
     expect(text).toContain('"plain":"seen"');
     expect(JSON.stringify(done.events)).not.toMatch(/s3cr3t-text|d33p-text/);
+  });
+
+  test("what repeats one inside of another stays marked once, in the state and for the program", async () => {
+    const { fake, work, run } = setUp();
+    fake.create = async ({ name, inputs }) => ({
+      id: name,
+      outputs: { ...inputs, out: new Secret({ list: [new Secret("s3cr3t-text")] }) },
+    });
+    const inputs = { environment: { PASSWORD: { $secret: ["s3cr3t", "-text"] } } };
+    const done = await run("up", { name: "a", inputs }, { name: "b", inputs: { from: { $out: "a" } } });
+    expect(done.errors).toEqual([]);
+    const [a, b] = (await listResources(work.options())).slice(-2);
+    expect(a?.outputs.environment).toEqual({ PASSWORD: new Secret("s3cr3t-text") });
+    // The SDK takes one mark away, and would give a program the other for the value.
+    expect(b?.inputs.from).toEqual(new Secret({ list: ["s3cr3t-text"] }));
   });
 
   test("a provider that takes them gets them wrapped; additionalSecretOutputs are marked", async () => {

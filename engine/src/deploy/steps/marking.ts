@@ -67,17 +67,19 @@ export function markOutputs(outputs: PropertyMap, inputs: PropertyMap, additiona
 
 /** Marks every text in the outputs that holds a known secret: a command that prints its password, an address with one in it. */
 export function markEchoes(outputs: PropertyMap, filter: SecretFilter): PropertyMap {
-  const mark = (value: PropertyValue): PropertyValue =>
-    typeof value === "string" && filter.repeats(value) ? new Secret(value) : value;
-  const marked: PropertyMap = {};
-  for (const [key, value] of Object.entries(outputs)) {
-    setKey(
-      marked,
-      key,
-      value instanceof Secret ? value : mapValues(value, (part) => (part instanceof Secret ? part : mark(part))),
-    );
-  }
-  return marked;
+  const mark = (value: PropertyValue): PropertyValue => {
+    // What is inside of a secret is one already: marked once more, the program would get the mark for the value.
+    if (value instanceof Secret) return value;
+    if (typeof value === "string") return filter.repeats(value) ? new Secret(value) : value;
+    if (Array.isArray(value)) return value.map(mark);
+    return isMap(value) ? markMap(value) : value;
+  };
+  const markMap = (map: PropertyMap): PropertyMap => {
+    const marked: PropertyMap = {};
+    for (const [key, value] of Object.entries(map)) setKey(marked, key, mark(value));
+    return marked;
+  };
+  return markMap(outputs);
 }
 
 /** A copy in which every part for which `replace` gives something else is that. */
