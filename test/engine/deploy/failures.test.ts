@@ -145,6 +145,39 @@ describe("pitfall 17: Ctrl-C", () => {
 });
 
 describe("half-made resources", () => {
+  test("of one that the program only reads: saved with its reasons, the run fails, the next reads again", async () => {
+    const { fake, work, run } = setUp();
+    let well = false;
+    fake.read = async ({ id, inputs, outputs }) => {
+      // What is known of it stands for its outputs, for providers that look nowhere else.
+      expect(outputs).toEqual({ n: 1 });
+      if (!well) throw new InitFailed(id, { out: "half" }, ["still starting"]);
+      return { id, inputs: { ...inputs, more: true }, outputs: { out: "whole" } };
+    };
+    const entry = { name: "a", read: "there", inputs: { n: 1 } };
+    expect((await run("up", entry)).errors).toEqual(["still starting"]);
+    expect(work.resource("a")).toMatchObject({ id: "there", outputs: { out: "half" }, initErrors: ["still starting"] });
+    well = true;
+    expect((await run("up", entry)).errors).toEqual([]);
+    expect(work.resource("a").initErrors).toBeUndefined();
+    // Its inputs are the program's words.
+    expect(work.resource("a")).toMatchObject({ outputs: { out: "whole" }, inputs: { n: 1 } });
+    expect(work.resource("a").inputs).toEqual({ n: 1 });
+  });
+
+  test("of one that is to be imported: told, and nothing is taken over", async () => {
+    const { fake, work, run } = setUp();
+    fake.read = async ({ id }) => {
+      throw new InitFailed(id, { out: "half" }, ["still starting"]);
+    };
+    const failed = await run("up", { name: "a", options: { import: "there" } });
+    expect(failed.errors.join()).toMatch(
+      /with the id "there" is there, but not well, and was not imported: still starting/,
+    );
+    expect(work.resources().some(({ urn }) => urn.endsWith("::a"))).toBe(false);
+    expect(work.checkpoint().pending_operations).toBeUndefined();
+  });
+
   test("are saved with their reasons, fail the run, and are updated by the next", async () => {
     const { fake, work, run } = setUp();
     fake.create = async ({ name, inputs }) => {

@@ -105,11 +105,7 @@ export class StepRunner {
         state.id = id;
         this.#setOutputs(state, outputs);
       } catch (error) {
-        if (error instanceof InitFailed) {
-          state.id = error.id;
-          this.#setOutputs(state, error.outputs);
-          state.initErrors = error.reasons;
-        }
+        if (error instanceof InitFailed) this.#setUnfinished(state, error);
         throw error;
       }
     });
@@ -150,10 +146,7 @@ export class StepRunner {
         });
         this.#setOutputs(state, outputs);
       } catch (error) {
-        if (error instanceof InitFailed) {
-          this.#setOutputs(state, error.outputs);
-          state.initErrors = error.reasons;
-        }
+        if (error instanceof InitFailed) this.#setUnfinished(state, error);
         throw error;
       }
     });
@@ -201,17 +194,19 @@ export class StepRunner {
     if (preview && (state.id === "" || state.id === UNKNOWN_ID)) return finish();
     const provider = await this.#host.provider(state.provider ?? "");
     await this.#operation("reading", state, finish, async () => {
-      const found = await provider.read({
-        ...this.#host.context(state.urn),
-        id: state.id,
-        inputs: state.inputs,
-        outputs: {},
-      });
-      if (found === undefined)
-        throw new Refusal(`There is no ${state.type} with the id "${state.id}" to be read.`, state.urn);
-      state.id = found.id;
-      state.inputs = found.inputs;
-      this.#setOutputs(state, found.outputs);
+      // What is known of it stands for its outputs too, as with the official engine.
+      const { inputs } = state;
+      const request = { ...this.#host.context(state.urn), id: state.id, inputs, outputs: inputs };
+      try {
+        const found = await provider.read(request);
+        if (found === undefined)
+          throw new Refusal(`There is no ${state.type} with the id "${state.id}" to be read.`, state.urn);
+        state.id = found.id;
+        this.#setOutputs(state, found.outputs);
+      } catch (error) {
+        if (error instanceof InitFailed) this.#setUnfinished(state, error);
+        throw error;
+      }
     });
   }
 
@@ -227,7 +222,9 @@ export class StepRunner {
     const provider = await this.#host.provider(state.provider ?? "");
     await this.#operation("importing", state, finish, async () => {
       const context = this.#host.context(state.urn, seconds);
-      const found = await provider.read({ ...context, id: importId, inputs: {}, outputs: {} });
+      const found = await provider.read({ ...context, id: importId, inputs: {}, outputs: {} }).catch((error) => {
+        throw error instanceof InitFailed ? notWell(state, importId, error) : error;
+      });
       if (found === undefined || found.id === "")
         throw new Refusal(`There is no ${state.type} with the id "${importId}" to be imported.`, state.urn);
       // A provider that can't read answers with what it was given, which was nothing.
@@ -256,6 +253,13 @@ export class StepRunner {
     }
   }
 
+  /** What is there of it, and why it is not well. */
+  #setUnfinished(state: ResourceState, { id, outputs, reasons }: InitFailed): void {
+    if (id !== "") state.id = id;
+    state.initErrors = reasons;
+    this.#setOutputs(state, outputs);
+  }
+
   async #operation(
     type: PendingOperationType,
     state: ResourceState,
@@ -279,4 +283,11 @@ export class StepRunner {
     if (this.#host.preview) change();
     else await this.#host.snapshot.end(operation, change);
   }
+}
+
+function notWell({ type, urn }: ResourceState, id: string, { reasons }: InitFailed): Refusal {
+  return new Refusal(
+    `The ${type} with the id "${id}" is there, but not well, and was not imported: ${reasons.join("; ")}`,
+    urn,
+  );
 }
