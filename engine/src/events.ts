@@ -81,6 +81,8 @@ export interface StepEventState {
   external?: boolean;
   retainOnDelete?: boolean;
   initErrors?: string[];
+  /** Paths whose differences are not to be shown. */
+  hideDiffs?: (string | number)[][];
   inputs: Record<string, unknown>;
   outputs: Record<string, unknown>;
 }

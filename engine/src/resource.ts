@@ -1,3 +1,4 @@
+import type { PropertyPath } from "./paths.ts";
 import type { PropertyMap } from "./values.ts";
 
 /** One resource of the state, as the checkpoint holds it (engine.md 4.7), values decoded. */
@@ -26,6 +27,8 @@ export interface ResourceState {
   additionalSecretOutputs?: string[];
   aliases?: string[];
   ignoreChanges?: string[];
+  /** Paths whose differences are not to be shown. */
+  hideDiff?: PropertyPath[];
   replaceOnChanges?: string[];
   /** Seconds. */
   customTimeouts?: { create?: number; update?: number; delete?: number; read?: number };

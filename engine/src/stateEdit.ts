@@ -1,3 +1,4 @@
+import { dependenciesOf } from "./deploy/plan/graph.ts";
 import { mapValues } from "./deploy/steps/marking.ts";
 import type { PendingOperation, ResourceState, Snapshot } from "./resource.ts";
 import { parseUrn, STACK_TYPE } from "./urn.ts";
@@ -119,8 +120,9 @@ export function renameStack(snapshot: Snapshot, project: string, from: string, t
   };
 }
 
-/** A state with each URN that it names, but not its own, put through a function. */
+/** A state with each URN that it names, but not its own, put through a function; the same one where that changes none. */
 export function renameReferences(state: ResourceState, rename: (urn: string) => string): ResourceState {
+  if ([...dependenciesOf(state, true)].every((urn) => rename(urn) === urn)) return state;
   const at = state.provider?.lastIndexOf("::") ?? -1;
   const changed: ResourceState = {
     ...state,

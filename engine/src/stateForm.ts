@@ -25,7 +25,7 @@ const OWN_FIELDS = new Set(
   (
     "urn custom delete id type inputs outputs parent protect external dependencies initErrors provider propertyDependencies " +
     "pendingReplacement additionalSecretOutputs aliases customTimeouts importID retainOnDelete deletedWith created modified " +
-    "sourcePosition ignoreChanges replaceOnChanges"
+    "sourcePosition ignoreChanges hideDiff replaceOnChanges"
   ).split(" "),
 );
 

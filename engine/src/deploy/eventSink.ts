@@ -113,6 +113,7 @@ export class EventSink {
       ...(state.protect ? { protect: true } : {}),
       ...(state.external ? { external: true } : {}),
       ...(state.retainOnDelete ? { retainOnDelete: true } : {}),
+      ...(state.hideDiff?.length ? { hideDiffs: state.hideDiff } : {}),
       ...(state.initErrors?.length ? { initErrors: this.filter.applyDeep(state.initErrors) } : {}),
       inputs: this.#masked(state.inputs),
       outputs: this.#masked(state.outputs),

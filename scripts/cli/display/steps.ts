@@ -1,4 +1,5 @@
 import type { DiagnosticEvent, EngineEvent, OpType, StepMetadata } from "@atelier/engine/events";
+import { matchesPath } from "@atelier/engine/paths";
 import { cleanLine, cleanLines } from "./text.ts";
 
 export interface Step {
@@ -56,7 +57,7 @@ export class Steps {
       status: "running",
       startedAt: event.timestamp,
       seconds: 0,
-      diffs: metadata.diffs ?? metadata.keys ?? [],
+      diffs: shownDiffs(metadata),
       line: "",
     };
     this.steps.push(step);
@@ -103,4 +104,10 @@ export const nameOf = (urn: string): string => urn.split("::").at(-1) ?? urn;
 /** Components, providers and the stack group things; what happens, happens to the others. A replacement's mark is no step. */
 function isShown({ type, provider, op }: StepMetadata): boolean {
   return provider !== "" && op !== "replace" && !type.startsWith("pulumi:");
+}
+
+/** The differing inputs, without those that the program wants left out (`hideDiffs`). */
+function shownDiffs({ diffs, keys, old, new: news }: StepMetadata): string[] {
+  const hidden = (news ?? old)?.hideDiffs ?? [];
+  return (diffs ?? keys ?? []).filter((path) => !hidden.some((pattern) => matchesPath(pattern, path)));
 }

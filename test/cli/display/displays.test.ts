@@ -46,6 +46,17 @@ describe("events of the official CLI", () => {
   });
 });
 
+test("a plan leaves out the differences that the program wants left out", () => {
+  const display = new RecordDisplay();
+  const event = start("p-local", "update", 1, ["create", "environment.A", "environment.B"]);
+  const { metadata } = event.resourcePreEvent ?? {};
+  if (metadata === undefined) throw new Error("no step");
+  const state = { urn: metadata.urn, type: metadata.type, id: "x", parent: "", provider: "", inputs: {}, outputs: {} };
+  metadata.new = { ...state, hideDiffs: [["environment", "A"]] };
+  display.event(event);
+  expect(planLines(display.steps, fakeTerminal())[0]).toContain("update: create, environment.B");
+});
+
 describe("on a terminal", () => {
   const settings = { idle: "working", interval: 60_000, now: () => 112.3 };
 

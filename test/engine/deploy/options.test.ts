@@ -236,3 +236,59 @@ test("refreshBeforeUpdate, which only states of version 4 have, is refused by na
     /refreshBeforeUpdate.*does not cover.*--engine pulumi/,
   );
 });
+
+describe("options that change nothing about the resource itself", () => {
+  test("differences that are not to be shown: in the state and in the events", async () => {
+    const { fake, work, run } = setUp();
+    const thing: TinyEntry = { name: "a", inputs: { o: { p: 1 }, l: [1] }, options: { hideDiffs: ["o.p", "l[0]"] } };
+    await run("up", thing);
+    expect(work.resource("a").hideDiff).toEqual([
+      ["o", "p"],
+      ["l", 0],
+    ]);
+    const changed = await run("preview", { ...thing, inputs: { o: { p: 2 }, l: [1] } });
+    const shown = changed.events.find(({ resourcePreEvent }) => resourcePreEvent?.metadata.op === "update");
+    expect(shown?.resourcePreEvent?.metadata.new?.hideDiffs).toEqual([
+      ["o", "p"],
+      ["l", 0],
+    ]);
+    const wrong = await run("up", { ...thing, options: { hideDiffs: ["o..p"] } });
+    expect(wrong.errors.join()).toMatch(/"hideDiffs" of fake:index:Thing "a": "o\.\.p" is not a property path/);
+    expect(fake.calls).toEqual(["create a"]);
+  });
+
+  test.each([
+    ["additionalSecretOutputs", ["nothing"]],
+    ["ignoreChanges", ["n"]],
+    ["replaceOnChanges", ["n"]],
+    ["hideDiffs", ["n"]],
+  ])("%s, alone in being new or gone, is saved", async (option, value) => {
+    const { fake, work, run } = setUp();
+    const field = option === "hideDiffs" ? "hideDiff" : option;
+    await run("up", { name: "a", inputs: { n: 1 } });
+    await run("up", { name: "a", inputs: { n: 1 }, options: { [option]: value } });
+    expect(work.resource("a")[field]).toEqual(option === "hideDiffs" ? [value] : value);
+    await run("up", { name: "a", inputs: { n: 1 } });
+    expect(work.resource("a")[field]).toBeUndefined();
+    expect(fake.calls).toEqual(["create a"]);
+  });
+
+  test("which input takes something from which resource, alone in being new, is saved", async () => {
+    const { work, run } = setUp();
+    const on = (inputs: object) => run("up", { name: "a" }, { name: "b", inputs });
+    await on({ x: { $out: "a" }, y: "a-out" });
+    expect(work.resource("b").propertyDependencies).toMatchObject({ x: [work.resource("a").urn] });
+    await on({ x: "a-out", y: { $out: "a" } });
+    expect(work.resource("b").propertyDependencies).toMatchObject({ y: [work.resource("a").urn] });
+  });
+
+  test("variables of a provider's process are refused by name: there is no such process", async () => {
+    const { run } = setUp();
+    const refused = await run("up", {
+      name: "p",
+      type: "pulumi:providers:fake",
+      options: { envVarMappings: { MINE: "THEIRS" } },
+    });
+    expect(refused.errors.join()).toMatch(/"envVarMappings" of pulumi:providers:fake "p".*--engine pulumi/);
+  });
+});

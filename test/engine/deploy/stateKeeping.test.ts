@@ -57,7 +57,7 @@ describe("pitfall 12: aliases", () => {
     expect(done.steps).toEqual(["same new", "same b"]);
     expect(fake.calls).toEqual(["create a", "create b"]);
     expect(work.resource("b").dependencies).toEqual([work.resource("new").urn]);
-    expect(readFileSync(work.stateFile, "utf8").split(urn)).toHaveLength(2);
+    expect(readFileSync(work.stateFile, "utf8")).not.toContain(urn);
   });
 
   test("by URN; and a renamed component takes its children with it", async () => {

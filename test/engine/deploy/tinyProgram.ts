@@ -26,6 +26,8 @@ export interface TinyEntry {
     deleteBeforeReplace?: boolean;
     ignoreChanges?: string[];
     replaceOnChanges?: string[];
+    hideDiffs?: string[];
+    envVarMappings?: Record<string, string>;
     additionalSecretOutputs?: string[];
     import?: string;
     version?: string;
@@ -137,12 +139,14 @@ async function make(
     .setImportid(opts.import ?? "")
     .setIgnorechangesList(opts.ignoreChanges ?? [])
     .setReplaceonchangesList(opts.replaceOnChanges ?? [])
+    .setHidediffsList(opts.hideDiffs ?? [])
     .setAdditionalsecretoutputsList(opts.additionalSecretOutputs ?? [])
     .setAliasesList((opts.aliases ?? []).map((alias) => aliasOf(alias, urnOf)));
   for (const [name, urns] of used) {
     const list = new resourcePb.RegisterResourceRequest.PropertyDependencies().setUrnsList(urns);
     request.getPropertydependenciesMap().set(name, list);
   }
+  for (const [from, to] of Object.entries(opts.envVarMappings ?? {})) request.getEnvvarmappingsMap().set(from, to);
   if (opts.protect !== undefined) request.setProtect(opts.protect);
   if (opts.retainOnDelete !== undefined) request.setRetainondelete(opts.retainOnDelete);
   if (opts.deleteBeforeReplace !== undefined)

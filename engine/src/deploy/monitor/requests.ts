@@ -1,5 +1,6 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type PropertyPath, parsePath } from "../../paths.ts";
 import type { PropertyMap } from "../../values.ts";
 import { type AliasSpec, type Goal, notCovered, parseDuration, Refusal } from "../plan/goal.ts";
 import { isProviderType } from "../plan/references.ts";
@@ -30,6 +31,7 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
     throw notCovered(`The option "replaceWith" of ${label}, which needs a state of version 4,`);
   if (request.hasReplacementTrigger()) throw notCovered(`The option "replacementTrigger" of ${label}`);
   if (request.getTransformsList().length > 0) throw notCovered(`The option "transforms" of ${label}`);
+  if (request.getEnvvarmappingsMap().getLength() > 0) throw notCovered(`The option "envVarMappings" of ${label}`);
   const custom = request.getCustom();
   if (custom && type.split(":").length !== 3) {
     throw new Refusal(`"${type}" is no resource type: a custom resource's type is package:module:Name.`);
@@ -64,6 +66,7 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
     deletedWith: request.getDeletedwith() || undefined,
     importId: custom ? request.getImportid() : "",
     ignoreChanges: request.getIgnorechangesList(),
+    hideDiff: request.getHidediffsList().map((path: string) => pathOf(path, label)),
     replaceOnChanges: request.getReplaceonchangesList(),
     additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
     aliases: aliases(request),
@@ -78,6 +81,14 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
           }),
     sourcePosition: sourcePosition(request.getSourceposition(), sources.rootDir),
   };
+}
+
+function pathOf(text: string, label: string): PropertyPath {
+  try {
+    return parsePath(text);
+  } catch (error) {
+    throw new Refusal(`The option "hideDiffs" of ${label}: ${(error as Error).message}`);
+  }
 }
 
 function propertyDependencies(request: Registration, inputs: PropertyMap, all: string[]): Record<string, string[]> {

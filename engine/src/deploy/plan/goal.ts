@@ -1,3 +1,4 @@
+import type { PropertyPath } from "../../paths.ts";
 import type { ResourceState } from "../../resource.ts";
 import type { PropertyMap } from "../../values.ts";
 
@@ -20,6 +21,7 @@ export interface Goal {
   /** The id of a thing that is there already, to be taken over; "" for none. */
   importId: string;
   ignoreChanges: string[];
+  hideDiff: PropertyPath[];
   replaceOnChanges: string[];
   additionalSecretOutputs: string[];
   aliases: AliasSpec[];
@@ -45,6 +47,7 @@ export function bareGoal(type: string, name: string, custom: boolean, inputs: Pr
     deletedWith: undefined,
     importId: "",
     ignoreChanges: [],
+    hideDiff: [],
     replaceOnChanges: [],
     additionalSecretOutputs: [],
     aliases: [],

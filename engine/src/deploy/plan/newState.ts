@@ -24,6 +24,7 @@ export function newState(urn: string, goal: Goal, old: ResourceState | undefined
     additionalSecretOutputs: goal.additionalSecretOutputs,
     aliases: aliases.length === 0 ? undefined : aliases,
     ignoreChanges: goal.ignoreChanges,
+    hideDiff: goal.hideDiff,
     replaceOnChanges: goal.replaceOnChanges,
     ...(goal.customTimeouts && { customTimeouts: goal.customTimeouts }),
     ...(goal.importId !== "" && { importID: goal.importId }),

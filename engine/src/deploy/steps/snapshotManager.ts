@@ -102,7 +102,10 @@ export class SnapshotManager {
     const final = new Map([...names].filter(([from]) => !urns.has(from)));
     return resources.map((state) => {
       const known = state.delete ? final : names;
-      return renameReferences(state, (urn) => known.get(urn) ?? urn);
+      const renamed = renameReferences(state, (urn) => known.get(urn) ?? urn);
+      // A former name is told as long as something in the state still bears it.
+      const aliases = renamed.aliases?.filter((urn) => urns.has(urn));
+      return aliases?.length === renamed.aliases?.length ? renamed : { ...renamed, aliases };
     });
   }
 
