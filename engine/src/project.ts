@@ -19,6 +19,8 @@ export interface Project {
   stackConfigDir: string;
   /** `backend.url`, as written. */
   backendUrl: string | undefined;
+  /** `requiredPulumiVersion`, as written. */
+  requiredVersion: string | undefined;
   /** What `config:` says of each setting, keys `project:name`. */
   declared: Record<string, Declaration>;
 }
@@ -67,6 +69,7 @@ export async function loadProject(dir: string): Promise<Project> {
     runtime: { name: "nodejs", options: (runtime.options ?? {}) as Record<string, unknown> },
     main: typeof form.main === "string" ? form.main : undefined,
     stackConfigDir: resolve(dir, String(stackConfigDir)),
+    requiredVersion: typeof form.requiredPulumiVersion === "string" ? form.requiredPulumiVersion : undefined,
     backendUrl: ((form.backend ?? {}) as { url?: string }).url,
     declared,
   };

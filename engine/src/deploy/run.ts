@@ -4,6 +4,7 @@ import type { EngineOptions, UpdateResult } from "../options.ts";
 import { builtinProviders } from "../providers/builtin.ts";
 import { DYNAMIC_PACKAGE } from "../providers/dynamic/index.ts";
 import { ProviderRegistry } from "../providers/registry.ts";
+import { versionFault } from "../pulumiVersion.ts";
 import { Deployment } from "./deployment.ts";
 import { EventSink } from "./eventSink.ts";
 import { type Import, importAll } from "./import.ts";
@@ -47,6 +48,7 @@ export async function run(kind: Kind, options: EngineOptions, imports: Import[] 
   try {
     for (const { value, secret } of Object.values(stack.config)) if (secret) events.filter.addText(value);
     events.emit({ preludeEvent: { config: shownConfig(stack.config) } });
+    requireVersion(stack);
     const location = locateProgram(stack.project.dir, stack.project.main);
     const env = definedOnly(options.env);
     if (kind === "preview" || kind === "up") {
@@ -105,6 +107,12 @@ export async function run(kind: Kind, options: EngineOptions, imports: Import[] 
     await stack.close();
     events.end();
   }
+}
+
+/** @throws when Pulumi.yaml wants another version of Pulumi than this engine stands for */
+function requireVersion({ project }: Stack): void {
+  const fault = project.requiredVersion === undefined ? undefined : versionFault(project.requiredVersion);
+  if (fault !== undefined) throw new Error(`requiredPulumiVersion in ${project.dir}/Pulumi.yaml: ${fault}`);
 }
 
 /** @throws with every setting that Pulumi.yaml declares and the stack lacks, or has of another type */

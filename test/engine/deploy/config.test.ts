@@ -70,3 +70,25 @@ describe("settings that Pulumi.yaml declares", () => {
     await expect(work.run("preview", { config: { ...config, hidden: "h" } })).rejects.toThrow("must be encrypted");
   });
 });
+
+describe("the version of Pulumi that Pulumi.yaml requires", () => {
+  const requiring = async (range: string) => {
+    const work = new Workspace("spec.ts");
+    work.write(
+      "Pulumi.yaml",
+      stringify({ name: "tiny", runtime: "nodejs", main: "index.ts", requiredPulumiVersion: range }),
+    );
+    return work.run("up", { providers: new FakeProvider().providers });
+  };
+
+  test("another one than the engine stands for is told before anything is done", async () => {
+    await expect(requiring(">=99.0.0")).rejects.toThrow(
+      /requiredPulumiVersion in .*Pulumi\.yaml: .*>=99\.0\.0.*--engine pulumi/,
+    );
+    await expect(requiring("newest")).rejects.toThrow(/"newest" is no range of versions/);
+  });
+
+  test("one that it is lets the program run", async () => {
+    expect((await requiring(">=3.100.0 <4.0.0 || 7.x")).errors).toEqual([]);
+  });
+});

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { FakeProvider } from "./fakeProvider.ts";
 import { setUp } from "./setUp.ts";
-import { nameOf, spec } from "./workspace.ts";
+import { nameOf, spec, Workspace } from "./workspace.ts";
 
 // What a program in this process would not do: register several at once, throw, exit.
 
@@ -67,4 +68,51 @@ describe("pitfall 4: a serial planner, a parallel executor", () => {
     await run("up", { name: "a" }, { name: "b", inputs: { from: { $out: "a" } } });
     expect(saved[0]).toContain("a");
   });
+});
+
+describe("TypeScript", () => {
+  const run = (work: Workspace) => work.run("up", { providers: new FakeProvider().providers });
+
+  test("an option that is none is told", async () => {
+    const work = new Workspace("spec.ts");
+    work.write("Pulumi.yaml", 'name: tiny\nruntime: { name: nodejs, options: { typescript: "yes" } }\n');
+    await expect(run(work)).rejects.toThrow(/"typescript" must be true or false/);
+  });
+
+  test("a program as Pulumi's own templates make it, for ts-node: compiled, and held to its types", async () => {
+    const work = new Workspace("spec.ts");
+    work.write("Pulumi.yaml", "name: tiny\nruntime: nodejs\n");
+    work.write("package.json", JSON.stringify({ main: "index.ts" }));
+    // What TypeScript 6 has to say of this old way of theirs is not the program's affair.
+    const compilerOptions = { strict: true, target: "es2020", module: "commonjs", moduleResolution: "node", types: [] };
+    work.write(
+      "tsconfig.json",
+      JSON.stringify({ compilerOptions: { ...compilerOptions, ignoreDeprecations: "6.0" }, files: ["index.ts"] }),
+    );
+    work.write("number.ts", "export enum Number { Answer = 42 }\n");
+    const program = 'import { Number } from "./number";\nexport const answer: number = Number.Answer;\n';
+    work.write("index.ts", program);
+    const done = await run(work);
+    expect(done.errors).toEqual([]);
+    expect(done.outputs.answer?.value).toBe(42);
+    work.write("index.ts", program.replace(": number", ": string"));
+    const wrong = await run(work);
+    expect(wrong.result).toBe("failed");
+    expect(JSON.stringify(wrong.events)).toMatch(/is not assignable to type 'string'/);
+  });
+});
+
+test("a program that requires a version of the CLI is answered for the one that this engine stands for", async () => {
+  const requiring = async (range: string) => {
+    const work = new Workspace("spec.ts");
+    const program = `import * as pulumi from "@pulumi/pulumi";\nawait pulumi.requirePulumiVersion("${range}");\n`;
+    work.write("index.ts", program);
+    return work.run("up", { providers: new FakeProvider().providers });
+  };
+  const refused = await requiring(">=99.0.0");
+  expect(refused.result).toBe("failed");
+  expect(refused.errors.join()).toContain(
+    "A Pulumi CLI of version >=99.0.0 is required; the embedded engine stands for 3.260.0",
+  );
+  expect((await requiring(">=3.0.0")).errors).toEqual([]);
 });

@@ -1,10 +1,11 @@
 import type { Server as GrpcServer, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { hashAssets } from "../../assets.ts";
+import { versionFault } from "../../pulumiVersion.ts";
 import type { ResourceState } from "../../resource.ts";
 import { STACK_TYPE } from "../../urn.ts";
 import type { PropertyMap } from "../../values.ts";
 import { toWire } from "../../wire.ts";
-import type { Goal } from "../plan/goal.ts";
+import { type Goal, Refusal } from "../plan/goal.ts";
 import { isProviderType, packageOf } from "../plan/references.ts";
 import { type ReadGoal, readGoal, registrationGoal, type Sources } from "./requests.ts";
 import { CHANNEL_OPTIONS, emptyPb, engineGrpc, enginePb, grpc, providerPb, resourceGrpc, resourcePb } from "./rpc.ts";
@@ -88,6 +89,11 @@ export class Monitor {
           streamId: request.getStreamid(),
         });
         return new emptyPb.Empty();
+      }),
+      requirePulumiVersion: this.#unary((request: InstanceType<typeof enginePb.RequirePulumiVersionRequest>) => {
+        const fault = versionFault(request.getPulumiVersionRange());
+        if (fault !== undefined) throw new Refusal(fault);
+        return new enginePb.RequirePulumiVersionResponse();
       }),
       getRootResource: this.#unary(() => new enginePb.GetRootResourceResponse().setUrn(this.#rootUrn)),
       setRootResource: this.#unary((request: InstanceType<typeof enginePb.SetRootResourceRequest>) => {

@@ -47,12 +47,26 @@ export function launchProgram({
     monitorAddress: address,
     config: Object.fromEntries(Object.entries(config).map(([key, { value }]) => [key, value])),
     secretKeys: Object.keys(config).filter((key) => config[key]?.secret),
-    env: options.debug ? { ...env, ENGINE_DEBUG: "1" } : env,
+    env: { ...typescriptOf(project), ...(options.debug && { ENGINE_DEBUG: "1" }), ...env },
     cacheDir: stack.cacheDir,
     nodeArgs: options.nodeArgs ?? nodeArgsOf(project),
     onStdout: show("info"),
     onStderr: show("info#err"),
   });
+}
+
+/** Unless Pulumi.yaml says no, the SDK's runner compiles TypeScript itself, by ts-node; with `typescript: false` it is Node's to read. */
+function typescriptOf({ dir, runtime }: Project): Record<string, string> {
+  const { typescript = true, tsconfig } = runtime.options;
+  if (typeof typescript !== "boolean" || (tsconfig !== undefined && typeof tsconfig !== "string")) {
+    throw new Error(
+      `${dir}/Pulumi.yaml: of the runtime's options, "typescript" must be true or false, and "tsconfig" the path of a file.`,
+    );
+  }
+  return {
+    ...(typescript && { PULUMI_NODEJS_TYPESCRIPT: "true" }),
+    ...(tsconfig !== undefined && { PULUMI_NODEJS_TSCONFIG_PATH: tsconfig }),
+  };
 }
 
 function nodeArgsOf(project: Project): string[] {
