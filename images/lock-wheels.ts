@@ -17,17 +17,20 @@ interface Target {
 const linux = (...pythons: string[]): Target[] =>
   pythons.map((python) => ({ python, platform: "x86_64-manylinux_2_28" }));
 
+// The rehearsal runs on whatever Python the machine has.
+const everywhere = ["3.10", "3.11", "3.12", "3.13", "3.14"].flatMap((python) => [
+  { python, platform: "x86_64-manylinux_2_28" },
+  { python, platform: "aarch64-manylinux_2_28" },
+]);
+
 /** Lock -> its targets. `wheels/<lock>.in` says what it is for. */
 const locks: Record<string, Target[]> = {
   "a1111-cu121": linux("3.10", "3.11"),
   "xformers-cu121": linux("3.10", "3.11"),
   "controlnet-cu121": linux("3.10", "3.11"),
   supervisor: linux("3.10"),
-  // The rehearsal runs on whatever Python the machine has.
-  rehearsal: ["3.10", "3.11", "3.12", "3.13", "3.14"].flatMap((python) => [
-    { python, platform: "x86_64-manylinux_2_28" },
-    { python, platform: "aarch64-manylinux_2_28" },
-  ]),
+  gate: everywhere,
+  rehearsal: everywhere,
   uv: [...linux("3.10"), { python: "3.10", platform: "aarch64-manylinux_2_28" }],
 };
 
