@@ -7,12 +7,12 @@ import { ckpt, safetensors } from "../../rehearsal/upstreams/checkpoints.ts";
 import { tokenizerFiles } from "../../rehearsal/upstreams/tokenizer.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-const lock = join(root, "images", "wheels", "rehearsal.txt");
 
-/** A Python with the packages of the rehearsal's lock, kept between runs; or why there is none. */
-export function python(): { path: string; missing?: string } {
+/** A Python with the packages of a lock, the rehearsal's or another, kept between runs; or why there is none. */
+export function python(packages: "rehearsal" | "gate" = "rehearsal"): { path: string; missing?: string } {
+  const lock = join(root, "images", "wheels", `${packages}.txt`);
   const name = createHash("sha256").update(readFileSync(lock)).digest("hex").slice(0, 12);
-  const venv = join(root, ".atelier", "test", `rehearsal-${name}`);
+  const venv = join(root, ".atelier", "test", `${packages}-${name}`);
   const path = join(venv, "bin", "python");
   if (existsSync(path)) return { path };
   try {
