@@ -3,6 +3,7 @@ const benches: Record<string, () => Promise<{ bench: (args: string[]) => Promise
   engine: () => import("./engine.ts"),
   up: () => import("./up.ts"),
   fetch: () => import("./fetch.ts"),
+  gate: () => import("./gate.ts"),
   flame: () => import("./engine/flame.ts"),
 };
 
