@@ -5,6 +5,7 @@ import { joinLocks } from "../images/locks.ts";
 import { sources as pinned, type Source } from "../images/sources.ts";
 import type { Tokenizer } from "../images/tokenizer.ts";
 import { chooseExtensions, extensionNames, extensionSource } from "./extensions.ts";
+import { type Gate, gateOf } from "./schema/gate.ts";
 import { type Model, modelSchema } from "./schema/models.ts";
 import { type Settings, SettingsError } from "./schema.ts";
 import type { RehearsalUpstreams } from "./settings.ts";
@@ -18,7 +19,7 @@ export interface Assembly {
   /** The WebUI's repositories, and its extensions. */
   sources: Source[];
   extensions: Extension[];
-  wheels: { name: string; lock: string; supervisorLock: string };
+  wheels: { name: string; lock: string; supervisorLock: string; gateLock: string };
   uvLock: string;
   models: Model[];
   tokenizer: Tokenizer;
@@ -27,8 +28,12 @@ export interface Assembly {
   version: string;
   /** Commands and libraries that the host must have; `?` behind one that is only nice to have. */
   packages: string[];
+  /** Where people's requests arrive: at the gate, or without one at the WebUI itself. */
   listen: string;
-  wants: { port: number; listen: string; diskMb: number; minVramMb: number };
+  gate: Gate | undefined;
+  /** Where the WebUI itself listens. */
+  inside: { listen: string; port: number };
+  wants: { port: number; innerPort: number | undefined; listen: string; diskMb: number; minVramMb: number };
 }
 
 /**
@@ -55,7 +60,8 @@ export function assemble(
   const own = rehearsal ? [rehearsal.wheels] : ["a1111-cu121", ...(webui.xformers ? ["xformers-cu121"] : [])];
   const names = new Set([...own, ...extensions.flatMap(({ wheels }) => wheels)]);
   const wheels = joinLocks([...names].map(lockedWheels));
-  const listen = listenAddress(settings);
+  const listen = webui.listen ?? (webui.exposure === "tunnel" ? "127.0.0.1" : "0.0.0.0");
+  const gate = gateOf(webui);
   const upstreams = chooseUpstreams(settings.upstreams, rehearsal, override);
   const words = (rehearsal ?? lock)?.tokenizer ?? pinnedInputs().tokenizer;
   return {
@@ -67,7 +73,12 @@ export function assemble(
     }),
     sources,
     extensions,
-    wheels: { name: wheels.name, lock: wheels.text, supervisorLock: lockedWheels("supervisor").text },
+    wheels: {
+      name: wheels.name,
+      lock: wheels.text,
+      supervisorLock: lockedWheels("supervisor").text,
+      gateLock: gate ? lockedWheels("gate").text : "",
+    },
     uvLock: lockedWheels("uv").text,
     models,
     tokenizer: words,
@@ -78,20 +89,17 @@ export function assemble(
       ? ["git", "venv"]
       : ["git", "venv", "ca-certificates", "libGL.so.1", "libglib-2.0.so.0", "aria2c?"],
     listen,
+    gate,
+    inside: gate ? { listen: "127.0.0.1", port: gate.innerPort } : { listen, port: webui.port },
     wants: {
       port: webui.port,
+      innerPort: gate?.innerPort,
       listen,
       diskMb: diskWanted(wheels.bytes, models),
       // v1-5 in half precision draws 512x512 with 4 GB and --medvram; less than 4 GB is not worth the rent.
       minVramMb: 3800,
     },
   };
-}
-
-/** Where the WebUI listens on its host. What a container publishes has to be reached from outside of it: the Docker host's address is the publishing's. */
-function listenAddress({ host, webui }: Settings): string {
-  if (host.kind === "docker" && host.network === "bridge") return "0.0.0.0";
-  return webui.listen ?? (webui.exposure === "tunnel" ? "127.0.0.1" : "0.0.0.0");
 }
 
 /** A model's path under a hub's upstreams. */

@@ -58,11 +58,12 @@ export function uiConfig(settings: Settings): Said {
  * What `GET /sdapi/v1/cmd-flags` has to say back.
  * @param vram what the config step chose: full, medvram-sdxl, medvram or lowvram
  */
-export function flagsSaidBack(settings: Settings, { listen }: Assembly, vram: string): Said {
+export function flagsSaidBack(settings: Settings, { inside }: Assembly, vram: string): Said {
   const words = launchFlags(settings);
+  const { listen, port } = inside;
   const said: Said = {
     api: true,
-    port: settings.webui.port,
+    port,
     ...(listen === "0.0.0.0" ? { listen: true } : { server_name: listen }),
     xformers: settings.webui.xformers,
     medvram: vram === "medvram",

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
+import { createGate } from "./gate.ts";
 import type { GpuHost } from "./host.ts";
 import { launchFlags, memoryInputs, uiConfig, webuiOptions } from "./launch.ts";
 import type { Settings } from "./schema.ts";
@@ -15,9 +16,13 @@ export interface WebuiArgs {
 }
 
 /** The steps of the WebUI, in order; host-facts watches them. */
-export const webuiSteps = ["sources", "wheels", "models", "config", "service", "ready"];
+export const webuiSteps = ({ gate }: Assembly) => [
+  ...["sources", "wheels", "models", "config", "service"],
+  ...(gate ? ["gate"] : []),
+  "ready",
+];
 
-/** A1111 on a host: its sources, wheels, configuration and service, ready when it has drawn. */
+/** A1111 on a host: its sources, wheels, configuration, service and gate, ready when it has drawn. */
 export class Webui extends pulumi.ComponentResource {
   readonly ready: Step;
   /** How sparingly it uses GPU memory: full, medvram-sdxl, medvram or lowvram. */
@@ -28,7 +33,7 @@ export class Webui extends pulumi.ComponentResource {
   constructor(name: string, args: WebuiArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("atelier:webui:Webui", name, {}, opts);
     const { host, settings, models, password } = args;
-    const { upstreams, sources: repositories, wheels: locked, checkpoint, listen } = args.assembly;
+    const { upstreams, sources: repositories, wheels: locked, checkpoint, inside, gate } = args.assembly;
     const { webui } = settings;
     const proxy = settings.host.proxy ?? "";
     const { python } = host;
@@ -62,8 +67,7 @@ export class Webui extends pulumi.ComponentResource {
       "config",
       "70-config.sh",
       {
-        listen,
-        port: webui.port,
+        ...inside,
         options: JSON.stringify(webuiOptions(settings, args.assembly)),
         ui: JSON.stringify(uiConfig(settings)),
         flags: launchFlags(settings),
@@ -83,8 +87,8 @@ export class Webui extends pulumi.ComponentResource {
         supervisor_lock: locked.supervisorLock,
         pypi: upstreams.pypi,
         huggingface: upstreams.huggingface,
-        port: webui.port,
-        listen,
+        ...inside,
+        gate: gate ? "yes" : "no",
         // What it runs: another text of any of these restarts it.
         config: pulumi.all([sources.version, wheels.version, config.version]).apply((versions) => versions.join(" ")),
         proxy,
@@ -93,22 +97,24 @@ export class Webui extends pulumi.ComponentResource {
       [wheels.resource, config.resource, models.resource],
       { removeWithoutScript: endProcesses(host.host.workspace) },
     );
+    const before = gate
+      ? [createGate({ host, settings, assembly: args.assembly, gate, login: config.version }, [service.resource])]
+      : [];
     this.ready = host.step(
       "ready",
       "90-ready.sh",
       {
-        port: webui.port,
-        listen,
+        ...inside,
         timeout: settings.proof.timeout,
         model: checkpoint.file,
         user: webui.user,
         password_secret: password,
       },
-      [service.resource],
+      [service.resource, ...before.map(({ resource }) => resource)],
       { secret: true },
     );
     this.version = pulumi
-      .all([service.version, models.version, this.ready.version])
+      .all([service.version, models.version, ...before.map(({ version }) => version), this.ready.version])
       .apply((versions) => versions.join(" "));
     this.registerOutputs({});
   }
@@ -128,5 +134,5 @@ export function webuiAddress({ webui }: Settings, host: Host, mapped: pulumi.Out
 
 /** Ends what serves the WebUI from a workspace that was emptied: nothing else would, and the port would stay taken. */
 function endProcesses(workspace: string): string {
-  return `for p in /proc/[0-9]*; do if { tr "\\000" " " <"$p/cmdline"; } 2>/dev/null | grep -qF -e "${workspace}"/run/supervisord.conf -e "${workspace}"/bin/webui_start.py; then kill "${"$"}{p#/proc/}"; fi; done; exit 0`;
+  return `for p in /proc/[0-9]*; do if { tr "\\000" " " <"$p/cmdline"; } 2>/dev/null | grep -qF -e "${workspace}"/run/supervisord.conf -e "${workspace}"/bin/webui_start.py -e "${workspace}"/bin/gate.py; then kill "${"$"}{p#/proc/}"; fi; done; exit 0`;
 }

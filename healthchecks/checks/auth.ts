@@ -26,7 +26,8 @@ const posts: Record<string, unknown> = {
   "refresh-checkpoints": {},
 };
 
-const refuses = (status: number) => status === 401 || status === 403;
+// 429: a gate that was asked with too many wrong passwords.
+const refuses = (status: number) => [401, 403, 429].includes(status);
 
 /** A password that is surely not the right one. */
 export function wrongLogin(session: Session): string {

@@ -50,6 +50,8 @@ export async function checkExposure(session: Session): Promise<Exposure> {
     if (secrets.some((secret) => answer.text.includes(secret))) leaks.push(path);
     if (path === "/internal/sysinfo") commit = commitOf(answer.text);
   }
+  // Behind a gate it tells only those who have the password.
+  commit ??= commitOf(await askSysinfo(session));
   if (leaks.length) {
     throw new CheckFailed(
       `The password can be read by anyone at ${leaks.join(", ")}`,
@@ -69,6 +71,15 @@ async function fetchOpen(session: Session, path: string): Promise<Answer | "late
     return await session.stranger(path, { timeout });
   } catch (error) {
     if (error instanceof CallFailed && error.problem === "late" && !session.signal.aborted) return "late";
+    throw error;
+  }
+}
+
+async function askSysinfo(session: Session): Promise<string> {
+  try {
+    return (await session.ask("/internal/sysinfo", { timeout: 60_000 })).text;
+  } catch (error) {
+    if (error instanceof CallFailed && !session.signal.aborted) return "";
     throw error;
   }
 }

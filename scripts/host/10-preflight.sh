@@ -1,7 +1,7 @@
 #!/bin/sh
 # uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh
 # Refuses, before anything is spent, a host that can't work: every reason at once, exit code 3.
-# Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, disk_mb, port, listen, python, upstreams (kind, base, probe),
+# Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, disk_mb, port, inner_port (behind a gate), listen, python, upstreams (kind, base, probe),
 # upstreams_order=auto|given, owner, proxy.
 . "$(dirname "$0")/lib.sh"
 
@@ -152,11 +152,14 @@ END
 }
 
 check_port() {
-  _port=$(input port)
-  [ -n "$_port" ] || return 0
-  _who=$(port_owner "$_port")
-  [ -z "$_who" ] || own_service "$_who" ||
-    refuse "port $_port is taken by process $_who: end it, or set another webui.port"
+  for _key in port inner_port; do
+    _port=$(input $_key)
+    [ -n "$_port" ] || continue
+    case $_key in port) _setting=webui.port ;; *) _setting=webui.gate.innerPort ;; esac
+    _who=$(port_owner "$_port")
+    [ -z "$_who" ] || own_service "$_who" ||
+      refuse "port $_port is taken by process $_who: end it, or set another $_setting"
+  done
 }
 
 check_python() {

@@ -1,10 +1,11 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh
+# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh lib-gate.sh
 # The WebUI under a service manager: restarted when it crashes, its log rotated, alive after the SSH session.
-# Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, huggingface (base URLs), port, listen, config (a change restarts), proxy,
+# Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, huggingface (base URLs), port, listen, gate=yes|no (does one stand before it?), config (a change restarts), proxy,
 # unit_dir (/etc/systemd/system), start_hook (a script that the platform runs when the box starts).
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-service.sh"
+. "$BIN/lib-gate.sh"
 
 # wanted: what the running process was started from; another value restarts it.
 wanted() {
@@ -47,6 +48,7 @@ apply_service() {
   fi
   [ "$_manager" != supervisor ] || install_supervisor
   stop_service
+  set_gate_aside
   _who=$(port_owner "$(input port)")
   [ -z "$_who" ] || die "port $(input port) is taken by process $_who: end it, or set another webui.port"
   launcher >"$WORKSPACE/run/webui.sh.new"
@@ -62,7 +64,7 @@ step_remove() {
   remove_hook
   stop_service
   [ ! -f "$RUN/unit" ] || { rm -f "$(cat "$RUN/unit")" && systemctl daemon-reload; }
-  rm -rf "$WORKSPACE/tools/supervisor" "$WORKSPACE/run/supervisord.conf" "$WORKSPACE/run/supervisor.sock" "$WORKSPACE/run/webui.sh" "$WORKSPACE/run/start-service.sh"
+  rm -rf "$WORKSPACE/tools/supervisor" "$WORKSPACE/run/supervisord.conf" "$WORKSPACE/run/supervisor.d" "$WORKSPACE/run/supervisor.sock" "$WORKSPACE/run/webui.sh" "$WORKSPACE/run/start-service.sh"
 }
 
 run_step "$@"

@@ -36,7 +36,7 @@ exec env -i \$keep \\
   XDG_CACHE_HOME='$CACHE/xdg' MPLCONFIGDIR='$WORKSPACE/run/home/matplotlib' GRADIO_ANALYTICS_ENABLED=False \\
   HF_HOME='$WORKSPACE/data/hf' HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_XET=1 \\
   GIT_CONFIG_GLOBAL='$WORKSPACE/run/home/.gitconfig' GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0 \\
-  no_proxy=localhost,127.0.0.1 CUDA_DEVICE_ORDER=PCI_BUS_ID $(gpu_variable) $(hub_variable) \\
+  no_proxy=localhost,127.0.0.1 CUDA_DEVICE_ORDER=PCI_BUS_ID $(gpu_variable) $(hub_variable) $(gate_variable) \\
   ATELIER_CREDENTIALS='$WORKSPACE/data/credentials' ATELIER_WEBUI='$WORKSPACE/src/webui' \\
   '$WORKSPACE/venv/bin/python' '$WORKSPACE/bin/webui_start.py' "\$@"
 END
@@ -44,6 +44,9 @@ END
 
 # gpu_variable: the GPU that preflight chose, by nvidia-smi's number.
 gpu_variable() { [ ! -s "$WORKSPACE/run/gpu" ] || printf 'CUDA_VISIBLE_DEVICES=%s' "$(cat "$WORKSPACE/run/gpu")"; }
+
+# gate_variable: behind the gate the WebUI asks nobody for another login, and lets nobody in but the gate.
+gate_variable() { [ "$(input gate no)" = no ] || printf 'ATELIER_GATE=1'; }
 
 # hub_variable: where Hugging Face is, for extensions that ask for it by HF_ENDPOINT: nothing where that is its own address.
 hub_variable() { sed -n '2s#^\(https\{0,1\}://[A-Za-z0-9_./:,+-]*[^/]\)/*$#HF_ENDPOINT=\1#p' "$RUN/hub" 2>/dev/null | grep -v '=https://huggingface.co$' || :; }
@@ -57,27 +60,33 @@ choose_hub() {
 }
 
 install_supervisor() {
-  _tools=$WORKSPACE/tools/supervisor
-  _lock=$(input supervisor_lock)
-  [ -n "$_lock" ] || die "supervisor_lock is empty" 2
-  if [ "$(cat "$_tools/.lock" 2>/dev/null)" = "$_lock" ] && "$_tools/bin/python" -c 'import supervisor' 2>/dev/null; then return 0; fi
-  say "installing supervisor"
-  [ ! -d "$_tools" ] || stop_service
-  rm -rf "$_tools"
-  "$WORKSPACE/tools/bin/uv" venv -q --no-project --python "$WORKSPACE/venv/bin/python" "$_tools" || die "uv could not make $_tools: see above"
-  printf '%s\n' "$_lock" >"$RUN/supervisor.txt"
-  with_cached_index uv - "$WORKSPACE/tools/bin/uv" pip sync -q --python "$_tools/bin/python" --require-hashes "$RUN/supervisor.txt" ||
-    die "uv could not install supervisor from $(input pypi 'its default index'): see above"
-  printf '%s\n' "$_lock" >"$_tools/.lock"
-  tell_supervisor "$INDEX"
+  if tool_there supervisor "$(input supervisor_lock)" supervisor; then return 0; fi
+  [ ! -d "$WORKSPACE/tools/supervisor" ] || stop_service
+  install_tool supervisor "$(input supervisor_lock)"
 }
 
-# tell_supervisor INDEX: its wheel, for the report of what was fetched and what was there.
-tell_supervisor() {
-  _bytes=$(printf '%s\n' "$_lock" | awk '/^ +# bytes: / { sum += $3 } END { printf "%d", sum }')
-  case $1 in cache | offline) _cached=true _came=0 ;; *) _cached=false _came=$_bytes ;; esac
+# tool_there NAME LOCK MODULE: tools/NAME was installed from this lock, and works.
+tool_there() { [ "$(cat "$WORKSPACE/tools/$1/.lock" 2>/dev/null)" = "$2" ] && "$WORKSPACE/tools/$1/bin/python" -c "import $3" 2>/dev/null; }
+
+# install_tool NAME LOCK: Python packages in a venv of their own, tools/NAME, every file by its hash.
+install_tool() {
+  _tools=$WORKSPACE/tools/$1
+  [ -n "$2" ] || die "$1_lock is empty" 2
+  say "installing $1"
+  rm -rf "$_tools"
+  "$WORKSPACE/tools/bin/uv" venv -q --no-project --python "$WORKSPACE/venv/bin/python" "$_tools" || die "uv could not make $_tools: see above"
+  printf '%s\n' "$2" >"$RUN/$1.txt"
+  with_cached_index uv - "$WORKSPACE/tools/bin/uv" pip sync -q --python "$_tools/bin/python" --require-hashes "$RUN/$1.txt" ||
+    die "uv could not install $1 from $(input pypi 'its default index'): see above"
+  printf '%s\n' "$2" >"$_tools/.lock"
+  tell_tool "$1" "$INDEX" "$(printf '%s\n' "$2" | awk '/^ +# bytes: / { sum += $3 } END { printf "%d", sum }')"
+}
+
+# tell_tool NAME INDEX BYTES: its packages, for the report of what was fetched and what was there.
+tell_tool() {
+  case $2 in cache | offline) _cached=true _came=0 ;; *) _cached=false _came=$3 ;; esac
   fact_json fetchedBytes "$_came"
-  fact_json items "[{\"name\":\"supervisor\",\"kind\":\"tool\",\"bytes\":$_bytes,\"source\":\"$(json "$1")\",\"cached\":$_cached}]"
+  fact_json items "[{\"name\":\"$1\",\"kind\":\"tool\",\"bytes\":$3,\"source\":\"$(json "$2")\",\"cached\":$_cached}]"
 }
 
 # supervisor_conf: no control socket where its path would be too long for one; signals do for us.
@@ -116,6 +125,8 @@ redirect_stderr=true
 stdout_logfile=$WORKSPACE/logs/webui.log
 stdout_logfile_maxbytes=20MB
 stdout_logfile_backups=5
+[include]
+files=$WORKSPACE/run/supervisor.d/*.conf
 END
 }
 
@@ -183,6 +194,8 @@ manager_alive() {
 stop_service() {
   [ ! -f "$RUN/unit" ] || systemctl disable -q --now "$(unit_name)" 2>/dev/null || :
   end_all supervisor_pids 2500
+  # The gate goes and comes with its supervisor; one that was left behind would hold its port.
+  [ "$(cat "$RUN/manager" 2>/dev/null)" = systemd ] || end_all gate_pids 1000
   _left=$(service_pids)
   if [ -n "$_left" ]; then
     say "ending a WebUI that no manager looks after any more (process $(echo $_left))"

@@ -136,11 +136,14 @@ port_owner() {
 # port_open PORT: somebody listens on it.
 port_open() { cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v p=":$(printf '%04X' "$1")\$" '$4 == "0A" && $2 ~ p { f = 1 } END { exit !f }'; }
 
-# own_service OWNER: the words of port_owner are of this workspace's own WebUI.
-own_service() { service_pids | grep -qx "${1%% *}"; }
+# own_service OWNER: the words of port_owner are of this workspace's own WebUI, or of its gate.
+own_service() { { service_pids && gate_pids; } | grep -qx "${1%% *}"; }
 
 # service_pids: this workspace's WebUI processes, `python <workspace>/bin/webui_start.py ...`, a pid a line.
 service_pids() { pids_of "$WORKSPACE/bin/webui_start.py"; }
+
+# gate_pids: this workspace's gate, `python <workspace>/bin/gate.py ...`.
+gate_pids() { pids_of "$WORKSPACE/bin/gate.py"; }
 
 # pids_of SCRIPT: the processes that run this script of an interpreter.
 pids_of() {

@@ -3,7 +3,8 @@
 
     ATELIER_CREDENTIALS=data/credentials ATELIER_WEBUI=src/webui python bin/webui_start.py --port 8080 --listen --api ...
 
-The arguments are the WebUI's own. The credentials file (mode 0600) holds one line, `user:password`. They reach the WebUI
+The arguments are the WebUI's own. ATELIER_GATE=1: the gate (gate.py) stands before it and asks for the password, so there is no login of the
+UI's own; whoever comes without the gate is asked for it on every path. The credentials file (mode 0600) holds one line, `user:password`. They reach the WebUI
 in memory: its launcher prints its arguments, and /internal/sysinfo shows arguments and environment to anyone.
 Nothing is installed here: the launcher's own preparation is left out.
 """
@@ -34,8 +35,9 @@ def main():
     refuse_taken_port(sys.argv[1:])
     refuse_missing_gpu(sys.argv[1:])
     allow_late_middleware()
-    guard_api(credentials[1])
-    start(credentials)
+    gated = os.environ.get("ATELIER_GATE") == "1"
+    guard(credentials[1], None if gated else ("/sdapi/", "/controlnet/"))
+    start(credentials, gated)
 
 
 def read_credentials(path):
@@ -126,28 +128,42 @@ def allow_late_middleware():
     Starlette.add_middleware = add_middleware
 
 
-def guard_api(login):
-    """The WebUI asks for the password route by route, and extensions forget to: /sdapi/v1/loras and all of /controlnet answer anyone. Here they all ask."""
+def guard(login, paths):
+    """Asks for the password before the WebUI does, on these paths; None: on all.
+
+    The WebUI asks route by route, and extensions forget to: /sdapi/v1/loras and all of /controlnet answer anyone.
+    """
     try:
         from fastapi import FastAPI
     except ImportError:
         return
     build = FastAPI.build_middleware_stack
 
+    def asks(scope):
+        if scope["type"] not in ("http", "websocket"):
+            return False
+        # OPTIONS is a browser's question whether it may ask; it carries no password.
+        if scope.get("method") == "OPTIONS":
+            return False
+        # By this one call gradio starts its own queue, without a password.
+        return scope["path"] != "/startup-events" if paths is None else scope["path"].startswith(paths)
+
     def build_middleware_stack(self):
         inner = build(self)
 
         async def guarded(scope, receive, send):
-            # OPTIONS is a browser's question whether it may ask; it carries no password.
-            if scope["type"] == "http" and scope["path"].startswith(("/sdapi/", "/controlnet/")) and scope["method"] != "OPTIONS":
-                why = refusal(dict(scope["headers"]).get(b"authorization", b""), login)
-                if why:
-                    # As the WebUI's own routes answer.
-                    body = json.dumps({"error": "HTTPException", "detail": why, "body": "", "errors": ""}).encode()
-                    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-type", b"application/json")]})
-                    await send({"type": "http.response.body", "body": body})
-                    return
-            await inner(scope, receive, send)
+            given = dict(scope["headers"]).get(b"authorization", b"")
+            # gradio's queue hands its work to its own server, with a token that only it knows.
+            own = f"Bearer {getattr(self, 'queue_token', None) or secrets.token_hex()}".encode()
+            why = refusal(given, login) if asks(scope) and not secrets.compare_digest(given, own) else None
+            if why is None:
+                return await inner(scope, receive, send)
+            if scope["type"] == "websocket":
+                return await send({"type": "websocket.close", "code": 1008})
+            # As the WebUI's own routes answer.
+            body = json.dumps({"error": "HTTPException", "detail": why, "body": "", "errors": ""}).encode()
+            await send({"type": "http.response.start", "status": 401, "headers": [(b"content-type", b"application/json")]})
+            await send({"type": "http.response.body", "body": body})
 
         return guarded
 
@@ -166,13 +182,13 @@ def refusal(authorization, login):
     return None if secrets.compare_digest(given, login.encode()) else "Incorrect username or password"
 
 
-def start(credentials):
+def start(credentials, gated):
     path, login = credentials
     try:
         from modules import launch_utils, shared_cmd_options
 
         shared_cmd_options.cmd_opts.api_auth = login
-        shared_cmd_options.cmd_opts.gradio_auth_path = path
+        shared_cmd_options.cmd_opts.gradio_auth_path = None if gated else path
         launch_utils.start()
     except KeyboardInterrupt:
         leave(130)

@@ -1,6 +1,5 @@
 import { z } from "zod";
 import { platformNames } from "../platforms/table.ts";
-import { dockerHost, dockerMistakes } from "./docker.ts";
 import { absolutePath, port, url, word } from "./words.ts";
 
 /** A shell line, or a program and its arguments. */
@@ -83,12 +82,7 @@ export const hostSchema = z.discriminatedUnion("kind", [
       when,
     }),
   localHost.extend(anyHost),
-  dockerMistakes.reduce(
-    (schema, { error, path, fits }) => schema.refine(fits, { error, when, ...(path && { path }) }),
-    dockerHost.extend(anyHost),
-  ),
 ]);
 
 export type HostSettings = z.infer<typeof hostSchema>;
-export type DockerHostSettings = Extract<HostSettings, { kind: "docker" }>;
 export type SshHostSettings = Extract<HostSettings, { kind: "ssh" }>;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { gateOf, gateSchema } from "./gate.ts";
 import { commit, port, repositoryPath, url, word } from "./words.ts";
 
 /** Flags that other settings stand for, and why each may not be given by hand. */
@@ -34,52 +35,59 @@ const side = z.number().int().min(64).max(2048).multipleOf(8);
 
 const nameOf = (flag: string) => flag.split("=")[0] ?? flag;
 
-export const webuiSchema = z.strictObject({
-  port: port.default(8080),
-  /** `direct`: on `listen`, for anyone who reaches it. `tunnel`: on loopback, reached through SSH. */
-  exposure: z.enum(["direct", "tunnel"]).default("direct"),
-  /** @default 0.0.0.0, and 127.0.0.1 for a tunnel */
-  listen: z.ipv4().optional(),
-  /** Where people reach it, when the platform maps the port elsewhere. */
-  publicUrl: url.transform((value) => value.replace(/\/$/, "")).optional(),
-  user: word.default("atelier"),
-  /** File name of the checkpoint to draw with, with its extension. @default the first checkpoint of `models` */
-  checkpoint: z.string().optional(),
-  xformers: z.boolean().default(false),
-  /** How sparingly GPU memory is used. `auto`: by the memory that the host's GPU has, and whether there is an SDXL checkpoint. */
-  vram: z.enum(["auto", "full", "medvram", "lowvram"]).default("auto"),
-  /** Names of the catalog (controlnet), or extensions of your own. One that is named no more is removed. */
-  extensions: z.array(z.union([z.string(), ownExtensionSchema])).default([]),
-  /** Folders of extensions that stay off, built-in ones too. */
-  disabledExtensions: z.array(z.string()).default([]),
-  /** Defaults of the UI, and what the proof draws with. Where none is set, the WebUI's own hold. */
-  sampler: z.string().min(1).optional(),
-  scheduler: z.string().min(1).optional(),
-  steps: z.number().int().min(1).max(150).optional(),
-  cfgScale: z.number().min(1).max(30).optional(),
-  batchSize: z.number().int().min(1).max(8).optional(),
-  batchCount: z.number().int().min(1).max(100).optional(),
-  width: side.optional(),
-  height: side.optional(),
-  /** Layers of CLIP to leave out, counted as the WebUI does: 1 is none. */
-  clipSkip: z.number().int().min(1).max(12).optional(),
-  /** File of a VAE among `models`, or Automatic, or None (the checkpoint's own). */
-  vae: z.string().min(1).optional(),
-  /** More launch flags, such as --no-half-vae. */
-  flags: z
-    .array(
-      z
-        .string()
-        .regex(/^--[a-z][\w-]*(=\S+)?$/, "a flag such as --no-half-vae")
-        .refine((flag) => !reservedFlags[nameOf(flag)], {
-          error: ({ input }) =>
-            `not by hand: ${nameOf(String(input))} is set by ${reservedFlags[nameOf(String(input))]}`,
-        }),
-    )
-    .default([]),
-  /** Entries of A1111's own config.json. */
-  options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
-});
+export const webuiSchema = z
+  .strictObject({
+    port: port.default(8080),
+    /** `direct`: on `listen`, for anyone who reaches it. `tunnel`: on loopback, reached through SSH. */
+    exposure: z.enum(["direct", "tunnel"]).default("direct"),
+    /** @default 0.0.0.0, and 127.0.0.1 for a tunnel */
+    listen: z.ipv4().optional(),
+    /** Where people reach it, when the platform maps the port elsewhere. */
+    publicUrl: url.transform((value) => value.replace(/\/$/, "")).optional(),
+    /** One password for everything and a queue for what draws. @default true with `direct`, false with `tunnel` */
+    gate: z.union([z.boolean(), gateSchema]).optional(),
+    user: word.default("atelier"),
+    /** File name of the checkpoint to draw with, with its extension. @default the first checkpoint of `models` */
+    checkpoint: z.string().optional(),
+    xformers: z.boolean().default(false),
+    /** How sparingly GPU memory is used. `auto`: by the memory that the host's GPU has, and whether there is an SDXL checkpoint. */
+    vram: z.enum(["auto", "full", "medvram", "lowvram"]).default("auto"),
+    /** Names of the catalog (controlnet), or extensions of your own. One that is named no more is removed. */
+    extensions: z.array(z.union([z.string(), ownExtensionSchema])).default([]),
+    /** Folders of extensions that stay off, built-in ones too. */
+    disabledExtensions: z.array(z.string()).default([]),
+    /** Defaults of the UI, and what the proof draws with. Where none is set, the WebUI's own hold. */
+    sampler: z.string().min(1).optional(),
+    scheduler: z.string().min(1).optional(),
+    steps: z.number().int().min(1).max(150).optional(),
+    cfgScale: z.number().min(1).max(30).optional(),
+    batchSize: z.number().int().min(1).max(8).optional(),
+    batchCount: z.number().int().min(1).max(100).optional(),
+    width: side.optional(),
+    height: side.optional(),
+    /** Layers of CLIP to leave out, counted as the WebUI does: 1 is none. */
+    clipSkip: z.number().int().min(1).max(12).optional(),
+    /** File of a VAE among `models`, or Automatic, or None (the checkpoint's own). */
+    vae: z.string().min(1).optional(),
+    /** More launch flags, such as --no-half-vae. */
+    flags: z
+      .array(
+        z
+          .string()
+          .regex(/^--[a-z][\w-]*(=\S+)?$/, "a flag such as --no-half-vae")
+          .refine((flag) => !reservedFlags[nameOf(flag)], {
+            error: ({ input }) =>
+              `not by hand: ${nameOf(String(input))} is set by ${reservedFlags[nameOf(String(input))]}`,
+          }),
+      )
+      .default([]),
+    /** Entries of A1111's own config.json. */
+    options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+  })
+  .refine((webui) => gateOf(webui)?.innerPort !== webui.port, {
+    path: ["gate", "innerPort"],
+    error: "another port than webui.port, which is the gate's",
+  });
 
 export type WebuiSettings = z.infer<typeof webuiSchema>;
 export type OwnExtension = z.infer<typeof ownExtensionSchema>;

@@ -104,6 +104,8 @@ describe("preflight", () => {
     const { code, stderr } = await apply({ gpu: "none", port });
     expect(code).toBe(3);
     expect(stderr).toContain(`port ${port} is taken by process ${process.pid} `);
+    const behind = await apply({ gpu: "none", inner_port: port });
+    expect(behind.stderr).toMatch(new RegExp(`port ${port} is taken .* set another webui\\.gate\\.innerPort`));
   });
 
   it("refuses a workspace of another stack, and takes its own again", async () => {

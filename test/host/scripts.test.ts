@@ -19,7 +19,7 @@ describe("the scripts", () => {
     });
   }
 
-  it.skipIf(!has("shellcheck"))("have nothing for shellcheck to say (needs it on PATH)", () => {
+  it.skipIf(!has("shellcheck"))("have nothing for shellcheck to say (needs it on PATH)", { timeout: 300_000 }, () => {
     const { status, stdout } = spawnSync("shellcheck", ["-x", ...all], { cwd: scripts, encoding: "utf8" });
     expect(stdout).toBe("");
     expect(status).toBe(0);

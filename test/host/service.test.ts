@@ -309,7 +309,7 @@ describe("ready", () => {
   });
 
   it("does not touch the port before the log says that the start is over; then a picture is the proof", async () => {
-    await started({ start: 1.5 });
+    await started({ start: 6 });
     const early = await workspace.run("90-ready.sh", "check", workspace.stdin(ready()));
     expect(early.code).toBe(10);
     const { code, stderr, facts } = await applyReady();

@@ -6,7 +6,7 @@ import { parseSettings } from "../../stacks/schema.ts";
 const host = { kind: "ssh", address: "gpu.example.com", keyFile: "k" };
 const settingsOf = (webui: object, more: object = {}) => parseSettings({ host: { ...host, ...more }, webui }, "t");
 const assembly = (models: object[] = [], listen = "0.0.0.0") =>
-  ({ listen, models, checkpoint: { file: "a.safetensors" } }) as unknown as Assembly;
+  ({ inside: { listen, port: 8080 }, models, checkpoint: { file: "a.safetensors" } }) as unknown as Assembly;
 
 describe("what the WebUI is told", () => {
   it("refuses flags that a setting stands for", () => {

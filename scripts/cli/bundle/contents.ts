@@ -19,7 +19,8 @@ export interface Contents {
 
 /** What one stack is made of. */
 export function contentsOfStack(stack: string, settings: Settings, assembly: Assembly): Contents {
-  const locks = [assembly.wheels.lock, assembly.wheels.supervisorLock, assembly.uvLock];
+  const { lock, supervisorLock, gateLock } = assembly.wheels;
+  const locks = [lock, supervisorLock, ...(gateLock ? [gateLock] : []), assembly.uvLock];
   return {
     for: stack,
     git: assembly.sources.map(({ name, commit, paths }) => ({ name, commit, paths })),

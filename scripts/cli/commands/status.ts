@@ -1,4 +1,3 @@
-import { containerState } from "../container.ts";
 import { plural } from "../display/text.ts";
 import { listResources, readOutputs } from "../engines/state.ts";
 import { machineStatus } from "../machine.ts";
@@ -14,7 +13,6 @@ export async function status({ options, terminal }: Context): Promise<number> {
   const url = resources.length > 0 ? (await readOutputs(stack.name)).webuiUrl?.value : undefined;
   const webui = typeof url === "string" ? await ping(url) : undefined;
   const machine = await machineStatus(stack);
-  const container = await containerState(stack);
   const report = reportOf(stack.name);
   if (options.json) {
     const proof = report && {
@@ -22,9 +20,7 @@ export async function status({ options, terminal }: Context): Promise<number> {
       images: report.images.length,
       ok: report.checks.every(({ ok }) => ok),
     };
-    terminal.answer(
-      JSON.stringify({ stack: stack.name, engine, resources: resources.length, webui, machine, container, proof }),
-    );
+    terminal.answer(JSON.stringify({ stack: stack.name, engine, resources: resources.length, webui, machine, proof }));
     return 0;
   }
   const runs = (running: boolean) => (running ? "runs" : "does not run");
@@ -33,7 +29,6 @@ export async function status({ options, terminal }: Context): Promise<number> {
     ["Engine", engine],
     ["State", resources.length === 0 ? "nothing was made yet" : plural(resources.length, "resource")],
     ["Host", machine?.host === undefined ? undefined : `on this machine, ${runs(machine.host)}`],
-    ["Container", container && (container.why ?? `${container.container} runs`)],
     [
       "Upstreams",
       machine?.upstreams === undefined ? undefined : `stand-ins on this machine, ${runs(machine.upstreams)}`,
