@@ -4,10 +4,11 @@ import { messageOf, UserError } from "./errors.ts";
 import { home, stackHome } from "./paths.ts";
 import type { Stack } from "./stack.ts";
 
-/** What a stack has on this machine itself: its host, its stand-in upstreams. */
+/** What a stack has on this machine itself: its host, its stand-in upstreams, its stand-in Dify. */
 const wants = ({ settings }: Stack) => ({
   host: settings.host.kind === "local",
   upstreams: settings.upstreams.profile === "rehearsal",
+  dify: settings.upstreams.profile === "rehearsal" && settings.dify !== undefined && settings.dify.url === undefined,
 });
 
 const wantsAnything = (stack: Stack): boolean => Object.values(wants(stack)).some(Boolean);
@@ -32,10 +33,23 @@ export async function stopMachine(stack: Stack): Promise<void> {
 }
 
 /** What of it runs; undefined where the stack has nothing on this machine. */
-export async function machineStatus(stack: Stack): Promise<{ host?: boolean; upstreams?: boolean } | undefined> {
+export async function machineStatus(
+  stack: Stack,
+): Promise<{ host?: boolean; upstreams?: boolean; dify?: boolean } | undefined> {
   if (!wantsAnything(stack)) return undefined;
   const { rehearsalStatus } = await import("../../rehearsal/index.ts");
-  const { host, upstreams } = rehearsalStatus({ stackDir: stackHome(stack.name) });
+  const { host, upstreams, dify } = rehearsalStatus({ stackDir: stackHome(stack.name) });
   const wanted = wants(stack);
-  return { ...(wanted.host && { host: host.running }), ...(wanted.upstreams && { upstreams: upstreams.running }) };
+  return {
+    ...(wanted.host && { host: host.running }),
+    ...(wanted.upstreams && { upstreams: upstreams.running }),
+    ...(wanted.dify && { dify: dify.running }),
+  };
+}
+
+/** In what the stack's stand-in Dify runs; undefined where it has none. */
+export async function standInDify(stack: Stack): Promise<"process" | "containers" | undefined> {
+  if (!wants(stack).dify) return undefined;
+  const { rehearsalStatus } = await import("../../rehearsal/index.ts");
+  return rehearsalStatus({ stackDir: stackHome(stack.name) }).dify.facts?.kind;
 }

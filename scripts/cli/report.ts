@@ -9,6 +9,7 @@ import type { RecordDisplay } from "./display/record.ts";
 import { plural, seconds } from "./display/text.ts";
 import { type Outputs, readOutputs } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
+import { standInDify } from "./machine.ts";
 import { keepRecorded } from "./models/recorded.ts";
 import { reportDir } from "./paths.ts";
 import { checkLive } from "./proof.ts";
@@ -76,7 +77,8 @@ export async function proveAndReport(
     terminal.line(`Everything is in place, but the live check failed. Once mended: ${hint("up", stack.name)}`);
     return 1;
   }
-  for (const line of closingLines(report, tunnelRow(stack, input), record, context)) terminal.line(line);
+  const more = [...difyRows(report, await standInDify(stack), terminal), ...tunnelRow(stack, input)];
+  for (const line of closingLines(report, more, record, context)) terminal.line(line);
   for (const [name, { sha256 }] of Object.entries(recorded))
     terminal.line(
       `  Recorded   ${name}: sha256 ${sha256}; its entry has none, from now on every host is held to this one`,
@@ -101,7 +103,7 @@ function text(outputs: Outputs, name: string): string {
 
 function closingLines(
   report: Report,
-  tunnel: [string, string][],
+  more: [string, string][],
   record: RecordDisplay,
   { options, terminal, startedAt }: Context,
 ): string[] {
@@ -118,8 +120,7 @@ function closingLines(
   const picture = report.images[0];
   const rows: [string, string][] = [
     ["WebUI", terminal.colours.cyan(report.webui.url)],
-    ...tunnel,
-    ...difyRows(report, terminal),
+    ...more,
     ["Login", hint("outputs", options.stack).concat(" --show-secrets")],
     ...(picture
       ? [
@@ -139,11 +140,21 @@ function closingLines(
   ];
 }
 
-/** Where Dify is, and what its apps are called. */
-function difyRows({ dify }: Report, { colours }: Context["terminal"]): [string, string][] {
+/** Where Dify is, what its apps are called, and whether it is one at all. */
+function difyRows(
+  { dify }: Report,
+  standIn: "process" | "containers" | undefined,
+  { colours }: Context["terminal"],
+): [string, string][] {
   if (!dify) return [];
-  const apps = dify.apps.map(({ name, seconds: took }) => `${name} (drew in ${seconds(took)})`).join(", ");
-  return [["Dify", `${colours.cyan(dify.url)}  ${apps}`]];
+  const kinds = {
+    process: "  REHEARSAL: a stand-in, as a process (no Docker engine answers here)",
+    containers: "  REHEARSAL: a stand-in, in containers",
+  };
+  const apps = dify.apps.map(({ name, seconds: took }) => `${name}, drew in ${seconds(took)}`);
+  return [
+    ["Dify", `${colours.cyan(dify.url)}${standIn ? kinds[standIn] : ""}\n             ${apps.join("\n             ")}`],
+  ];
 }
 
 /** With `exposure: tunnel` the address is the host's own: this makes it this machine's too, for as long as it runs. */

@@ -10,8 +10,10 @@ export async function status({ options, terminal }: Context): Promise<number> {
   const stack = openStack(options.stack);
   const engine = options.engine ?? stack.settings.engine;
   const resources = (await listResources(stack.name)).filter(({ type }) => !type.startsWith("pulumi:"));
-  const url = resources.length > 0 ? (await readOutputs(stack.name)).webuiUrl?.value : undefined;
-  const webui = typeof url === "string" ? await ping(url) : undefined;
+  const outputs = resources.length > 0 ? await readOutputs(stack.name) : {};
+  const [webui, dify] = await Promise.all(
+    [outputs.webuiUrl, outputs.difyUrl].map((url) => (typeof url?.value === "string" ? ping(url.value) : undefined)),
+  );
   const machine = await machineStatus(stack);
   const report = reportOf(stack.name);
   if (options.json) {
@@ -20,7 +22,9 @@ export async function status({ options, terminal }: Context): Promise<number> {
       images: report.images.length,
       ok: report.checks.every(({ ok }) => ok),
     };
-    terminal.answer(JSON.stringify({ stack: stack.name, engine, resources: resources.length, webui, machine, proof }));
+    terminal.answer(
+      JSON.stringify({ stack: stack.name, engine, resources: resources.length, webui, dify, machine, proof }),
+    );
     return 0;
   }
   const runs = (running: boolean) => (running ? "runs" : "does not run");
@@ -33,10 +37,8 @@ export async function status({ options, terminal }: Context): Promise<number> {
       "Upstreams",
       machine?.upstreams === undefined ? undefined : `stand-ins on this machine, ${runs(machine.upstreams)}`,
     ],
-    [
-      "WebUI",
-      webui && `${webui.url} ${webui.answers ? `answers (HTTP ${webui.status})` : `does not answer: ${webui.why}`}`,
-    ],
+    ["WebUI", webui && pinged(webui)],
+    ["Dify", dify && `${pinged(dify)}${machine?.dify === undefined ? "" : "; REHEARSAL: a stand-in"}`],
     [
       "Proved",
       report &&
@@ -47,8 +49,18 @@ export async function status({ options, terminal }: Context): Promise<number> {
   return 0;
 }
 
+interface Pinged {
+  url: string;
+  answers: boolean;
+  status?: number;
+  why?: string;
+}
+
+const pinged = ({ url, answers, status, why }: Pinged): string =>
+  `${url} ${answers ? `answers (HTTP ${status})` : `does not answer: ${why}`}`;
+
 /** Any answer will do: a refused password is one. */
-async function ping(url: string): Promise<{ url: string; answers: boolean; status?: number; why?: string }> {
+async function ping(url: string): Promise<Pinged> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(3000), redirect: "manual" });
     await response.body?.cancel();
