@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeWhole } from "../lib/files.ts";
 import { Lies } from "../lib/lies.ts";
@@ -5,7 +6,8 @@ import type { Config } from "./config.ts";
 import type { JsonObject } from "./json.ts";
 import { type DifyLie, difyLies } from "./lies.ts";
 import { type Fetch, fetchDirectly, fetchThrough } from "./outbound.ts";
-import { readState, type State } from "./state.ts";
+import { emptyState, type State } from "./state.ts";
+import { Vault } from "./vault.ts";
 
 /** The one version that the stand-in knows. */
 export const difyVersion = "1.14.2";
@@ -26,6 +28,7 @@ export class Dify {
   /** Of the code that it runs: tells a new stand-in from an old one. */
   readonly fingerprint: string;
   readonly lies = new Lies<DifyLie>(difyLies);
+  readonly #vault: Vault;
   /** How the plugins' requests leave. */
   readonly fetch: Fetch;
   readonly pendingImports = new Map<string, PendingImport>();
@@ -37,7 +40,9 @@ export class Dify {
     this.fingerprint = fingerprint;
     this.dir = dir;
     this.config = config;
-    this.state = readState(this.statePath);
+    this.#vault = new Vault(join(dir, "privkey"));
+    const kept = existsSync(this.statePath) ? this.#vault.read(readFileSync(this.statePath, "utf8")) : undefined;
+    this.state = { ...emptyState(), ...(kept as State | undefined) };
     this.fetch = config.pluginDaemonUrl ? fetchThrough(config) : fetchDirectly;
   }
 
@@ -50,6 +55,6 @@ export class Dify {
   }
 
   save(): void {
-    writeWhole(this.statePath, `${JSON.stringify(this.state, null, 1)}\n`, 0o600);
+    writeWhole(this.statePath, `${this.#vault.write(this.state)}\n`, 0o600);
   }
 }

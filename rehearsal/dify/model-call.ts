@@ -41,9 +41,9 @@ export async function validateModel(
   model: string,
   credentials: Record<string, string>,
 ): Promise<string | undefined> {
-  const cloud = !provider.perModel;
+  const cloud = isCloud(provider);
   const called = cloud
-    ? credentials.validate_model || firstModelOf(provider.name)
+    ? model || credentials.validate_model || firstModelOf(provider.name)
     : credentials.endpoint_model_name || model;
   const body: JsonObject = { model: called, max_tokens: 5, messages: [{ role: "user", content: "ping" }] };
   if (provider.name === "ollama") Object.assign(body, { options: { num_predict: 5 }, stream: false });
@@ -107,13 +107,16 @@ export async function callModel(
   }
 }
 
+/** Whether a provider has an address of its own outside. */
+const isCloud = ({ bringsModels }: Provider) => bringsModels;
+
 const firstModelOf = (provider: string) => (provider === "tongyi" ? "qwen-turbo" : "glm-4-flash");
 
 /** Where a provider's models are called; undefined: outside, where the stand-in never goes. */
 function addressOf(dify: Dify, provider: Provider, credentials: Record<string, string>): string | undefined {
   const slashless = (url: string) => url.replace(/\/$/, "");
   if (provider.name === "ollama") return `${slashless(credentials.base_url ?? "")}/api/chat`;
-  const base = provider.perModel ? credentials.endpoint_url : credentials.base_url || dify.config.cloudModels;
+  const base = isCloud(provider) ? credentials.base_url || dify.config.cloudModels : credentials.endpoint_url;
   return base ? `${slashless(base)}/chat/completions` : undefined;
 }
 
@@ -137,7 +140,10 @@ function openaiBody({ model, credentials, parameters, messages, tools, stream, u
 const ollamaBody = ({ model, parameters, messages, tools, stream }: ModelCall): JsonObject => ({
   model,
   stream,
-  options: { num_predict: parameters.max_tokens ?? 512, temperature: parameters.temperature ?? 0.7 },
+  options: {
+    num_predict: parameters.num_predict ?? parameters.max_tokens ?? 512,
+    temperature: parameters.temperature ?? 0.7,
+  },
   messages,
   ...(tools.length > 0 && { tools }),
 });

@@ -1,14 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { type Answer, invalid, ok } from "./answers.ts";
-import rules from "./contract/parameter-rules.json" with { type: "json" };
 import type { Dify } from "./dify.ts";
 import { isObject, type JsonObject, listIn, objectIn, textIn } from "./json.ts";
 import { validateModel } from "./model-call.ts";
+import { rulesOf } from "./parameter-rules.ts";
 import { needDaemon, needRuntime } from "./plugin-daemon.ts";
 import {
-  abilitiesOf,
   activeCredential,
   activeKey,
+  addedModels,
   credentialsOf,
   formOf,
   iconsOf,
@@ -65,8 +65,7 @@ export const modelRoutes: Route[] = [
   }),
   account(`POST ${base}/models`, activate),
   account(`GET ${base}/models/parameter-rules`, (call) => {
-    const { maxTokens } = abilitiesOf(call.dify, needProvider(call), call.url.searchParams.get("model") ?? "");
-    return ok({ data: rules.map((rule) => (rule.name === "max_tokens" ? { ...rule, max: maxTokens } : rule)) });
+    return ok({ data: rulesOf(call.dify, needProvider(call), call.url.searchParams.get("model") ?? "") });
   }),
   account(`GET ${base}/models/credentials`, getCredentials),
   account(`POST ${base}/models/credentials`, addCredential),
@@ -76,8 +75,8 @@ export const modelRoutes: Route[] = [
   account(`POST ${base}/models/credentials/switch`, activate),
   account(`GET ${base}/credentials`, (call) => {
     const provider = needProvider(call);
-    const found = provider.perModel ? undefined : activeCredential(call.dify, provider, "");
-    return ok({ credentials: found ? masked(provider, found.credentials) : {} });
+    const found = activeCredential(call.dify, provider, "");
+    return ok({ credentials: found ? masked(provider, found) : {} });
   }),
   account(`POST ${base}/credentials`, addCredential),
   account(`PUT ${base}/credentials`, updateCredential),
@@ -105,7 +104,7 @@ async function addCredential(call: Call): Promise<Answer> {
         ? `Model credential with name '${wanted}' already exists for ${model}.`
         : `Credential with name '${wanted}' already exists.`,
     );
-  const credentials = filled(provider, objectIn(body, "credentials"));
+  const credentials = filled(provider, model, objectIn(body, "credentials"));
   await needRuntime(dify, "dispatch/model/validate_provider_credentials");
   const failure = await validateModel(dify, provider, model, credentials);
   if (failure) throw invalid(failure);
@@ -135,7 +134,7 @@ async function updateCredential(call: Call): Promise<Answer> {
   const known = needCredential(dify, provider, body);
   const given = Object.entries(objectIn(body, "credentials"));
   const merged = given.map(([key, value]) => [key, value === hidden ? (known.credentials[key] ?? "") : value]);
-  const credentials = filled(provider, Object.fromEntries(merged));
+  const credentials = filled(provider, known.model, Object.fromEntries(merged));
   await needRuntime(dify, "dispatch/model/validate_model_credentials");
   const failure = await validateModel(dify, provider, known.model, credentials);
   if (failure) throw invalid(failure);
@@ -161,9 +160,10 @@ function deleteCredential(call: Call): Answer {
 async function validate(call: Call): Promise<Answer> {
   const provider = needProvider(call);
   const body = bodyOf(call);
+  const model = textIn(body, "model");
   await needRuntime(call.dify, "dispatch/model/validate_model_credentials");
-  const credentials = filled(provider, objectIn(body, "credentials"));
-  const failure = await validateModel(call.dify, provider, textIn(body, "model"), credentials);
+  const credentials = filled(provider, model, objectIn(body, "credentials"));
+  const failure = await validateModel(call.dify, provider, model, credentials);
   return ok(failure ? { result: "error", error: failure } : { result: "success" });
 }
 
@@ -192,7 +192,7 @@ function getCredentials(call: Call): Answer {
   const current = all.find(({ id }) => id === call.dify.state.activeModels[activeKey(provider.id, model)]);
   const shown = current ?? all[0];
   return ok({
-    credentials: shown ? masked(provider, shown.credentials) : {},
+    credentials: shown ? masked(provider, shown) : {},
     current_credential_id: current?.id ?? null,
     current_credential_name: current?.name ?? null,
     load_balancing: { enabled: false, configs: [] },
@@ -201,9 +201,9 @@ function getCredentials(call: Call): Answer {
 }
 
 /** What a form lets through: its own fields, with their defaults. @throws where a required one is missing */
-function filled(provider: Provider, given: JsonObject): Record<string, string> {
+function filled(provider: Provider, model: string, given: JsonObject): Record<string, string> {
   const credentials: Record<string, string> = {};
-  for (const field of formOf(provider)) {
+  for (const field of formOf(provider, model)) {
     const shownFor = listIn(field, "show_on")
       .filter(isObject)
       .map((each) => textIn(each, "value"));
@@ -234,7 +234,7 @@ const withTenant = (dify: Dify, provider: Provider): JsonObject => ({
 });
 
 function listed(dify: Dify, provider: Provider): JsonObject {
-  const { declaration, perModel } = provider;
+  const { declaration } = provider;
   const { position: _, models: __, provider_name: ___, ...shown } = declaration;
   const named = ({ id, name }: ModelCredential) => ({ credential_id: id, credential_name: name });
   const currentOf = (model: string) => {
@@ -253,7 +253,7 @@ function listed(dify: Dify, provider: Provider): JsonObject {
       status: modelsOf(dify, provider).length > 0 ? "active" : "no-configure",
       ...current,
       available_credentials: ownCredentials.map(named),
-      custom_models: (perModel ? modelsOf(dify, provider) : []).map((model) => {
+      custom_models: addedModels(dify, provider).map((model) => {
         const { all, ...its } = currentOf(model);
         return {
           model,

@@ -10,20 +10,18 @@ export interface Provider {
   package: Package;
   /** What the plugin declares of it. */
   declaration: JsonObject;
-  /** Whether credentials are per model; else one is for all of its models. */
-  perModel: boolean;
+  /** Whether models of one's own can be added, each with its credential. */
+  addsModels: boolean;
+  /** Whether it brings models, with one credential for all. */
+  bringsModels: boolean;
 }
 
-/** Some of the models that the providers' plugins bring; the real ones bring dozens. */
+/** Some of the models that the providers' plugins bring; the real ones bring dozens. Tongyi's has no qwen2.5 any more. */
 const predefined: Record<string, string[]> = {
   tongyi: [
     "qwen-max",
     "qwen-plus",
     "qwen-turbo",
-    "qwen2.5-72b-instruct",
-    "qwen2.5-32b-instruct",
-    "qwen2.5-14b-instruct",
-    "qwen2.5-7b-instruct",
     "qwen3-235b-a22b",
     "qwen3-32b",
     "qwen3-30b-a3b",
@@ -47,14 +45,17 @@ export const modelProviders = (dify: Dify): Provider[] =>
     const declaration = objectIn(found.declaration, "model");
     const name = textIn(declaration, "provider");
     if (!name) return [];
-    const perModel = listIn(declaration, "configurate_methods").includes("customizable-model");
-    return [{ id: `${found.pluginId}/${name}`, name, package: found, declaration, perModel }];
+    const methods = listIn(declaration, "configurate_methods");
+    const addsModels = methods.includes("customizable-model");
+    const bringsModels = methods.includes("predefined-model");
+    return [{ id: `${found.pluginId}/${name}`, name, package: found, declaration, addsModels, bringsModels }];
   });
 
 /** The credential in force for a model; undefined where there is none. */
 export function activeCredential(dify: Dify, provider: Provider, model: string): ModelCredential | undefined {
-  const all = credentialsOf(dify, provider.id, provider.perModel ? model : "");
-  const chosen = dify.state.activeModels[activeKey(provider.id, provider.perModel ? model : "")];
+  const own = credentialsOf(dify, provider.id, model);
+  const all = own.length > 0 ? own : credentialsOf(dify, provider.id, "");
+  const chosen = dify.state.activeModels[activeKey(provider.id, own.length > 0 ? model : "")];
   return all.find(({ id }) => id === chosen) ?? all[0];
 }
 
@@ -66,12 +67,14 @@ export const credentialsOf = ({ state }: Dify, provider: string, model: string):
 
 /** The models that a provider can be called with now. */
 export function modelsOf(dify: Dify, provider: Provider): string[] {
-  if (provider.perModel) {
-    const own = dify.state.modelCredentials.filter((each) => each.provider === provider.id);
-    return [...new Set(own.map(({ model }) => model))];
-  }
-  return credentialsOf(dify, provider.id, "").length > 0 ? (predefined[provider.name] ?? []) : [];
+  const brought = credentialsOf(dify, provider.id, "").length > 0 ? (predefined[provider.name] ?? []) : [];
+  return [...new Set([...brought, ...addedModels(dify, provider)])];
 }
+
+/** Those that were added with a credential of their own. */
+export const addedModels = ({ state }: Dify, provider: Provider): string[] => [
+  ...new Set(state.modelCredentials.flatMap(({ provider: id, model }) => (id === provider.id && model ? [model] : []))),
+];
 
 /** How a model may be called: what its credential says of tools, and the bound of max_tokens. */
 export interface Abilities {
@@ -82,30 +85,34 @@ export interface Abilities {
 }
 
 export function abilitiesOf(dify: Dify, provider: Provider, model: string): Abilities {
-  const said = activeCredential(dify, provider, model)?.credentials ?? {};
+  const credential = activeCredential(dify, provider, model);
+  const said = credential?.credentials ?? {};
   const called = said.function_calling_type;
-  const tools = provider.perModel
+  const added = credential !== undefined && credential.model !== "";
+  const tools = added
     ? called === "tool_call" || called === "function_call" || said.function_call_support === "true"
     : true;
   return {
     tools: tools && !dify.lies.has("no_call"),
-    streamsTools: provider.perModel ? said.stream_function_calling === "supported" : true,
+    streamsTools: said.stream_function_calling !== "not_supported",
     contextSize: Number(said.context_size ?? 131_072),
-    maxTokens: dify.lies.has("small_bound") ? 2048 : Number(said.max_tokens_to_sample ?? said.max_tokens ?? 8192),
+    maxTokens: dify.lies.has("small_bound")
+      ? 2048
+      : Number(said.max_tokens_to_sample ?? said.max_tokens ?? (provider.name === "zhipuai" ? 4095 : 8192)),
   };
 }
 
-/** The form of a provider's credentials, per model or for all. */
-export const formOf = ({ declaration, perModel }: Provider): JsonObject[] =>
+/** The form of a credential: of one model, or (with `model` empty) of all that a provider brings. */
+export const formOf = ({ declaration }: Provider, model: string): JsonObject[] =>
   listIn(
-    objectIn(declaration, perModel ? "model_credential_schema" : "provider_credential_schema"),
+    objectIn(declaration, model ? "model_credential_schema" : "provider_credential_schema"),
     "credential_form_schemas",
   ).filter(isObject);
 
 /** With stars where a form has a secret. */
-export function masked(provider: Provider, credentials: Record<string, string>): Record<string, string> {
+export function masked(provider: Provider, { model, credentials }: ModelCredential): Record<string, string> {
   const secret = new Set(
-    formOf(provider).flatMap((field) => (field.type === "secret-input" ? [textIn(field, "variable")] : [])),
+    formOf(provider, model).flatMap((field) => (field.type === "secret-input" ? [textIn(field, "variable")] : [])),
   );
   return Object.fromEntries(
     Object.entries(credentials).map(([name, value]) => [name, secret.has(name) ? "*".repeat(20) : value]),
@@ -135,7 +142,7 @@ export function listedModel(dify: Dify, provider: Provider, model: string): Json
     label: { zh_Hans: model, en_US: model },
     model_type: "llm",
     features: tools ? ["multi-tool-call", ...(streamsTools ? ["stream-tool-call"] : [])] : [],
-    fetch_from: provider.perModel ? "customizable-model" : "predefined-model",
+    fetch_from: addedModels(dify, provider).includes(model) ? "customizable-model" : "predefined-model",
     model_properties: { context_size: contextSize, mode: "chat" },
     deprecated: false,
     status: "active",

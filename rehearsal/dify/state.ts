@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { readJson } from "../lib/files.ts";
 import type { Json, JsonObject } from "./json.ts";
 
 /** All that the stand-in keeps over a restart; one JSON file, written whole. */
@@ -162,9 +161,6 @@ export const emptyState = (): State => ({
   pictures: {},
   messages: [],
 });
-
-/** The state in a file, or an empty one. */
-export const readState = (path: string): State => ({ ...emptyState(), ...readJson<State>(path) });
 
 /** Seconds, as most of Dify's times are. */
 export const now = (): number => Math.floor(Date.now() / 1000);
