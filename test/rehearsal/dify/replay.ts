@@ -30,7 +30,7 @@ export class Stage {
   readonly modelRequests: SeenRequest[] = [];
   readonly folders: string[] = [];
   comparison = new Comparison({}, own);
-  dify = new Dify("", configOf({}));
+  dify!: Dify;
   client = new Client("");
   url = "";
   modelUrl = "";
