@@ -2,7 +2,7 @@ import type { Dify } from "./dify.ts";
 import { oldestPicture, type Picture, storePicture } from "./files.ts";
 import type { JsonObject } from "./json.ts";
 import { half, noise, oneColour } from "./pictures.ts";
-import { needRuntime } from "./plugin-daemon.ts";
+import { needRuntime, runtimeNotFound } from "./plugin-daemon.ts";
 import { draw, ToolCredentialError, type ToolParameters } from "./stable-diffusion.ts";
 import { hasToolProvider, stableDiffusion, toolCredential } from "./tools.ts";
 
@@ -34,8 +34,8 @@ export async function callTool(dify: Dify, given: JsonObject, credentialId?: str
     return done(dify, drawn.texts, drawn.picture);
   } catch (error) {
     if (error instanceof ToolCredentialError) return failed(error.message);
-    const message = error instanceof Error ? error.message : String(error);
-    return { kind: "failed", type: "PluginDaemonInternalServerError", message: `no available node, ${message}` };
+    const message = dify.lies.has("daemon_down") ? "Failed to request plugin daemon" : runtimeNotFound;
+    return { kind: "failed", type: "PluginDaemonInternalServerError", message };
   }
 }
 

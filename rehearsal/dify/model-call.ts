@@ -3,6 +3,7 @@ import { pythonJson } from "../lib/python-json.ts";
 import type { Dify } from "./dify.ts";
 import { isObject, type JsonObject, listIn, objectIn, textIn } from "./json.ts";
 import { type Incoming, Unreachable } from "./outbound.ts";
+import { runtimeNotFound } from "./plugin-daemon.ts";
 import type { Provider } from "./providers.ts";
 
 /** What one call of a model is made of. */
@@ -84,6 +85,7 @@ export async function callModel(
 ): Promise<ModelAnswer> {
   const url = addressOf(dify, provider, call.credentials);
   if (!url) throw new ModelError(`[models] Connection Error, Connection error.`);
+  if (dify.lies.tells("runtime_missing")) throw new ModelError(`[models] Error: ${runtimeNotFound}`);
   const body = provider.name === "ollama" ? ollamaBody(call) : openaiBody(call);
   try {
     const response = await dify.fetch({

@@ -15,6 +15,9 @@ export async function needDaemon(dify: Dify, path: string): Promise<void> {
   }
 }
 
+/** What a plugin's call says in the seconds between the daemon's start and its own. */
+export const runtimeNotFound = "no available node, plugin runtime not found";
+
 /** @throws as a call of a plugin does whose process does not run yet */
 export async function needRuntime(dify: Dify, path: string): Promise<void> {
   await needDaemon(dify, path);
