@@ -8,7 +8,7 @@ import { Dify } from "../../../rehearsal/dify/dify.ts";
 import { makePackage } from "../../../rehearsal/dify/packages.ts";
 import { serveDify } from "../../../rehearsal/dify/server.ts";
 import { freePort } from "../../../rehearsal/lib/ports.ts";
-import { type SeenRequest, serveLanguageModel } from "../../../rehearsal/llm/server.ts";
+import { type LanguageModel, type SeenRequest, serveLanguageModel } from "../../../rehearsal/llm/server.ts";
 import { Client, packageForm } from "./client.ts";
 import { Comparison } from "./compare.ts";
 import { app, type Exchange } from "./golden.ts";
@@ -27,6 +27,7 @@ const own = [
 export class Stage {
   readonly webui = new StubWebui();
   readonly marketplace = new StubMarketplace();
+  model!: LanguageModel;
   readonly modelRequests: SeenRequest[] = [];
   readonly folders: string[] = [];
   comparison = new Comparison({}, own);
@@ -40,12 +41,13 @@ export class Stage {
   async start(): Promise<this> {
     await this.webui.start();
     await this.marketplace.start();
-    const { server, port } = await serveLanguageModel({
+    const { server, port, model } = await serveLanguageModel({
       keys: ["sk-stub"],
       models: ["stub-model"],
       seen: (request) => this.modelRequests.push(request),
     });
     this.#servers.push(server);
+    this.model = model;
     this.modelUrl = `http://127.0.0.1:${port}/v1`;
     const [closedWebui, closedModel, closedMarketplace] = [await freePort(), await freePort(), await freePort()];
     await this.startDify({ INIT_PASSWORD: "initpw-h2", MARKETPLACE_API_URL: `http://127.0.0.1:${closedMarketplace}` });

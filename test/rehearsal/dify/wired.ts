@@ -25,14 +25,14 @@ export const modelCredentials = (stage: Stage, changed: Record<string, string> =
 });
 
 /** Sets a stage's Dify up, with plugins, credentials and the three apps that drew in the real one. */
-export async function wire(stage: Stage): Promise<Wired> {
+export async function wire(stage: Stage, options: { webui?: string; size?: number } = {}): Promise<Wired> {
   const { client, dify } = stage;
   dify.config.installTime = 0;
   await client.setUp({ initPassword: dify.config.initPassword });
   for (const name of ["stablediffusion", "openai_api_compatible"])
     await client.install(makePackage(name, { signed: false }));
   await client.console("POST", `${tool}/add`, {
-    credentials: { base_url: stage.webui.url, model: "v1-5-pruned-emaonly" },
+    credentials: { base_url: options.webui ?? stage.webui.url, model: "v1-5-pruned-emaonly" },
     type: "api-key",
     name: "sd",
   });
@@ -43,10 +43,16 @@ export async function wire(stage: Stage): Promise<Wired> {
     ids: { agent: "", chatflow: "", workflow: "" },
   };
   for (const name of ["agent", "chatflow", "workflow"] as const) {
-    const imported = await client.console("POST", "/apps/imports", { mode: "yaml-content", yaml_content: app(name) });
+    const imported = await client.console("POST", "/apps/imports", {
+      mode: "yaml-content",
+      yaml_content: sized(app(name), options.size),
+    });
     if (name !== "agent") await client.console("POST", `/apps/${imported.app_id}/workflows/publish`, {});
     wired.ids[name] = imported.app_id;
     wired.keys[name] = (await client.console("POST", `/apps/${imported.app_id}/api-keys`)).token;
   }
   return wired;
 }
+
+const sized = (dsl: string, size = 512) =>
+  dsl.replace(/((?:height|width):\s+(?:type: constant\s+value: )?)512/g, (_, before) => `${before}${size}`);
