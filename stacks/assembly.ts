@@ -60,7 +60,7 @@ export function assemble(
   const own = rehearsal ? [rehearsal.wheels] : ["a1111-cu121", ...(webui.xformers ? ["xformers-cu121"] : [])];
   const names = new Set([...own, ...extensions.flatMap(({ wheels }) => wheels)]);
   const wheels = joinLocks([...names].map(lockedWheels));
-  const listen = webui.listen ?? (webui.exposure === "tunnel" ? "127.0.0.1" : "0.0.0.0");
+  const listen = listenAddress(settings);
   const gate = gateOf(webui);
   const upstreams = chooseUpstreams(settings.upstreams, rehearsal, override);
   const words = (rehearsal ?? lock)?.tokenizer ?? pinnedInputs().tokenizer;
@@ -100,6 +100,12 @@ export function assemble(
       minVramMb: 3800,
     },
   };
+}
+
+/** Where the WebUI listens on its host. What a container publishes has to be reached from outside of it: the Docker host's address is the publishing's. */
+function listenAddress({ host, webui }: Settings): string {
+  if (host.kind === "docker" && host.network === "bridge") return "0.0.0.0";
+  return webui.listen ?? (webui.exposure === "tunnel" ? "127.0.0.1" : "0.0.0.0");
 }
 
 /** A model's path under a hub's upstreams. */

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Host } from "./settings.ts";
+import type { Client, ClientChannel, ConnectConfig } from "ssh2";
+import type { Host, Jump } from "./settings.ts";
 
 interface FactsInputs {
   host: pulumi.Unwrap<Host>;
@@ -12,69 +13,117 @@ interface FactsOutputs {
 }
 
 /**
- * Runs a command on the host over one connection of its own.
- * It lives in the state as text (a dynamic provider is serialized): it may use nothing of this module but functions.
+ * A connection to the host, through its jump where it has one; `end` closes both.
+ * All of this lives in the state as text (a dynamic provider is serialized): it may use nothing of this module but functions.
  */
+async function dial(host: FactsInputs["host"]): Promise<{ client: Client; end: () => void }> {
+  const { Client, utils } = (await import("ssh2")).default;
+  const connect = (to: Jump | FactsInputs["host"], more: ConnectConfig) =>
+    new Promise<Client>((resolve, reject) => {
+      const where = `${to.user}@${to.address}:${to.port}`;
+      const client = new Client();
+      let offered = "";
+      client.on("error", (error) => {
+        const why = offered
+          ? `the host key of ${where} is not the pinned one (offered ${offered}); if the box is a new one: npx atelier trust --replace`
+          : `${where} can't be reached (${error.message}); is the box running, and are address, port and login still right? If it is gone: npx atelier down --host-gone`;
+        reject(new Error(`host-facts: ${why}`));
+      });
+      client.on("ready", () => resolve(client));
+      client.on("close", () => reject(new Error(`host-facts: ${where} closed the connection before the login`)));
+      client.connect({
+        host: to.address,
+        port: to.port,
+        username: to.user,
+        privateKey: to.privateKey,
+        passphrase: to.privateKeyPassword,
+        agent: to.agent ? process.env.SSH_AUTH_SOCK : undefined,
+        readyTimeout: 20_000,
+        hostVerifier: (key: Buffer) => {
+          const parsed = utils.parseKey(key);
+          const key64 = parsed instanceof Error ? key.toString("base64") : parsed.getPublicSSH().toString("base64");
+          if (key64 === to.hostKey.split(" ")[1]) return true;
+          offered = key64.slice(0, 24);
+          return false;
+        },
+        ...more,
+      });
+    });
+  const { jump } = host;
+  const between = jump ? await connect(jump, {}) : undefined;
+  try {
+    const sock =
+      between &&
+      (await new Promise<ClientChannel>((resolve, reject) => {
+        between.forwardOut("127.0.0.1", 0, host.address, host.port, (error, channel) =>
+          error
+            ? reject(
+                new Error(`host-facts: ${jump?.address} reaches no ${host.address}:${host.port} (${error.message})`),
+              )
+            : resolve(channel),
+        );
+      }));
+    const client = await connect(host, { password: host.password, ...(sock && { sock }) });
+    const end = () => {
+      client.end();
+      between?.end();
+    };
+    return { client, end };
+  } catch (error) {
+    between?.end();
+    throw error;
+  }
+}
+
+/** Dials; a host that was made a moment ago may want its time until it answers. */
+async function dialPatiently(host: FactsInputs["host"]): ReturnType<typeof dial> {
+  const until = Date.now() + 1000 * (host.patience ?? 0);
+  for (;;) {
+    try {
+      return await dial(host);
+    } catch (error) {
+      const young = /ECONNREFUSED|ECONNRESET|refused|before handshake|before the login|reaches no/i;
+      if (Date.now() >= until || !young.test((error as Error).message)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+}
+
+/** Runs a command on the host over one connection of its own. */
 async function runOnHost(
   host: FactsInputs["host"],
   command: string,
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { Client, utils } = (await import("ssh2")).default;
   const where = `${host.user}@${host.address}:${host.port}`;
+  const { client, end } = await dialPatiently(host);
   return new Promise((resolve, reject) => {
-    const client = new Client();
-    let offered = "";
     const fail = (what: string) => {
-      client.end();
+      end();
       reject(new Error(`host-facts: ${what}`));
     };
     const deadline = setTimeout(() => fail(`${where} did not finish its checks within 60 s`), 60_000);
-    client.on("error", (error) => {
+    const lost = (why: string) => {
       clearTimeout(deadline);
-      if (offered)
-        fail(
-          `the host key of ${where} is not the pinned one (offered ${offered}); if the box is a new one: npx atelier trust --replace`,
-        );
-      else
-        fail(
-          `${where} can't be reached (${error.message}); is the box running, and are address, port and login still right? If it is gone: npx atelier down --host-gone`,
-        );
-    });
-    client.on("ready", () => {
-      client.exec(command, (error, channel) => {
-        if (error) return fail(`${where} refused a command (${error.message})`);
-        let stdout = "";
-        let stderr = "";
-        channel.on("data", (data: Buffer) => {
-          stdout += data;
-        });
-        channel.stderr.on("data", (data: Buffer) => {
-          stderr += data;
-        });
-        channel.on("close", (code: number | undefined) => {
-          clearTimeout(deadline);
-          client.end();
-          resolve({ code: code ?? -1, stdout, stderr });
-        });
-        channel.end();
+      fail(`the connection to ${where} was lost (${why})`);
+    };
+    client.on("error", (error) => lost(error.message));
+    client.on("close", () => lost("it was closed"));
+    client.exec(command, (error, channel) => {
+      if (error) return fail(`${where} refused a command (${error.message})`);
+      let stdout = "";
+      let stderr = "";
+      channel.on("data", (data: Buffer) => {
+        stdout += data;
       });
-    });
-    client.connect({
-      host: host.address,
-      port: host.port,
-      username: host.user,
-      password: host.password,
-      privateKey: host.privateKey,
-      passphrase: host.privateKeyPassword,
-      agent: host.agent ? process.env.SSH_AUTH_SOCK : undefined,
-      readyTimeout: 20_000,
-      hostVerifier: (key: Buffer) => {
-        const parsed = utils.parseKey(key);
-        const key64 = parsed instanceof Error ? key.toString("base64") : parsed.getPublicSSH().toString("base64");
-        if (key64 === host.hostKey.split(" ")[1]) return true;
-        offered = key64.slice(0, 24);
-        return false;
-      },
+      channel.stderr.on("data", (data: Buffer) => {
+        stderr += data;
+      });
+      channel.on("close", (code: number | undefined) => {
+        clearTimeout(deadline);
+        end();
+        resolve({ code: code ?? -1, stdout, stderr });
+      });
+      channel.end();
     });
   });
 }
@@ -138,7 +187,7 @@ export class HostFacts extends pulumi.dynamic.Resource {
   declare readonly workspaceId: pulumi.Output<string>;
 
   constructor(name: string, args: { host: Host; steps: string[] }, opts: pulumi.CustomResourceOptions = {}) {
-    const { password, privateKey, privateKeyPassword } = args.host;
+    const { password, privateKey, privateKeyPassword, jump } = args.host;
     const secret = (value: pulumi.Input<string> | undefined) =>
       value === undefined ? undefined : pulumi.secret(value);
     const host = {
@@ -146,6 +195,13 @@ export class HostFacts extends pulumi.dynamic.Resource {
       password: secret(password),
       privateKey: secret(privateKey),
       privateKeyPassword: secret(privateKeyPassword),
+      ...(jump && {
+        jump: {
+          ...jump,
+          privateKey: secret(jump.privateKey),
+          privateKeyPassword: secret(jump.privateKeyPassword),
+        },
+      }),
     };
     super(provider, name, { host, steps: args.steps, tokens: undefined, workspaceId: undefined }, opts);
   }

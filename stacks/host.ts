@@ -4,7 +4,7 @@ import type { Assembly } from "./assembly.ts";
 import { HostFacts } from "./facts.ts";
 import type { HostSettings } from "./schema/host.ts";
 import { installer } from "./scripts.ts";
-import type { Host } from "./settings.ts";
+import type { Host, Jump } from "./settings.ts";
 import { createStep, type Step, type StepArgs, type StepInputs } from "./step.ts";
 
 export interface GpuHostArgs {
@@ -135,13 +135,27 @@ function acceleratorOf(settings: HostSettings): string {
 const owner = () => `${pulumi.getProject()}/${pulumi.getStack()}`;
 
 function connectionTo(host: Host): command.types.input.remote.ConnectionArgs {
-  const { privateKeyPassword, privateKey, password } = host;
+  const { privateKeyPassword, privateKey, password, jump } = host;
   return {
     host: host.address,
     port: host.port,
     user: host.user,
     hostKey: host.hostKey,
     ...(password ? { password: pulumi.secret(password) } : {}),
+    ...(privateKey ? { privateKey: pulumi.secret(privateKey) } : {}),
+    ...(privateKeyPassword ? { privateKeyPassword: pulumi.secret(privateKeyPassword) } : {}),
+    dialErrorLimit: host.patience ? 10 : 3,
+    perDialTimeout: 15,
+    ...(jump ? { proxy: proxyOf(jump) } : {}),
+  };
+}
+
+function proxyOf({ address, port, user, hostKey, privateKey, privateKeyPassword }: Jump) {
+  return {
+    host: address,
+    port,
+    user,
+    hostKey,
     ...(privateKey ? { privateKey: pulumi.secret(privateKey) } : {}),
     ...(privateKeyPassword ? { privateKeyPassword: pulumi.secret(privateKeyPassword) } : {}),
     dialErrorLimit: 3,

@@ -2,20 +2,21 @@ import * as pulumi from "@pulumi/pulumi";
 import { GpuHost } from "./host.ts";
 import { createModels } from "./models.ts";
 import { Password } from "./password.ts";
-import { hostOf } from "./rent.ts";
 import { readSettings } from "./settings.ts";
 import { createProof, proofInput } from "./smoke.ts";
+import { targetOf } from "./target.ts";
 import { Webui, webuiAddress, webuiSteps } from "./webui.ts";
 
-const { settings, host: told, assembly, dify: difyTarget } = readSettings();
+const stack = readSettings();
+const { settings, assembly, dify: difyTarget } = stack;
 
-const { host: target, publicUrl } = hostOf(settings.host, told);
+const { host: target, publicUrl, tunnel } = await targetOf(stack);
 const webuiPassword = new Password("webui-password", { length: 24 }).value;
 const host = new GpuHost("host", { host: target, settings: settings.host, assembly, steps: webuiSteps(assembly) });
 const models = createModels(host, settings, assembly);
 const webui = new Webui("webui", { host, settings, assembly, models, password: webuiPassword });
 const url = webuiAddress(settings, target, publicUrl);
-const proofOf = proofInput(settings, target, assembly, { password: webuiPassword, url, vram: webui.vram });
+const proofOf = proofInput(settings, tunnel, assembly, { password: webuiPassword, url, vram: webui.vram });
 const smoke = createProof(
   "smoke",
   "smoke",

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import type { SshHostSettings } from "./schema/host.ts";
+import type { DockerHostSettings, SshHostSettings } from "./schema/host.ts";
 
 /** How a host lets somebody in. One of password, privateKey and agent; none of a box whose rental says it. */
 export interface Login {
@@ -12,7 +12,9 @@ export interface Login {
 }
 
 /** The login that the settings name, with the files and variables that they point to. Mistakes are added to the list. */
-export function readLogin(host: SshHostSettings, mistakes: string[]): Login {
+export function readLogin(settings: SshHostSettings | DockerHostSettings, mistakes: string[]): Login {
+  // A Docker host is logged in to without a password, as Docker's own client does.
+  const host: Partial<Omit<SshHostSettings, "kind">> = settings;
   const secret = (path: string, name: string) => readFile(path, `atelier:host.${name}`, mistakes);
   const variable = (name: string, key: string) => {
     const value = process.env[name];

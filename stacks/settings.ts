@@ -5,9 +5,11 @@ import { LockError, pinnedInputs } from "../images/lock.ts";
 import type { Tokenizer } from "../images/tokenizer.ts";
 import { type Assembly, assemble } from "./assembly.ts";
 import { type DifyFacts, type DifyTarget, difyTarget } from "./dify/target.ts";
+import type { EngineLogin } from "./docker/look.ts";
+import { cache, enginePlace, workspace } from "./docker/place.ts";
 import { readLogin } from "./login.ts";
 import { readPlatform, withPlatform } from "./platforms/saved.ts";
-import type { SshHostSettings } from "./schema/host.ts";
+import type { DockerHostSettings, SshHostSettings } from "./schema/host.ts";
 import { parseSettings, type Settings, SettingsError, settingKeys } from "./schema.ts";
 import { readOverride } from "./upstreams.ts";
 
@@ -25,6 +27,22 @@ export interface Host {
   hostKey: pulumi.Input<string>;
   workspace: string;
   cache: string;
+  /** The host through which this one is dialled: its address is then as seen from there. */
+  jump?: Jump | undefined;
+  /** Seconds that it may take to answer, being just made. */
+  patience?: number | undefined;
+}
+
+/** A host on the way to another. */
+export interface Jump {
+  address: string;
+  port: number;
+  user: string;
+  /** One of privateKey and agent. */
+  privateKey?: string | undefined;
+  privateKeyPassword?: string | undefined;
+  agent?: boolean | undefined;
+  hostKey: string;
 }
 
 /** What `rehearsal/upstreams.ts` tells of the stand-ins that it serves. */
@@ -44,6 +62,8 @@ export interface StackSettings {
   stack: string;
   settings: Settings;
   host: Host;
+  /** The Docker engine that makes the host, with `host.kind: docker`. */
+  engine?: EngineLogin | undefined;
   assembly: Assembly;
   /** With `dify:` in the settings. */
   dify: DifyTarget | undefined;
@@ -101,7 +121,8 @@ function jsonOrText(text: string): unknown {
 export function resolveSettings(settings: Settings, stack: string): StackSettings {
   const mistakes: string[] = [];
   const home = join(atelierHome(), stack);
-  const host = settings.host.kind === "local" ? localHost(home, mistakes) : sshHost(settings.host, home, mistakes);
+  const host = hostOf(settings, home, mistakes);
+  const engine = settings.host.kind === "docker" ? engineLogin(settings.host, mistakes) : undefined;
   const rehearsal =
     settings.upstreams.profile === "rehearsal"
       ? readJson<RehearsalUpstreams>(join(home, "upstreams", "upstreams.json"), "atelier:upstreams.profile", mistakes)
@@ -109,7 +130,7 @@ export function resolveSettings(settings: Settings, stack: string): StackSetting
   const dify = settings.dify && resolveDify({ ...settings, dify: settings.dify }, home, mistakes);
   const override = readOverride(process.env.ATELIER_UPSTREAMS);
   if (mistakes.length > 0 || !host) throw new SettingsError(stack, mistakes);
-  return { stack, settings, host, assembly: assemble(stack, settings, rehearsal, override), dify };
+  return { stack, settings, host, engine, assembly: assemble(stack, settings, rehearsal, override), dify };
 }
 
 function resolveDify(
@@ -121,6 +142,44 @@ function resolveDify(
     return difyTarget({ settings, lock: pinnedInputs().dify, facts: undefined }, mistakes);
   const facts = readJson<DifyFacts>(join(home, "dify", "dify.json"), "atelier:dify", mistakes);
   return facts && difyTarget({ settings, lock: undefined, facts }, mistakes);
+}
+
+function hostOf({ host, webui }: Settings, home: string, mistakes: string[]): Host | undefined {
+  if (host.kind === "local") return localHost(home, mistakes);
+  if (host.kind === "ssh") return sshHost(host, home, mistakes);
+  if (webui.exposure === "tunnel" && enginePlace(host).kind === "tcp")
+    mistakes.push(
+      'atelier:webui.exposure: got "tunnel"; accepted with host.docker.host tcp://: "direct"; a tunnel wants ssh:// or unix://',
+    );
+  return dockerHost(host, home, mistakes);
+}
+
+/** The container as it will be; its keys are made with it (stacks/docker/box.ts). */
+function dockerHost(host: DockerHostSettings, home: string, mistakes: string[]): Host | undefined {
+  const { kind, address, port, user } = enginePlace(host);
+  const jump =
+    kind === "ssh"
+      ? { ...readLogin(host, mistakes), address, port, user, hostKey: pinnedKey(host, address, home, mistakes) }
+      : undefined;
+  const box = { port: host.sshPort, user: "root", hostKey: "", workspace, cache };
+  return { ...box, address: kind === "tcp" ? address : "127.0.0.1", jump };
+}
+
+/** Certificates as text: a folder of this machine has no place in the plan. */
+function engineLogin({ docker }: DockerHostSettings, mistakes: string[]): EngineLogin {
+  const { host, certPath } = docker;
+  if (!certPath) return { host };
+  const read = (name: string) => readText(join(certPath, name), "atelier:host.docker.certPath", mistakes);
+  return { host, ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") };
+}
+
+function readText(path: string, key: string, mistakes: string[]): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    mistakes.push(`${key}: ${path} can't be read (${(error as NodeJS.ErrnoException).code ?? error})`);
+    return "";
+  }
 }
 
 function localHost(home: string, mistakes: string[]): Host | undefined {
@@ -145,13 +204,17 @@ function sshHost(host: SshHostSettings, home: string, mistakes: string[]): Host 
   const place = { workspace, cache: host.cache ?? `${workspace}/cache` };
   // The rental says the rest (stacks/rent.ts).
   if (host.rent) return { ...login, ...place, address: "", port: host.port, user: host.user, hostKey: "" };
+  const { address = "", port, user } = host;
+  return { ...login, ...place, address, port, user, hostKey: pinnedKey(host, address, home, mistakes) };
+}
+
+function pinnedKey(host: { hostKey?: string | undefined }, address: string, home: string, mistakes: string[]): string {
   const pinned = join(home, "hostkey");
   const hostKey = host.hostKey ?? (existsSync(pinned) ? readFileSync(pinned, "utf8").trim() : undefined);
   if (!hostKey) {
     mistakes.push(
-      `atelier:host.hostKey: missing, and no key is pinned for ${host.address}; \`npx atelier trust\` shows the host's key and pins it`,
+      `atelier:host.hostKey: missing, and no key is pinned for ${address}; \`npx atelier trust\` shows the host's key and pins it`,
     );
   }
-  const { address = "", port, user } = host;
-  return { ...login, ...place, address, port, user, hostKey: hostKey ?? "" };
+  return hostKey ?? "";
 }

@@ -4,7 +4,7 @@ import type { Assembly } from "./assembly.ts";
 import { flagsSaidBack, uiDefaults, webuiOptions } from "./launch.ts";
 import type { Model } from "./schema/models.ts";
 import type { Settings } from "./schema.ts";
-import type { Host } from "./settings.ts";
+import type { Host, Jump } from "./settings.ts";
 
 /**
  * What the proof is told, by the `smoke` resource and by the live check after every update; see docs/architecture.md, "Proof".
@@ -12,11 +12,10 @@ import type { Host } from "./settings.ts";
  */
 export function proofInput(
   settings: Settings,
-  host: Host,
+  tunnel: Host | Jump | undefined,
   assembly: Assembly,
   told: { password: pulumi.Output<string>; url: pulumi.Output<string>; vram: pulumi.Output<string> },
 ) {
-  const tunnel = settings.webui.exposure === "tunnel" ? host : undefined;
   return pulumi
     .all([told.password, told.url, told.vram, pulumi.output(tunnel)])
     .apply(([password, url, vram, through]) => inputOf(settings, assembly, { password, url, vram }, through));
@@ -26,7 +25,7 @@ function inputOf(
   settings: Settings,
   assembly: Assembly,
   { password, url, vram }: { password: string; url: string; vram: string },
-  tunnel: pulumi.Unwrap<Host> | undefined,
+  tunnel: pulumi.Unwrap<Host | Jump> | undefined,
 ) {
   const { proof, webui } = settings;
   const { checkpoint, sources, version } = assembly;

@@ -1,6 +1,19 @@
 import { createHash } from "node:crypto";
 import ssh2 from "ssh2";
+import { enginePlace } from "../../stacks/docker/place.ts";
+import type { HostSettings } from "../../stacks/schema/host.ts";
 import { UserError } from "./errors.ts";
+
+/** The SSH server whose key is pinned: the host's own, or the Docker host's, behind which the container is. */
+export function serverOf(
+  host: HostSettings,
+): { address: string; port: number; hostKey: string | undefined } | undefined {
+  const { hostKey } = host as { hostKey?: string };
+  if (host.kind === "ssh") return host.address ? { address: host.address, port: host.port, hostKey } : undefined;
+  if (host.kind === "local") return undefined;
+  const { kind, address, port } = enginePlace(host);
+  return kind === "ssh" ? { address, port, hostKey } : undefined;
+}
 
 export interface HostKey {
   /** `ssh-ed25519`, … */

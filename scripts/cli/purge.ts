@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { commandProvider } from "@atelier/engine/providers/command/index";
+import { workspace as inContainer } from "../../stacks/docker/place.ts";
 import { isOnHost, listResources } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { writeWhole } from "./files.ts";
@@ -21,7 +22,8 @@ export async function orderPurge(stack: Stack, signal: AbortSignal): Promise<voi
   const resource = (await listResources(stack.name)).find((state) => isOnHost(state) && state.inputs.connection);
   if (!resource) return;
   const provider = await commandProvider({ version: "", config: {}, programDir: process.cwd() });
-  const run = `mkdir -p '${host.workspace}/run' && : > '${host.workspace}/run/purge'`;
+  const workspace = host.kind === "docker" ? inContainer : host.workspace;
+  const run = `mkdir -p '${workspace}/run' && : > '${workspace}/run/purge'`;
   try {
     await provider.create({
       urn: "purge",

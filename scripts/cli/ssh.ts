@@ -2,7 +2,10 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { unwrapMap } from "@atelier/engine/deploy/steps/marking";
 import ssh2, { type Client, type ClientChannel, type ConnectConfig } from "ssh2";
+import { cache, workspace } from "../../stacks/docker/place.ts";
+import { isOnHost, listResources } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { readIfThere } from "./files.ts";
 import { startMachine } from "./machine.ts";
@@ -29,23 +32,23 @@ export interface Session {
 /** Seconds until a host that does not answer is given up. */
 const patience = 20;
 
-interface Place {
+interface Dialled {
   address: string;
   port: number;
   user: string;
   hostKey: string;
-  workspace: string;
-  cache: string;
   login: Pick<ConnectConfig, "password" | "privateKey" | "passphrase" | "agent">;
 }
 
-/**
- * Dials the host of a stack, as its program would.
- * @throws UserError when it can't be reached, refuses the login, or shows another key than the pinned one
- */
-export async function openSession(stack: Stack): Promise<Session> {
-  const place = await placeOf(stack);
-  const where = `${place.user}@${place.address}:${place.port}`;
+interface Place extends Dialled {
+  workspace: string;
+  cache: string;
+  /** The host behind which it is. */
+  jump?: Dialled | undefined;
+}
+
+/** Logs in; `sock` is the way there, where another host leads to it. */
+async function dial(place: Dialled, where: string, sock?: ClientChannel): Promise<Client> {
   const client = new ssh2.Client();
   let offered = false;
   await new Promise<void>((resolve, reject) => {
@@ -64,6 +67,7 @@ export async function openSession(stack: Stack): Promise<Session> {
       port: place.port,
       username: place.user,
       ...place.login,
+      ...(sock && { sock }),
       readyTimeout: patience * 1000,
       keepaliveInterval: 15_000,
       hostVerifier: (key: Buffer) => {
@@ -75,6 +79,35 @@ export async function openSession(stack: Stack): Promise<Session> {
     });
   });
   client.on("error", () => {});
+  return client;
+}
+
+/** A channel of the jump that leads to the host itself. */
+const through = (jump: Client, { address, port }: Dialled) =>
+  new Promise<ClientChannel>((resolve, reject) =>
+    jump.forwardOut("127.0.0.1", 0, address, port, (error, channel) =>
+      error
+        ? reject(new UserError(`The Docker host reaches no ${address}:${port}: ${error.message}.`))
+        : resolve(channel),
+    ),
+  );
+
+/**
+ * Dials the host of a stack, as its program would.
+ * @throws UserError when it can't be reached, refuses the login, or shows another key than the pinned one
+ */
+export async function openSession(stack: Stack): Promise<Session> {
+  const place = await placeOf(stack);
+  const where = `${place.user}@${place.address}:${place.port}`;
+  const jump = place.jump && (await dial(place.jump, `${place.jump.user}@${place.jump.address}:${place.jump.port}`));
+  let client: Client;
+  try {
+    client = await dial(place, where, jump && (await through(jump, place)));
+  } catch (error) {
+    jump?.end();
+    throw error;
+  }
+  client.once("close", () => jump?.end());
   return {
     where,
     workspace: place.workspace,
@@ -96,6 +129,7 @@ async function placeOf(stack: Stack): Promise<Place> {
     };
     return { ...facts, login: { privateKey: facts.privateKey } };
   }
+  if (host.kind === "docker") return containerPlace(stack);
   if (!host.address)
     throw new UserError(`The host of stack \`${stack.name}\` is rented by \`up\`: only then it has an address.`);
   const hostKey = host.hostKey ?? readIfThere(hostKeyFile(stack.name))?.trim();
@@ -105,6 +139,30 @@ async function placeOf(stack: Stack): Promise<Place> {
   const { address, port, user, workspace, cache = `${workspace}/cache` } = host;
   const login = { password, privateKey, passphrase: privateKeyPassword, agent: agentSocketPath };
   return { address, port, user, hostKey, workspace, cache, login };
+}
+
+/** The container's address and keys were made by an update: the state has them. */
+async function containerPlace({ name }: Stack): Promise<Place> {
+  const found = (await listResources(name)).find((state) => isOnHost(state) && state.inputs.connection);
+  if (!found)
+    throw new UserError(`The host of stack \`${name}\` is a container, which \`up\` makes: it is not there yet.`);
+  const connection = unwrapMap(found.inputs).connection as unknown as Connection & { proxy?: Connection };
+  const { proxy } = connection;
+  return { ...dialled(connection), workspace, cache, jump: proxy && dialled(proxy) };
+}
+
+interface Connection {
+  host: string;
+  port: number;
+  user: string;
+  hostKey?: string;
+  privateKey?: string;
+  privateKeyPassword?: string;
+}
+
+function dialled({ host, port, user, hostKey = "", privateKey, privateKeyPassword }: Connection): Dialled {
+  const agent = privateKey ? undefined : process.env.SSH_AUTH_SOCK;
+  return { address: host, port, user, hostKey, login: { privateKey, passphrase: privateKeyPassword, agent } };
 }
 
 /** A server gives few channels at once, and takes a moment to give one back. */

@@ -32,7 +32,7 @@ export function planReach(
   };
   if (standingUrl !== undefined) {
     // A Dify of this machine reaches what this machine reaches.
-    if (isLoopback(standingUrl) && host.kind === "local") return { way: "address" };
+    if (isLoopback(standingUrl) && onThisMachine(settings)) return { way: "address" };
     if (onLoopback && !webui.publicUrl)
       return wants("webui", "the WebUI listens on its host's loopback only, where no other machine's Dify reaches it");
     return { way: "address" };
@@ -46,13 +46,18 @@ export function planReach(
     if (onLoopback)
       return wants("webui", 'got "direct", but the WebUI listens on its host\'s loopback only; accepted: auto, tunnel');
     if (here) return { way: "host" };
-    if (host.kind === "local")
+    if (onThisMachine(settings))
       return wants("docker.host", "the WebUI is on this machine, and Dify's containers are on another");
     return { way: "address" };
   }
   if (here) return { way: "tunnel", network: "host" };
-  if (host.kind === "local")
+  if (onThisMachine(settings))
     return wants("docker.host", "the WebUI is on this machine, and Dify's containers are on another");
+  if (host.kind === "docker")
+    return wants(
+      "docker.host",
+      "the WebUI is on the loopback of one Docker host, and Dify's containers are on another",
+    );
   if (host.kind === "ssh" && host.agent)
     return wants(
       "webui",
@@ -61,9 +66,15 @@ export function planReach(
   return { way: "tunnel", network: "dify" };
 }
 
+const onThisMachine = ({ host }: Settings): boolean =>
+  host.kind === "local" || (host.kind === "docker" && host.docker.host.startsWith("unix://"));
+
 /** Whether the WebUI runs where Dify's containers do. */
 function sameMachine({ host, dify }: Settings & { dify: DifyWritten }): boolean {
   const engine = dify.docker.host;
+  // Two users of one host's engine are one host.
+  const at = (address: string) => (address.startsWith("unix://") ? "" : new URL(address).hostname);
+  if (host.kind === "docker") return at(host.docker.host) === at(engine);
   if (host.kind === "local") return engine.startsWith("unix://");
   return host.kind === "ssh" && engine.startsWith("ssh://") && new URL(engine).hostname === host.address;
 }

@@ -1,10 +1,6 @@
 import { z } from "zod";
+import { dockerEngine } from "./docker.ts";
 import { absolutePath, port, url, word } from "./words.ts";
-
-/** Where containers are made: a socket of this machine, or a host over SSH or TCP. */
-const dockerHost = z
-  .string()
-  .regex(/^(unix:\/\/\/|ssh:\/\/|tcp:\/\/)\S+$/, "unix:///path, ssh://user@host:port or tcp://host:port");
 
 /** A secret of the stack, or the name of a variable that holds it. */
 const key = { apiKey: z.string().min(1).optional(), apiKeyEnv: word.optional() };
@@ -77,7 +73,7 @@ export const difySchema = z
     /** The Docker engine that the containers run on. */
     docker: z
       .strictObject({
-        host: dockerHost.default("unix:///var/run/docker.sock"),
+        host: dockerEngine.default("unix:///var/run/docker.sock"),
         /** Folder with ca.pem, cert.pem and key.pem, for tcp:// with TLS. */
         certPath: absolutePath.optional(),
       })

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { platformNames } from "../platforms/table.ts";
+import { dockerHost, dockerMistakes } from "./docker.ts";
 import { absolutePath, port, url, word } from "./words.ts";
 
 /** A shell line, or a program and its arguments. */
@@ -82,7 +83,12 @@ export const hostSchema = z.discriminatedUnion("kind", [
       when,
     }),
   localHost.extend(anyHost),
+  dockerMistakes.reduce(
+    (schema, { error, path, fits }) => schema.refine(fits, { error, when, ...(path && { path }) }),
+    dockerHost.extend(anyHost),
+  ),
 ]);
 
 export type HostSettings = z.infer<typeof hostSchema>;
+export type DockerHostSettings = Extract<HostSettings, { kind: "docker" }>;
 export type SshHostSettings = Extract<HostSettings, { kind: "ssh" }>;

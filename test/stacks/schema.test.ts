@@ -55,7 +55,7 @@ describe("settings", () => {
   it("wants a host", () => {
     expect(mistakes({})).toEqual(["atelier:host: missing; accepted: an object"]);
     expect(mistakes({ host: { kind: "cloud" } })).toEqual([
-      "atelier:host.kind: accepted: Invalid discriminator value. Expected 'ssh' | 'local'",
+      "atelier:host.kind: accepted: Invalid discriminator value. Expected 'ssh' | 'local' | 'docker'",
     ]);
   });
 

@@ -37,7 +37,7 @@ export async function useUpstreams(asked: string, stackName: string, terminal: T
   const portFile = `${stackHome(stackName)}/bundle.port`;
   // The same port as the last time: the host's steps have it among their inputs.
   const known = Number(readIfThere(portFile) ?? 0) || (await freePort());
-  const overSsh = stack.settings.host.kind === "ssh";
+  const overSsh = stack.settings.host.kind !== "local";
   const serving = await serve(path, manifest, overSsh ? 0 : known);
   try {
     const line = overSsh ? await holdForward(stack, known, serving.port, terminal) : undefined;

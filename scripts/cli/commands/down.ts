@@ -1,11 +1,12 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { confirm } from "../ask.ts";
+import { containerIsGone, releaseVolumes } from "../container.ts";
 import { planLines } from "../display/plan.ts";
 import { plural, seconds } from "../display/text.ts";
 import type { Runner } from "../engines/engine.ts";
 import { openRunner } from "../engines/open.ts";
-import { adoptConnection, forgetHost, listResources } from "../engines/state.ts";
+import { adoptConnection, forgetHost, isOfContainer, listResources } from "../engines/state.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { failureLines, throwSettingsMistakes } from "../failure.ts";
 import { startMachine, stopMachine } from "../machine.ts";
@@ -49,12 +50,16 @@ export async function down(context: Context): Promise<number> {
       throw new UserError("Nothing was changed.");
 
     if (options.hostGone) {
-      const forgotten = await forgetHost(stack.name);
+      const forgotten = await forgetHost(stack.name, isOfContainer);
       terminal.line(`Forgot ${plural(forgotten, "resource")} of the host, without dialling it.`);
+    } else if (!partial && (await containerIsGone(stack))) {
+      const forgotten = await forgetHost(stack.name);
+      terminal.line(`Forgot ${plural(forgotten, "resource")} of the container, which does not run any more.`);
     } else {
       if (!local) await adoptConnection(stack.name, interrupt.signal);
       if (options.purge) await orderPurge(stack, interrupt.signal);
     }
+    if (options.purge) await releaseVolumes(stack);
     const destroyed = await runShown(runner, "destroy", context);
     if (destroyed.result !== "succeeded") return giveUp(destroyed, runner, stack, context);
     removed = destroyed.record.steps.steps.length;
@@ -73,7 +78,7 @@ export async function down(context: Context): Promise<number> {
       : `${terminal.colours.green("✓")} Removed ${plural(removed, "resource")}, in ${took}.`,
   );
   if (!local && removed > 0 && rented(stack)) terminal.line("The rental was ended by host.rent.destroy.");
-  else if (!local && !rented(stack))
+  else if (stack.settings.host.kind === "ssh" && !rented(stack))
     terminal.line("The rental goes on and is billed until you end it in the platform's console.");
   return 0;
 }
@@ -83,6 +88,10 @@ const rented = ({ settings: { host } }: Stack): boolean => host.kind === "ssh" &
 function whatStays(stack: Stack, purge: boolean, hostGone: boolean): string {
   if (rented(stack)) return "The rental ends, and its disks go with it.";
   if (hostGone) return "The host is not dialled: what is on it, if it still exists, stays there.";
+  if (stack.settings.host.kind === "docker")
+    return purge
+      ? "The volume goes too, and the cache of downloads with it; the image stays."
+      : "The volume with the cache of downloads stays, and so does the image; --purge removes the volume too.";
   if (purge) return "The cache of downloads goes too, but for what another stack there uses.";
   return stack.settings.host.kind === "local"
     ? `The cache stays: ${join(home, "cache")}`
@@ -109,7 +118,7 @@ function giveUp(
   throwSettingsMistakes(record);
   if (result === "failed") {
     for (const line of failureLines("removal", record, context)) terminal.line(line);
-    if (stack.settings.host.kind === "ssh")
+    if (stack.settings.host.kind !== "local")
       terminal.line(
         `If the box is gone for good: ${hint("down", stack.name)} --host-gone forgets its resources without dialling it.`,
       );

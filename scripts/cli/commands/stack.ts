@@ -4,6 +4,7 @@ import { plural } from "../display/text.ts";
 import { exportState, importState, pastUpdates, renameState } from "../engines/state.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
+import { project } from "../paths.ts";
 import { openStack, type Stack } from "../stack.ts";
 import { type Context, hint } from "./command.ts";
 
@@ -66,6 +67,11 @@ async function rename(one: Stack, { options, terminal }: Context): Promise<numbe
     throw new UserError(
       `The host of stack \`${one.name}\` is this machine, in a folder of that name. Remove it (${hint("down", one.name)}), ` +
         "copy its settings file to the new name, and let `up` make it there.",
+    );
+  if (one.settings.host.kind === "docker" && one.settings.host.volume === undefined)
+    throw new UserError(
+      `The volume of stack \`${one.name}\` has that name, and another would begin empty. Name it in the settings first: ` +
+        `host.volume: ${project}-${one.name}.`,
     );
   if (one.asks && !options.yes)
     if (!(await confirm(`Rename stack \`${one.name}\` to \`${to}\`?`, terminal, "`stack rename` renames its files.")))

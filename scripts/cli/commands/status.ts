@@ -1,3 +1,4 @@
+import { containerState } from "../container.ts";
 import { plural } from "../display/text.ts";
 import { listResources, readOutputs } from "../engines/state.ts";
 import { machineStatus } from "../machine.ts";
@@ -15,6 +16,7 @@ export async function status({ options, terminal }: Context): Promise<number> {
     [outputs.webuiUrl, outputs.difyUrl].map((url) => (typeof url?.value === "string" ? ping(url.value) : undefined)),
   );
   const machine = await machineStatus(stack);
+  const container = await containerState(stack);
   const report = reportOf(stack.name);
   if (options.json) {
     const proof = report && {
@@ -23,7 +25,16 @@ export async function status({ options, terminal }: Context): Promise<number> {
       ok: report.checks.every(({ ok }) => ok),
     };
     terminal.answer(
-      JSON.stringify({ stack: stack.name, engine, resources: resources.length, webui, dify, machine, proof }),
+      JSON.stringify({
+        stack: stack.name,
+        engine,
+        resources: resources.length,
+        webui,
+        dify,
+        machine,
+        container,
+        proof,
+      }),
     );
     return 0;
   }
@@ -33,6 +44,7 @@ export async function status({ options, terminal }: Context): Promise<number> {
     ["Engine", engine],
     ["State", resources.length === 0 ? "nothing was made yet" : plural(resources.length, "resource")],
     ["Host", machine?.host === undefined ? undefined : `on this machine, ${runs(machine.host)}`],
+    ["Container", container && (container.why ?? `${container.container} runs`)],
     [
       "Upstreams",
       machine?.upstreams === undefined ? undefined : `stand-ins on this machine, ${runs(machine.upstreams)}`,

@@ -1,22 +1,28 @@
 import { confirm } from "../ask.ts";
 import { UserError } from "../errors.ts";
 import { readIfThere, writeWhole } from "../files.ts";
-import { fetchHostKey, type HostKey, parseKey } from "../hostkey.ts";
+import { fetchHostKey, type HostKey, parseKey, serverOf } from "../hostkey.ts";
 import { hostKeyFile } from "../paths.ts";
 import { openStack, type Stack } from "../stack.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Context, hint } from "./command.ts";
 
-/** `atelier trust`: shows the key of an `ssh` host and pins it. */
+/** `atelier trust`: shows the key of a host behind SSH and pins it. */
 export async function trust({ options, terminal }: Context): Promise<number> {
   const stack = openStack(options.stack);
   const { host } = stack.settings;
-  if (host.kind !== "ssh")
+  if (host.kind === "local")
     throw new UserError(`The host of stack \`${stack.name}\` is this machine: there is no key to trust.`, 2);
-  if (!host.address)
+  const server = serverOf(host);
+  if (!server && host.kind === "docker")
+    throw new UserError(
+      `The host of stack \`${stack.name}\` is a container whose key \`up\` makes: there is no key to trust.`,
+      2,
+    );
+  if (!server)
     throw new UserError(`The host of stack \`${stack.name}\` is rented by \`up\`: host.rent.create tells its key.`, 2);
-  const where = `${host.address}:${host.port}`;
-  const offered = await fetchHostKey(host.address, host.port);
+  const where = `${server.address}:${server.port}`;
+  const offered = await fetchHostKey(server.address, server.port);
   const known = host.hostKey ?? readIfThere(hostKeyFile(stack.name));
   const before = known === undefined ? undefined : parseKey(known);
   const done = (status: "pinned" | "known" | "replaced") => {
@@ -54,16 +60,10 @@ export async function trust({ options, terminal }: Context): Promise<number> {
 
 /** Before an update: a host without a known key is shown, and pinned if the user says so. */
 export async function ensureTrusted(stack: Stack, yes: boolean, terminal: Terminal): Promise<void> {
-  const { host } = stack.settings;
-  if (
-    host.kind !== "ssh" ||
-    !host.address ||
-    host.hostKey !== undefined ||
-    readIfThere(hostKeyFile(stack.name)) !== undefined
-  )
-    return;
-  const where = `${host.address}:${host.port}`;
-  const offered = await fetchHostKey(host.address, host.port);
+  const server = serverOf(stack.settings.host);
+  if (!server || server.hostKey !== undefined || readIfThere(hostKeyFile(stack.name)) !== undefined) return;
+  const where = `${server.address}:${server.port}`;
+  const offered = await fetchHostKey(server.address, server.port);
   terminal.line(`First contact: ${where} shows ${offered.type} ${offered.fingerprint}`);
   const agreed = yes || (await confirm("Is that the key of your box?", terminal, `No key is pinned for ${where}.`));
   if (!agreed) throw new UserError("Not pinned, and nothing was changed.");

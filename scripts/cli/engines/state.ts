@@ -34,9 +34,16 @@ export async function listResources(stack: string): Promise<ResourceState[]> {
 
 export const isOnHost = ({ type }: Pick<ResourceState, "type">): boolean => type.startsWith("command:remote:");
 
-/** Takes the host's resources out of the state without dialling it. Gives how many. */
-export async function forgetHost(stack: string): Promise<number> {
-  const dropped = await dropResources(stateOptions(stack), isOnHost).catch((error) => {
+/** What a Docker engine has of a container that is the host: it is gone with it. */
+export const isOfContainer = ({ urn }: Pick<ResourceState, "urn">): boolean =>
+  urn.includes("::atelier:docker:DockerBox$docker:");
+
+/** Takes the host's resources out of the state without dialling it, and those that `also` names. Gives how many. */
+export async function forgetHost(
+  stack: string,
+  also: (state: ResourceState) => boolean = () => false,
+): Promise<number> {
+  const dropped = await dropResources(stateOptions(stack), (state) => isOnHost(state) || also(state)).catch((error) => {
     throw asUserError(error);
   });
   return dropped.length;

@@ -1,0 +1,33 @@
+import * as pulumi from "@pulumi/pulumi";
+
+const provider: pulumi.dynamic.ResourceProvider = {
+  async create({ comment }: { comment: string }) {
+    const { utils } = (await import("ssh2")).default;
+    const made = utils.generateKeyPairSync("ed25519", { comment });
+    const [type, key] = made.public.split(" ");
+    return { id: "ssh-key", outs: { comment, privateKey: made.private, publicKey: `${type} ${key}` } };
+  },
+  async diff() {
+    return { changes: false };
+  },
+  // Called when this very text changes: the keys must outlive that, or nobody gets in any more.
+  async update(_id, olds: object) {
+    return { outs: olds };
+  },
+};
+
+/** An ed25519 key pair as OpenSSH writes it, made once; the private half is a secret of the state. */
+export class SshKey extends pulumi.dynamic.Resource {
+  declare readonly privateKey: pulumi.Output<string>;
+  /** `ssh-ed25519 AAAA…` */
+  declare readonly publicKey: pulumi.Output<string>;
+
+  constructor(name: string, comment: string, opts: pulumi.CustomResourceOptions = {}) {
+    super(
+      provider,
+      name,
+      { comment, privateKey: undefined, publicKey: undefined },
+      { ...opts, additionalSecretOutputs: ["privateKey"] },
+    );
+  }
+}

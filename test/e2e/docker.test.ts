@@ -1,0 +1,122 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../../rehearsal/lib/ports.ts";
+import { startDocker, type TestDocker } from "../helpers/docker.ts";
+import { importRootFs, noRootFs } from "../helpers/rootfs.ts";
+import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
+import { Project } from "./project.ts";
+
+const base = "local/base:1";
+const { test: made, missing } = await startDocker();
+const skip = missing ?? noSshd ?? noRootFs();
+if (skip !== undefined) await made?.stop();
+
+describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine", { timeout: 400_000 }, () => {
+  const engine = made as TestDocker;
+  let project: Project;
+  let sshd: Sshd;
+  let sshPort: number;
+
+  // The stand-in upstreams are on this machine's loopback: the container has its network.
+  const settings = (host: object = {}, webui: object = {}) =>
+    project.settings({
+      host: {
+        kind: "docker",
+        docker: { host: engine.host },
+        ...{ gpu: "none", python: ["any"], packages: "refuse", base, network: "host", sshPort },
+        ...host,
+      },
+      webui,
+    });
+  const atelier = async (args: string[], env: Record<string, string> = {}) => {
+    const answer = await project.atelier(args, { env, timeout: 380_000 });
+    expect(answer.exitCode, answer.all).toBe(0);
+    return answer.all;
+  };
+  const box = () => engine.docker.getContainer("atelier-t");
+  const volumes = async () => (await engine.docker.listVolumes()).Volumes.map(({ Name }) => Name);
+  const webuiStatus = async (): Promise<number> => {
+    for (let tries = 0; tries < 120; tries++) {
+      try {
+        return (await fetch(`http://127.0.0.1:${project.port}/sdapi/v1/options`)).status;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+    }
+    return 0;
+  };
+
+  beforeAll(async () => {
+    await importRootFs(engine.docker, base);
+    sshd = await startSshd();
+    sshPort = await freePort();
+    project = new Project();
+    await settings();
+  }, 120_000);
+  afterAll(async () => {
+    await project?.remove();
+    await sshd?.stop();
+    await engine.stop();
+  }, 240_000);
+
+  it("is planned without a container; then made, made ready and proved, its keys in no place that others read", async () => {
+    const plan = await atelier(["preview"]);
+    for (const name of ["box", "volume", "image", "box-host-key"])
+      expect(plan).toMatch(new RegExp(`\\+ ${name} +create`));
+    expect(await engine.docker.listContainers({ all: true })).toEqual([]);
+
+    await atelier(["up"]);
+    const report = project.report();
+    expect(report.checks.every(({ ok }) => ok)).toBe(true);
+    expect(report.images.map(({ kind }) => kind).sort()).toEqual(["img2img", "inpaint", "txt2img", "upscale"]);
+    const state = readFileSync(join(project.home, "state/.pulumi/stacks/atelier/t.json"), "utf8");
+    const seen = JSON.stringify(await box().inspect()) + JSON.stringify(await engine.docker.getImage(base).history());
+    for (const text of [state, seen]) expect(text).not.toContain("PRIVATE KEY");
+  });
+
+  it("is left alone by a second update, and the WebUI comes back with a restarted container by itself", async () => {
+    const { Id } = await box().inspect();
+    expect(await atelier(["up"])).toMatch(/no changes/i);
+    await box().restart({ t: 1 });
+    expect(await webuiStatus()).toBe(401);
+    expect((await box().inspect()).Id).toBe(Id);
+  });
+
+  it("that was removed by hand is seen, made anew and found whole by the next update", async () => {
+    await box().remove({ force: true });
+    expect(await atelier(["status"])).toContain("there is no container atelier-t");
+    const said = await atelier(["up"]);
+    expect(said).toContain("box replaced");
+    expect(await webuiStatus()).toBe(401);
+  });
+
+  it("goes with `down`, but for its volume", async () => {
+    const said = await atelier(["down"]);
+    expect(said).toContain("The volume with the cache of downloads stays");
+    expect(said).not.toContain("rental");
+    expect(await engine.docker.listContainers({ all: true })).toEqual([]);
+    expect(await volumes()).toEqual(["atelier-t"]);
+  });
+
+  it("comes again out of the volume's cache behind ssh://, proved through a tunnel; --purge takes the volume", async () => {
+    const [key, hosts] = [join(engine.dir, "id"), join(engine.dir, "known_hosts")];
+    writeFileSync(key, sshd.privateKey, { mode: 0o600 });
+    writeFileSync(hosts, `[127.0.0.1]:${sshd.port} ${sshd.hostKey}\n`);
+    const host = `ssh://${sshd.user}@127.0.0.1:${sshd.port}${engine.host.replace("unix://", "")}`;
+    await settings({ docker: { host }, keyFile: key }, { exposure: "tunnel" });
+    const env = { DOCKER_SSH_OPTS: `-F none -o UserKnownHostsFile=${hosts} -i ${key}` };
+
+    const said = await atelier(["up"], env);
+    expect(said).toContain(`First contact: 127.0.0.1:${sshd.port}`);
+    expect(said).toContain(`-p ${sshd.port} ${sshd.user}@127.0.0.1`);
+    expect(project.report().checks.every(({ ok }) => ok)).toBe(true);
+    expect(project.report().cache?.fetchedBytes).toBe(0);
+
+    // Without its container there is nothing to dial, and still all of it goes.
+    await box().remove({ force: true });
+    expect(await atelier(["down", "--purge"], env)).toContain("which does not run any more");
+    expect(await volumes()).toEqual([]);
+    expect(existsSync(join(project.home, "t", "report"))).toBe(false);
+  });
+});
