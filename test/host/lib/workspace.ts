@@ -71,12 +71,16 @@ export function collect(child: ChildProcess): Promise<Answer> {
 
 /** A workspace in a temporary folder, with the real scripts in its bin. */
 export class Workspace {
-  readonly top = mkdtempSync(join(tmpdir(), "atelier-host-"));
-  readonly path = join(this.top, "ws");
-  readonly bin = join(this.path, "bin");
+  readonly top: string;
+  readonly path: string;
+  readonly bin: string;
   readonly cache: string;
 
-  constructor(cache?: string) {
+  /** @param folder where it lies, such as on another disk */
+  constructor(cache?: string, folder = tmpdir()) {
+    this.top = mkdtempSync(join(folder, "atelier-host-"));
+    this.path = join(this.top, "ws");
+    this.bin = join(this.path, "bin");
     this.cache = cache ?? join(this.top, "cache");
     mkdirSync(this.path, { recursive: true });
     this.layScripts();
