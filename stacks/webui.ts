@@ -1,10 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
+import { modelFolders } from "../images/catalog.ts";
 import type { Assembly } from "./assembly.ts";
 import { createGate } from "./gate.ts";
 import type { GpuHost } from "./host.ts";
 import { launchFlags, memoryInputs, uiConfig, webuiOptions } from "./launch.ts";
+import { asRecorded, readRecorded } from "./recorded.ts";
+import type { Model } from "./schema/models.ts";
 import type { Settings } from "./schema.ts";
-import type { Host } from "./settings.ts";
+import { atelierHome, type Host } from "./settings.ts";
 import type { Step } from "./step.ts";
 
 export interface WebuiArgs {
@@ -91,6 +94,7 @@ export class Webui extends pulumi.ComponentResource {
         gate: gate ? "yes" : "no",
         // What it runs: another text of any of these restarts it.
         config: pulumi.all([sources.version, wheels.version, config.version]).apply((versions) => versions.join(" ")),
+        models: modelContents(args.assembly.models),
         proxy,
         ...startHook(settings),
       },
@@ -119,6 +123,14 @@ export class Webui extends pulumi.ComponentResource {
     this.registerOutputs({});
   }
 }
+
+/** Which content lies under which name; what a first download has yet to tell is not known. */
+const modelContents = (models: readonly Model[]) => {
+  const recorded = readRecorded(atelierHome());
+  return models.map(
+    (model) => `${modelFolders[model.kind]}/${model.file}\t${asRecorded(model, recorded).sha256 ?? "-"}`,
+  );
+};
 
 /** A script that the platform runs when the box starts gets a line that starts the WebUI again. */
 function startHook({ host }: Settings): { start_hook?: string } {

@@ -1,7 +1,8 @@
 #!/bin/sh
 # uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh lib-gate.sh
 # The WebUI under a service manager: restarted when it crashes, its log rotated, alive after the SSH session.
-# Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, huggingface (base URLs), port, listen, gate=yes|no (does one stand before it?), config (a change restarts), proxy,
+# Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, huggingface (base URLs), port, listen, gate=yes|no (does one stand before it?),
+# config (a change restarts), models (path, sha256: a change applies again; what is linked decides), proxy,
 # unit_dir (/etc/systemd/system), start_hook (a script that the platform runs when the box starts).
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-service.sh"
@@ -15,8 +16,18 @@ wanted() {
     cat "$WORKSPACE/run/flags" "$WORKSPACE/run/gpu" "$WORKSPACE/venv/.atelier-wheels" "$BIN/webui_start.py" 2>/dev/null || :
     [ ! -f "$WORKSPACE/data/credentials" ] || hash_text <"$WORKSPACE/data/credentials"
     cat "$WORKSPACE/src/webui/.git/HEAD" 2>/dev/null || :
+    # It keeps a checkpoint that it has loaded, and lists an upscaler only where it lay there at the start.
+    linked
     launcher
   } | hash_text
+}
+
+linked() { sort "$WORKSPACE/run/models/links" 2>/dev/null || :; }
+
+# forget_contents: for a file that is not newer than its caches of hashes and metadata, the WebUI believes those. Back from another model of that name, it is older.
+forget_contents() {
+  if [ -f "$RUN/models" ] && [ "$(cat "$RUN/models")" != "$(linked)" ]; then rm -rf "$WORKSPACE/data/cache"; fi
+  linked >"$RUN/models"
 }
 
 step_check() {
@@ -51,6 +62,7 @@ apply_service() {
   set_gate_aside
   _who=$(port_owner "$(input port)")
   [ -z "$_who" ] || die "port $(input port) is taken by process $_who: end it, or set another webui.port"
+  forget_contents
   launcher >"$WORKSPACE/run/webui.sh.new"
   mv "$WORKSPACE/run/webui.sh.new" "$WORKSPACE/run/webui.sh"
   start_service

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { freePort, hasSshd, Sshd } from "./lib/sshd.ts";
 import { WebuiHost } from "./lib/webui.ts";
@@ -150,6 +150,30 @@ describe("service", () => {
     expect(other.facts.restarted).toBe(true);
     expect(webuis()).not.toEqual(before);
     expect(JSON.parse(workspace.file("src/webui/seen.json")).argv).toContain("--medvram");
+  });
+
+  it("starts anew when another content lies under a model's name, and forgets what it knew of the old one", async () => {
+    const links = join(workspace.path, "run/models/links");
+    const known = join(workspace.path, "data/cache/hashes/cache.db");
+    const link = (...lines: string[]) => {
+      mkdirSync(dirname(links), { recursive: true });
+      writeFileSync(links, lines.map((line) => `${line}\n`).join(""));
+    };
+    link("models/VAE/b\tbb\t2", "models/Stable-diffusion/a\taa\t1");
+    await applyService();
+    const before = webuis();
+    mkdirSync(dirname(known), { recursive: true });
+    writeFileSync(known, "");
+    // In another order it is the same.
+    link("models/Stable-diffusion/a\taa\t1", "models/VAE/b\tbb\t2");
+    expect((await applyService({ models: ["another list"] })).facts.restarted).toBe(false);
+    expect([webuis(), existsSync(known)]).toEqual([before, true]);
+    link("models/Stable-diffusion/a\tcc\t1", "models/VAE/b\tbb\t2");
+    expect((await workspace.run("80-service.sh", "check", service())).stderr).toContain("older configuration");
+    expect((await applyService()).facts.restarted).toBe(true);
+    expect(webuis()).not.toEqual(before);
+    expect(existsSync(known)).toBe(false);
+    rmSync(dirname(links), { recursive: true });
   });
 
   it("comes back when the WebUI is killed; and when its manager is, the next apply ends the orphan and starts anew", async () => {

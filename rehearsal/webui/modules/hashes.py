@@ -20,7 +20,8 @@ def _read():
 def cached(path):
     try:
         entry = _read().get(path)
-        return entry["sha256"] if entry and entry["mtime"] == os.path.getmtime(path) else None
+        # As the real one: an older file under the same name is taken for the one that it knows.
+        return entry["sha256"] if entry and os.path.getmtime(path) <= entry["mtime"] else None
     except OSError:
         return None
 

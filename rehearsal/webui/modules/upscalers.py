@@ -1,11 +1,13 @@
-"""Upscalers: those of the release, and the files below models/ESRGAN."""
+"""Upscalers: those of the release, and the files below models/ESRGAN, as they were at the start: the real one has no refresh for them."""
 
+import functools
 import os
 
 from modules import contract
 from modules.shared_cmd_options import cmd_opts
 
 
+@functools.lru_cache(maxsize=None)
 def answered():
     folder = cmd_opts.esrgan_models_path
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
