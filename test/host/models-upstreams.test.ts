@@ -1,11 +1,11 @@
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { begin as beginOf, type Fault, faults, type Handler, rangeOf, selfSigned } from "../helpers/faults.ts";
 import { Fetcher, type Way } from "./lib/fetch.ts";
 import { FileServer, honest, safetensors } from "./lib/server.ts";
 
@@ -15,78 +15,29 @@ const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex
 const wanted = { bytes: content.length, sha256: sha256(content) };
 const good = honest(content);
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => void;
-const range = (request: IncomingMessage): [number, number] => {
-  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
-  return [Number(first ?? 0), last ? Number(last) + 1 : content.length];
-};
-/** Headers of a good answer, then what `send` makes of it. */
-const begin = (request: IncomingMessage, response: ServerResponse) => {
-  const [from, end] = range(request);
-  response.writeHead(request.headers.range ? 206 : 200, {
-    "content-type": "application/octet-stream",
-    "content-length": end - from,
-    "accept-ranges": "bytes",
-    ...(request.headers.range ? { "content-range": `bytes ${from}-${end - 1}/${content.length}` } : {}),
-  });
-  return [from, end] as const;
-};
+const range = (request: IncomingMessage) => rangeOf(request, content.length);
+const begin = (request: IncomingMessage, response: ServerResponse) => beginOf(request, response, content.length);
 const status =
   (code: number, headers: Record<string, string> = {}): Handler =>
   (_, response) =>
     response.writeHead(code, headers).end();
 
-/** What a server does wrong, and why our own way leaves it. */
-const faults: Record<string, { handler: Handler; why: RegExp }> = {
-  "cuts every answer before its first byte": {
-    handler: (request, response) => {
-      begin(request, response);
-      response.flushHeaders();
-      setTimeout(() => response.destroy(), 20);
-    },
-    why: /it ended early|Connection reset|Connection aborted|Remote end closed/,
-  },
-  "has a file of another length": {
-    handler: honest(safetensors(9_400_000)),
-    why: /its file has \d+ bytes; wanted: \d+/,
-  },
-  "has another file of the same length": {
-    handler: honest(safetensors(9_500_000, 2)),
-    why: /its sha256 is [0-9a-f]{64}; wanted: [0-9a-f]{64}|it serves other bytes than/,
-  },
-  "redirects without end": {
-    handler: (request, response) => response.writeHead(302, { location: `${request.url}x` }).end(),
-    why: /it redirects without end \(8 times/,
-  },
-  "answers with a login page": {
-    handler: (_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><p>log in"),
-    why: /a web page instead of the file/,
-  },
-  "leads to a login page (a captive portal)": {
-    handler: (request, response) =>
-      request.url === "/login"
-        ? response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>")
-        : response.writeHead(302, { location: "/login" }).end(),
-    why: /a web page instead of the file/,
-  },
-  "answers 403": { handler: status(403), why: /HTTP 403: it wants a token, or its licence accepted/ },
-  "answers 404": { handler: status(404), why: /HTTP 404/ },
-  "answers 429 and asks for an hour": {
-    handler: status(429, { "retry-after": "3600" }),
-    why: /HTTP 429: it asks to come back in 3600 s/,
-  },
-  "answers 503 and asks for an hour": {
-    handler: status(503, { "retry-after": new Date(Date.now() + 3600_000).toUTCString() }),
-    why: /HTTP 503: it asks to come back in 3\d\d\d s/,
-  },
-  "stalls at 0 B/s": {
-    handler: (request, response) => {
-      const [from] = begin(request, response);
-      response.write(content.subarray(from, from + 10_000));
-    },
-    why: /it said nothing for 1 s/,
-  },
+const bad = faults(content, honest(safetensors(9_400_000)), honest(safetensors(9_500_000, 2)));
+/** Why our own way leaves each of them. */
+const why: Record<Fault, RegExp> = {
+  "cuts every answer before its first byte": /it ended early|Connection reset|Connection aborted|Remote end closed/,
+  "has a file of another length": /its file has \d+ bytes; wanted: \d+/,
+  "has another file of the same length": /its sha256 is [0-9a-f]{64}; wanted: [0-9a-f]{64}|it serves other bytes than/,
+  "redirects without end": /it redirects without end \(8 times/,
+  "answers with a login page": /a web page instead of the file/,
+  "leads to a login page (a captive portal)": /a web page instead of the file/,
+  "answers 403": /HTTP 403: it wants a token, or its licence accepted/,
+  "answers 404": /HTTP 404/,
+  "answers 429 and asks for an hour": /HTTP 429: it asks to come back in 3600 s/,
+  "answers 503 and asks for an hour": /HTTP 503: it asks to come back in 3\d\d\d s/,
+  "stalls at 0 B/s": /it said nothing for 1 s/,
 };
+const names = Object.keys(bad) as Fault[];
 
 const servers: { stop(): void }[] = [];
 async function serve(handler: Handler): Promise<FileServer> {
@@ -120,84 +71,106 @@ afterAll(() => {
   for (const server of servers.splice(0)) server.stop();
 });
 
+const tls = selfSigned();
 const hasAria = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, "aria2c")));
-const ways: Way[] = hasAria ? ["own", "aria2c"] : ["own"];
-it.skipIf(hasAria)("aria2c is not on PATH: only our own way is tested", () => undefined);
+const ways = [
+  { way: "own", missing: "" },
+  { way: "aria2c", missing: hasAria ? "" : "(needs aria2c on PATH)" },
+] as const satisfies { way: Way; missing: string }[];
 
-describe.concurrent.each(ways)("a server that does wrong, fetched from by %s", (way) => {
-  it.each(Object.keys(faults))("%s: a clear error, and nothing under the final name", (name) =>
-    alone(async (fetcher) => {
-      const fault = faults[name] as (typeof faults)[string];
-      const bad = await serve(fault.handler);
-      const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${bad.base}a`] }, way);
-      expect(code).toBe(1);
-      expect(stderr).toMatch(fault.why);
-      expect(stderr).toContain(`error: models: a.safetensors: could not be had. Tried:\n  - ${bad.base}a: `);
-      expect(fetcher.store()).toEqual([]);
-    }),
-  );
+describe.each(ways)("by $way $missing", ({ way, missing }) => {
+  describe("a server that does wrong", { concurrent: true, skip: missing !== "" }, () => {
+    it.each(names)("%s: a clear error, and nothing under the final name", (name) =>
+      alone(async (fetcher) => {
+        const server = await serve(bad[name]);
+        const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`] }, way);
+        expect(code).toBe(1);
+        expect(stderr).toMatch(why[name]);
+        expect(stderr).toContain(`error: models: a.safetensors: could not be had. Tried:\n  - ${server.base}a: `);
+        expect(fetcher.store()).toEqual([]);
+      }),
+    );
 
-  it.each(Object.keys(faults))("%s: the file comes from the other source", (name) =>
-    alone(async (fetcher) => {
-      const bad = await serve((faults[name] as (typeof faults)[string]).handler);
-      const other = await serve(good);
-      const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${bad.base}a`, `${other.base}a`] }, way);
-      expect(code, stderr).toBe(0);
-      whole(fetcher);
-    }),
-  );
+    it.each(names)("%s: the file comes from the other source", (name) =>
+      alone(async (fetcher) => {
+        const server = await serve(bad[name]);
+        const other = await serve(good);
+        const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`, `${other.base}a`] }, way);
+        expect(code, stderr).toBe(0);
+        whole(fetcher);
+      }),
+    );
 
-  it("ignores ranges: the file comes all the same, also after a cut", () =>
-    alone(async (fetcher) => {
-      let cut = true;
-      const server = await serve((_, response) => {
-        response.writeHead(200, { "content-length": content.length });
-        if (cut) response.write(content.subarray(0, 5_000_000), () => setTimeout(() => response.destroy(), 30));
-        else response.end(content);
-        cut = false;
-      });
-      const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`] }, way);
-      expect(code, stderr).toBe(0);
-      whole(fetcher);
-    }));
+    it("ignores ranges: the file comes all the same, also after a cut", () =>
+      alone(async (fetcher) => {
+        let cut = true;
+        const server = await serve((_, response) => {
+          response.writeHead(200, { "content-length": content.length });
+          if (cut) response.write(content.subarray(0, 5_000_000), () => setTimeout(() => response.destroy(), 30));
+          else response.end(content);
+          cut = false;
+        });
+        const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`] }, way);
+        expect(code, stderr).toBe(0);
+        whole(fetcher);
+      }));
 
-  it("is busy for a second: what it says in Retry-After is done", () =>
-    alone(async (fetcher) => {
-      let refused = 0;
-      let first: number | undefined;
-      const server = await serve((request, response) => {
-        first ??= Date.now();
-        if (Date.now() - first >= 900) return good(request, response);
-        refused++;
-        return status(503, { "retry-after": "1" })(request, response);
-      });
-      const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`] }, way);
-      expect(code, stderr).toBe(0);
-      // Each of its connections is told once, and waits.
-      expect(refused).toBeGreaterThan(0);
-      expect(refused).toBeLessThan(10);
-      whole(fetcher);
-    }));
+    it("is busy for a second: what it says in Retry-After is done", () =>
+      alone(async (fetcher) => {
+        let refused = 0;
+        let first: number | undefined;
+        const server = await serve((request, response) => {
+          first ??= Date.now();
+          if (Date.now() - first >= 900) return good(request, response);
+          refused++;
+          return status(503, { "retry-after": "1" })(request, response);
+        });
+        const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`] }, way);
+        expect(code, stderr).toBe(0);
+        // Each of its connections is told once, and waits.
+        expect(refused).toBeGreaterThan(0);
+        expect(refused).toBeLessThan(10);
+        whole(fetcher);
+      }));
+
+    it("cuts at any byte: it goes on there", () =>
+      alone(async (fetcher) => {
+        const ends = [0, 1, 7, 8, 4_194_303, 4_194_304, 4_194_305, content.length - 1];
+        const server = await serve((request, response) => {
+          const [from, end] = range(request);
+          const cut = ends.find((at) => at >= from && at < end);
+          if (cut === undefined) return void good(request, response);
+          ends.splice(ends.indexOf(cut), 1);
+          begin(request, response);
+          response.write(content.subarray(from, cut), () => setTimeout(() => response.destroy(), 10));
+          if (cut === from) response.flushHeaders();
+        });
+        const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`] }, way);
+        expect(code, stderr).toBe(0);
+        expect(ends).toEqual([]);
+        whole(fetcher);
+      }));
+
+    it.skipIf(!tls)("has a certificate of an unknown authority (needs openssl)", () =>
+      alone(async (fetcher) => {
+        const server = createServer(tls ?? {}, good);
+        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+        servers.push({ stop: () => void server.close() });
+        const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/a`;
+        const refused = await fetcher.run({ ...wanted, urls: [url] }, way);
+        expect(refused.code).toBe(1);
+        expect(refused.stderr).toMatch(/its certificate is not trusted \(self.signed certificate\)/);
+        expect(fetcher.store()).toEqual([]);
+        const other = await serve(good);
+        const { code, stderr } = await fetcher.run({ ...wanted, urls: [url, `${other.base}a`] }, way);
+        expect(code, stderr).toBe(0);
+        whole(fetcher);
+      }),
+    );
+  });
 });
 
 describe("our own way", () => {
-  it("survives a cut at any byte", async () => {
-    const ends = [0, 1, 7, 8, 4_194_303, 4_194_304, 4_194_305, content.length - 1];
-    const server = await serve((request, response) => {
-      const [from, end] = range(request);
-      const cut = ends.find((at) => at >= from && at < end);
-      if (cut === undefined) return void good(request, response);
-      ends.splice(ends.indexOf(cut), 1);
-      begin(request, response);
-      response.write(content.subarray(from, cut), () => setTimeout(() => response.destroy(), 10));
-      if (cut === from) response.flushHeaders();
-    });
-    const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${server.base}a`] }, "own");
-    expect(code, stderr).toBe(0);
-    expect(ends).toEqual([]);
-    whole(fetcher);
-  });
-
   it("finds the liar among three by what the two others agree on, and fetches only its part again", async () => {
     const liar = await serve(honest(Buffer.from(content).fill(1, 100)));
     const [one, two] = [await serve(good), await serve(good)];
@@ -218,6 +191,26 @@ describe("our own way", () => {
     const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${liar.base}a`, `${other.base}a`] }, "own");
     expect(code, stderr).toBe(0);
     whole(fetcher);
+  });
+
+  it("leaves nearly all to another source where one crawls", async () => {
+    let crawled = 0;
+    const crawls = await serve((request, response) => {
+      let [at, end] = begin(request, response);
+      const timer = setInterval(() => {
+        if (response.destroyed || at >= end) return clearInterval(timer);
+        const next = Math.min(at + 5_000, end);
+        response.write(content.subarray(at, next));
+        crawled += next - at;
+        at = next;
+      }, 100);
+    });
+    const other = await serve(good);
+    const { code, stderr } = await fetcher.run({ ...wanted, urls: [`${crawls.base}a`, `${other.base}a`] }, "own");
+    expect(code, stderr).toBe(0);
+    whole(fetcher);
+    expect(crawled).toBeGreaterThan(0);
+    expect(crawled).toBeLessThan(0.2 * content.length);
   });
 
   it("leaves a source that dies half-way to the others, each byte fetched once", async () => {
@@ -274,53 +267,17 @@ describe("our own way", () => {
     expect(Number(stdout.trim().split("\t").at(-1)) + kept).toBeLessThan(1.001 * content.length);
   });
 
-  it.skipIf(!existsSync("/usr/bin/openssl"))(
-    "does not trust a certificate of an unknown authority (needs openssl)",
-    async () => {
-      execFileSync(
-        "openssl",
-        [
-          "req",
-          "-x509",
-          "-newkey",
-          "ec",
-          "-pkeyopt",
-          "ec_paramgen_curve:prime256v1",
-          "-nodes",
-          "-days",
-          "2",
-          "-subj",
-          "/CN=127.0.0.1",
-          "-addext",
-          "subjectAltName=IP:127.0.0.1",
-          "-keyout",
-          join(fetcher.cache, "key"),
-          "-out",
-          join(fetcher.cache, "cert"),
-        ],
-        { stdio: "ignore" },
-      );
-      const server = createServer(
-        { key: readFileSync(join(fetcher.cache, "key")), cert: readFileSync(join(fetcher.cache, "cert")) },
-        good,
-      );
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      servers.push({ stop: () => void server.close() });
-      const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/a`;
-      for (const way of ways) {
-        const { code, stderr } = await fetcher.run({ ...wanted, urls: [url] }, way);
-        expect(code).toBe(1);
-        expect(stderr).toMatch(/its certificate is not trusted \(self.signed certificate\)/);
-        expect(fetcher.store()).toEqual([]);
-      }
-      // The machine's own authorities are the ones that count: a company's proxy may be among them.
-      const trusted = await fetcher.run({ ...wanted, urls: [url] }, "own", {
-        SSL_CERT_FILE: join(fetcher.cache, "cert"),
-      });
-      expect(trusted.code, trusted.stderr).toBe(0);
-      whole(fetcher);
-    },
-  );
+  it.skipIf(!tls)("trusts whom the machine trusts: a company's proxy may be among them (needs openssl)", async () => {
+    const server = createServer(tls ?? {}, good);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    servers.push({ stop: () => void server.close() });
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/a`;
+    const authorities = join(fetcher.cache, "authorities");
+    writeFileSync(authorities, tls?.cert ?? "");
+    const { code, stderr } = await fetcher.run({ ...wanted, urls: [url] }, "own", { SSL_CERT_FILE: authorities });
+    expect(code, stderr).toBe(0);
+    whole(fetcher);
+  });
 
   it("does not take the word of a source that is gone for the length of a file", async () => {
     let asked = 0;

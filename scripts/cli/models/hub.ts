@@ -1,4 +1,5 @@
 import type { Upstreams } from "../../../stacks/upstreams.ts";
+import { request } from "../http.ts";
 import type { ModelSource } from "./address.ts";
 
 /** What a hub says of a file, before anyone has fetched it. */
@@ -9,7 +10,8 @@ export interface Published {
   by: string;
 }
 
-const patience = 8_000;
+/** Seconds. */
+const patience = 8;
 
 /**
  * Asks the hub for a file's length and sha256. Nothing where it is not reached, or does not tell: then they are recorded at the first download.
@@ -36,10 +38,10 @@ async function first(
 
 async function askHuggingface(base: string, path: string): Promise<Published | undefined> {
   // The hub's own answer, not that of the store to which it leads.
-  const answer = await fetch(base + path, {
+  const answer = await request(base + path, {
     method: "HEAD",
     redirect: "manual",
-    signal: AbortSignal.timeout(patience),
+    seconds: patience,
   });
   const sha256 = /^"?([0-9a-f]{64})"?$/.exec(answer.headers.get("x-linked-etag") ?? "")?.[1];
   const bytes = Number(answer.headers.get("x-linked-size") ?? 0) || undefined;
@@ -50,7 +52,7 @@ async function askModelscope(base: string, path: string): Promise<Published | un
   const [owner, name, , revision = "master", ...rest] = path.split("/");
   const query = new URLSearchParams({ Revision: revision, Recursive: "true" });
   const url = new URL(`/api/v1/models/${owner}/${name}/repo/files?${query}`, base);
-  const answer = await fetch(url, { signal: AbortSignal.timeout(patience) });
+  const answer = await request(url.href, { seconds: patience });
   const listed = (await answer.json()) as { Data?: { Files?: { Path?: string; Size?: number; Sha256?: string }[] } };
   const file = listed.Data?.Files?.find(({ Path }) => Path === rest.join("/"));
   if (!file?.Sha256 || !/^[0-9a-f]{64}$/.test(file.Sha256)) return undefined;
