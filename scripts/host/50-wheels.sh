@@ -81,12 +81,12 @@ bytes_came() {
     FNR == NR { name = $0; sub(/.*\//, "", name); sub(/-[^-]*\.dist-info$/, "", name); name = tolower(name); gsub(/[-_.]+/, "-", name); came[name] = 1; next }
     /^[A-Za-z0-9]/ { name = tolower($1); sub(/==.*/, "", name); gsub(/[-_.]+/, "-", name) }
     /^ +# bytes: / { if (name in came) sum += $3 }
-    END { printf "%d", sum }' "$RUN/came" -
+    END { printf "%.0f", sum }' "$RUN/came" -
 }
 
 # tell_items BYTES SOURCE: what came over the line, and what was there.
 tell_items() {
-  _all=$(input lock | awk '/^ +# bytes: / { sum += $3 } END { printf "%d", sum }')
+  _all=$(input lock | awk '/^ +# bytes: / { sum += $3 } END { printf "%.0f", sum }')
   _name=$(json "$(input lock_name)")
   _items=''
   [ "$1" -ge "$_all" ] || _items=",{\"name\":\"$_name\",\"kind\":\"wheels\",\"bytes\":$((_all - $1)),\"source\":\"cache\",\"cached\":true}"

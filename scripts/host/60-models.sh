@@ -50,9 +50,9 @@ step_apply() {
   awk -F'\t' '{ n = split($1, part, "/"); print $2 "\t" part[n] }' "$RUN/links" | sort -u | claim_store
   write_ref
   fact_json models "$(input models | grep -c . || :)"
-  fact_json bytes "$(awk -F'\t' '{ n += $3 } END { printf "%d", n }' "$RUN/fetched")"
+  fact_json bytes "$(awk -F'\t' '{ n += $3 } END { printf "%.0f", n }' "$RUN/fetched")"
   # What came over the network, more than once counted each time.
-  fact_json fetchedBytes "$(awk -F'\t' '{ n += $7 } END { printf "%d", n }' "$RUN/fetched")"
+  fact_json fetchedBytes "$(awk -F'\t' '{ n += $7 } END { printf "%.0f", n }' "$RUN/fetched")"
   fact_json sha256 "{$(awk -F'\t' '{ printf "%s\"%s\":\"%s\"", (NR > 1 ? "," : ""), $1, $2 }' "$RUN/fetched")}"
   items
 }
@@ -62,9 +62,9 @@ step_apply() {
 items() {
   fact_json items "[$(awk -F'\t' '
     { b[$1] += $3; if (!($1 in from)) { order[++n] = $1; from[$1] = $5 } if ($5 != "cache") from[$1] = $5 }
-    END { for (i = 1; i <= n; i++) printf "%s{\"name\":\"%s\",\"kind\":\"model\",\"bytes\":%d,\"source\":\"%s\",\"cached\":%s}",
+    END { for (i = 1; i <= n; i++) printf "%s{\"name\":\"%s\",\"kind\":\"model\",\"bytes\":%.0f,\"source\":\"%s\",\"cached\":%s}",
       (i > 1 ? "," : ""), order[i], b[order[i]], from[order[i]], (from[order[i]] == "cache" ? "true" : "false") }' "$RUN/items")]"
-  fact_json recorded "{$(awk -F'\t' '$6 == "-" { printf "%s\"%s\":{\"file\":\"%s\",\"bytes\":%d,\"sha256\":\"%s\",\"source\":\"%s\"}",
+  fact_json recorded "{$(awk -F'\t' '$6 == "-" { printf "%s\"%s\":{\"file\":\"%s\",\"bytes\":%.0f,\"sha256\":\"%s\",\"source\":\"%s\"}",
     (n++ ? "," : ""), $1, $2, $3, $4, $5 }' "$RUN/items")}"
 }
 

@@ -79,7 +79,7 @@ install_tool() {
   with_cached_index uv - "$WORKSPACE/tools/bin/uv" pip sync -q --python "$_tools/bin/python" --require-hashes "$RUN/$1.txt" ||
     die "uv could not install $1 from $(input pypi 'its default index'): see above"
   printf '%s\n' "$2" >"$_tools/.lock"
-  tell_tool "$1" "$INDEX" "$(printf '%s\n' "$2" | awk '/^ +# bytes: / { sum += $3 } END { printf "%d", sum }')"
+  tell_tool "$1" "$INDEX" "$(printf '%s\n' "$2" | awk '/^ +# bytes: / { sum += $3 } END { printf "%.0f", sum }')"
 }
 
 # tell_tool NAME INDEX BYTES: its packages, for the report of what was fetched and what was there.

@@ -25,7 +25,7 @@ rank_urls() {
       class = 1; speed = 0; wait = 0
       if (found && ms[found] == "-") class = 2
       else if (found && auto && ms[found] != "?") { class = 0; speed = rate[found] + 0; wait = ms[found] }
-      printf "%d\t%d\t%d\t%d\t%s\n", class, speed, wait, ++lines, $0
+      printf "%d\t%.0f\t%d\t%d\t%s\n", class, speed, wait, ++lines, $0
     }' "$WORKSPACE/run/upstreams" - | sort -t'	' -k1,1n -k2,2nr -k3,3n -k4,4n | cut -f5
 }
 
@@ -87,7 +87,7 @@ may_be_silent() {
 # best_of: of the bases on standard input the first that answered, fastest first; those that were not asked only when no other answered.
 best_of() {
   while IFS= read -r _b; do awk -F'\t' -v b="$_b" '$2 == b && $3 != "-"' "$_table"; done |
-    sort -u | awk -F'\t' '{ printf "%d\t%d\t%d\t%s\n", ($3 == "?"), $4, $3, $2 }' | sort -t'	' -k1,1n -k2,2nr -k3,3n | head -n 1 | cut -f4
+    sort -u | awk -F'\t' '{ printf "%d\t%.0f\t%d\t%s\n", ($3 == "?"), $4, $3, $2 }' | sort -t'	' -k1,1n -k2,2nr -k3,3n | head -n 1 | cut -f4
 }
 
 # ask_upstreams: all at once, into run/upstreams; 1 when there is nothing on the host to ask with.
@@ -157,7 +157,7 @@ ask_curl() {
 $_got
 END
   [ "${_size:-0}" -gt 0 ] || [ $_code != 28 ] || _status=0
-  answer "$_status" "$(printf '%s' "${_first:-0}" | awk '{ printf "%d", $1 * 1000 }')" "$(printf '%s %s' "${_size:-0}" "${_total:-0}" | awk '{ printf "%d", ($2 > 0 ? $1 / $2 : 0) }')" "$_why"
+  answer "$_status" "$(printf '%s' "${_first:-0}" | awk '{ printf "%d", $1 * 1000 }')" "$(printf '%s %s' "${_size:-0}" "${_total:-0}" | awk '{ printf "%.0f", ($2 > 0 ? $1 / $2 : 0) }')" "$_why"
 }
 ask_python() {
   _got=$("$_python" - "$1" "$ASK_S" "$ASK_BYTES" 2>/dev/null <<'END'

@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -189,6 +190,34 @@ it("a model without a sha256 tells what came, for the next host", async () => {
     },
   });
   expect(facts.items).toMatchObject([{ name: "a", cached: false }, { name: "b" }]);
+});
+
+it("tells a file of more than 4 GiB to the byte: some hosts' awk counts to 2 GiB alone", async () => {
+  const size = 5_000_000_001;
+  // Only its form is looked at where the store has noted that its content was read.
+  const header = JSON.stringify({ t: { dtype: "U8", shape: [size], data_offsets: [0, size] } });
+  const head = Buffer.alloc(8);
+  head.writeBigUInt64LE(BigInt(header.length));
+  const file = join(one.cache, "sha256", "a".repeat(64));
+  mkdirSync(join(one.cache, "sha256"), { recursive: true });
+  writeFileSync(file, Buffer.concat([head, Buffer.from(header)]));
+  const whole = size + 8 + header.length;
+  truncateSync(file, whole);
+  writeFileSync(`${file}.ok`, `${whole} ${statSync(file, { bigint: true }).mtimeNs}`);
+  mkdirSync(join(one.cache, "fetch"), { recursive: true });
+  // Recorded at its first download.
+  const urls = `${server.base}a`;
+  const key = createHash("sha256").update(`a.safetensors\n${urls}`).digest("hex").slice(0, 32);
+  writeFileSync(join(one.cache, "fetch", `url-${key}.seen`), "a".repeat(64));
+  const { code, stderr, facts } = await one.run("60-models.sh", "apply", {
+    models: [["a", "checkpoint", "Stable-diffusion", "a.safetensors", "-", "-", urls]],
+  });
+  expect(code, stderr).toBe(0);
+  expect(facts).toMatchObject({
+    bytes: whole,
+    items: [{ name: "a", bytes: whole, cached: true }],
+    recorded: { a: { bytes: whole } },
+  });
 });
 
 it("a broken file of the right sha256 is not shown to the WebUI", async () => {
