@@ -12,6 +12,7 @@ import { CHANNEL_OPTIONS, emptyPb, engineGrpc, enginePb, grpc, providerPb, resou
 import { Stopped } from "./stopped.ts";
 import { appendStruct } from "./structBytes.ts";
 import { fromStruct, toStruct } from "./structs.ts";
+import { Transforms } from "./transforms.ts";
 
 /** The deployment, as the program sees it. Every method rejects with Stopped once the deployment is over. */
 export interface MonitorHost {
@@ -46,7 +47,14 @@ export interface MonitorHost {
   refuse(error: unknown, urn?: string): void;
 }
 
-const FEATURES = new Set(["secrets", "resourceReferences", "aliasSpecs", "deletedWith"]);
+const FEATURES = new Set([
+  "secrets",
+  "resourceReferences",
+  "aliasSpecs",
+  "deletedWith",
+  "transforms",
+  "invokeTransforms",
+]);
 const SEVERITIES = ["debug", "info", "warning", "error"] as const;
 
 /** Serves the resource monitor and the engine service to the program, on a loopback port of its own. */
@@ -54,6 +62,7 @@ export class Monitor {
   readonly #host: Promise<MonitorHost>;
   readonly #server: GrpcServer;
   readonly #goals = new Map<string, Goal>();
+  readonly #transforms = new Transforms();
   #rootUrn = "";
 
   /** @param host may still be on its way: the program, which takes longer to start, waits for it with its first call */
@@ -74,6 +83,14 @@ export class Monitor {
       ),
       invoke: this.#unary((request: InstanceType<typeof resourcePb.ResourceInvokeRequest>) => this.#invoke(request)),
       readResource: this.#unary((request: InstanceType<typeof resourcePb.ReadResourceRequest>) => this.#read(request)),
+      registerStackTransform: this.#unary((callback: Parameters<Transforms["addToStack"]>[0]) => {
+        this.#transforms.addToStack(callback);
+        return new emptyPb.Empty();
+      }),
+      registerStackInvokeTransform: this.#unary((callback: Parameters<Transforms["addToInvokes"]>[0]) => {
+        this.#transforms.addToInvokes(callback);
+        return new emptyPb.Empty();
+      }),
       signalAndWaitForShutdown: this.#unary(async () => {
         await (await this.#host).programDone();
         return new emptyPb.Empty();
@@ -114,11 +131,13 @@ export class Monitor {
   }
 
   close(): void {
+    this.#transforms.close();
     this.#server.forceShutdown();
   }
 
   async #register(request: RegisterRequest): Promise<Registered> {
     const host = await this.#host;
+    await this.#transforms.apply(request);
     const goal = registrationGoal(request, host.sources, host.preview || host.partial);
     goal.inputs = await hashAssets(goal.inputs, host.sources.programDir);
     const parent = goal.parent === undefined ? undefined : this.#goals.get(goal.parent);
@@ -131,6 +150,7 @@ export class Monitor {
       );
     }
     const state = await host.register(goal);
+    this.#transforms.registered(state.urn, request);
     this.#goals.set(state.urn, goal);
     const message = new resourcePb.RegisterResourceResponse().setUrn(state.urn).setId(state.id);
     if (host.isSkipped(state.urn)) return { message: message.setUnknown(true) };
@@ -165,6 +185,7 @@ export class Monitor {
   }
 
   async #invoke(request: InstanceType<typeof resourcePb.ResourceInvokeRequest>) {
+    await this.#transforms.applyToInvoke(request);
     const args = fromStruct(request.getArgs());
     const { result, failures } = await (await this.#host).invoke(
       request.getTok(),

@@ -30,7 +30,6 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
   if (request.getReplaceWithList().length > 0)
     throw notCovered(`The option "replaceWith" of ${label}, which needs a state of version 4,`);
   if (request.hasReplacementTrigger()) throw notCovered(`The option "replacementTrigger" of ${label}`);
-  if (request.getTransformsList().length > 0) throw notCovered(`The option "transforms" of ${label}`);
   if (request.getEnvvarmappingsMap().getLength() > 0) throw notCovered(`The option "envVarMappings" of ${label}`);
   const custom = request.getCustom();
   if (custom && type.split(":").length !== 3) {
@@ -42,11 +41,12 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
       `${label} was registered with a value that is not known yet, in a real update. Nothing was done to it.`,
     );
   }
+  const dependencies = request.getDependenciesList();
+  const ofProperties = propertyDependencies(request, inputs, dependencies);
   if (isProviderType(type) && request.getVersion() !== "") {
     inputs.version = request.getVersion();
     inputs.__internal = {};
   }
-  const dependencies = request.getDependenciesList();
   const timeouts = request.getCustomtimeouts();
   return {
     type,
@@ -56,7 +56,7 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
     parent: request.getParent() || undefined,
     provider: custom ? request.getProvider() : "",
     dependencies,
-    propertyDependencies: propertyDependencies(request, inputs, dependencies),
+    propertyDependencies: ofProperties,
     protect: request.hasProtect() ? request.getProtect() : undefined,
     retainOnDelete: request.hasRetainondelete() ? request.getRetainondelete() : undefined,
     deleteBeforeReplace:
