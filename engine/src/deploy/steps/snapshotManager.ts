@@ -1,6 +1,12 @@
 import type { PendingOperation, PendingOperationType, ResourceState, Snapshot } from "../../resource.ts";
 import { renameReferences } from "../../stateEdit.ts";
 
+/** A save that takes no longer is not worth waiting for another. */
+const QUICK_MS = 5;
+/** Of the time that a save took, what the next waits for others. */
+const WAIT_FACTOR = 2;
+const LONGEST_WAIT_MS = 100;
+
 /**
  * Keeps the state of a running deployment, and its file.
  * What this run has done comes first, in the order in which it was done; then the old resources that it has not touched,
@@ -20,6 +26,8 @@ export class SnapshotManager {
   #running: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
   #dirty = false;
+  /** How long the last save took. */
+  #lastMs = 0;
 
   /**
    * @param write saves a snapshot; never called twice at once
@@ -114,15 +122,30 @@ export class SnapshotManager {
     this.#dirty = true;
     if (this.#queued !== undefined) return this.#queued;
     const write = async (): Promise<void> => {
-      await new Promise((resolve) => setImmediate(resolve));
+      await this.#others();
       this.#queued = undefined;
       this.#dirty = false;
+      const began = performance.now();
       await this.#write(this.current());
+      this.#lastMs = performance.now() - began;
     };
     const queued = this.#running.then(write);
     this.#queued = queued;
     this.#running = queued.catch(() => {});
     return queued;
+  }
+
+  /**
+   * Waits for saves that come at the same moment; with a state that takes long to write, and others at work, for those that come
+   * soon: every save writes all of it, and one that serves many leaves the time for the work itself.
+   */
+  #others(): Promise<void> {
+    const worthIt = this.#operations.size > 1 && this.#lastMs > QUICK_MS;
+    const ms = Math.min(this.#lastMs * WAIT_FACTOR, LONGEST_WAIT_MS);
+    return new Promise((resolve) => {
+      if (worthIt) setTimeout(resolve, ms);
+      else setImmediate(resolve);
+    });
   }
 
   /** Saves what is not saved; a run that changed nothing leaves the file alone. */

@@ -1,0 +1,51 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { emptySnapshot } from "../../../engine/src/checkpoint.ts";
+import { SnapshotManager } from "../../../engine/src/deploy/steps/snapshotManager.ts";
+import type { ResourceState } from "../../../engine/src/resource.ts";
+
+function state(name: string): ResourceState {
+  const urn = `urn:pulumi:s::p::a:b:C::${name}`;
+  return {
+    urn,
+    type: "a:b:C",
+    custom: true,
+    id: name,
+    inputs: {},
+    outputs: {},
+    dependencies: [],
+    propertyDependencies: {},
+  };
+}
+
+/** A file of which every write takes a while; `written` has what each of them held. */
+function slowFile(ms: number) {
+  const written: string[] = [];
+  const manager = new SnapshotManager(emptySnapshot(), async ({ resources, pendingOperations }) => {
+    await sleep(ms);
+    written.push(
+      `${resources.map(({ id }) => id).join()}|${pendingOperations.map(({ resource }) => resource.id).join()}`,
+    );
+  });
+  return { manager, written };
+}
+
+test("while others are at work, a state that takes long to write is written once for all that come soon", async () => {
+  const { manager, written } = slowFile(40);
+  const [a, b] = [state("a"), state("b")];
+  const first = await manager.begin("creating", a);
+  const second = manager.begin("creating", b);
+  // Later than the moment, and sooner than twice the time of the write before.
+  const end = sleep(10).then(() => manager.end(first, () => manager.done(undefined, a)));
+  await Promise.all([second, end]);
+  expect(written).toEqual(["|a", "a|b"]);
+});
+
+test("what has ended is in the file when it is told so", async () => {
+  const { manager, written } = slowFile(40);
+  const a = state("a");
+  const operation = await manager.begin("creating", a);
+  expect(written).toEqual(["|a"]);
+  await manager.end(operation, () => manager.done(undefined, a));
+  expect(written).toEqual(["|a", "a|"]);
+});
