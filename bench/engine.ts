@@ -40,8 +40,10 @@ export async function bench(args: string[]): Promise<void> {
   process.stdout.write(`\n${machine(runs)}\n`);
 }
 
-function line({ contender, size, phase, run, seconds, peakMb }: Result): string {
-  return `run ${run}  ${String(size).padStart(4)}  ${phase.padEnd(5)}  ${contender.padEnd(8)}  ${seconds.toFixed(2).padStart(7)} s  ${peakMb.toFixed(0).padStart(5)} MB`;
+function line({ contender, size, phase, run, seconds, peakMb, processor }: Result): string {
+  const { programs, servers } = processor;
+  const work = `processor ${programs.toFixed(2)} s${servers > 0 ? `, servers ${servers.toFixed(2)} s` : ""}`;
+  return `run ${run}  ${String(size).padStart(4)}  ${phase.padEnd(5)}  ${contender.padEnd(8)}  ${seconds.toFixed(2).padStart(7)} s  ${peakMb.toFixed(0).padStart(5)} MB  ${work}`;
 }
 
 function machine(runs: number): string {

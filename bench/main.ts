@@ -7,6 +7,9 @@ const benches: Record<string, () => Promise<{ bench: (args: string[]) => Promise
   flame: () => import("./engine/flame.ts"),
 };
 
+// What a scenario has started ends when this process exits.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+
 const [name = "", ...args] = process.argv.slice(2);
 const load = Object.hasOwn(benches, name) ? benches[name] : undefined;
 if (load === undefined) {

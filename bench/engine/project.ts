@@ -13,7 +13,7 @@ export interface Project {
   backend: string;
   passphraseFile: string;
   /** The hosts that its program reaches; `port` may be that of a line to it. */
-  hosts: (Pick<Sshd, "user" | "hostKey" | "privateKey" | "dir"> & { port: number })[];
+  hosts: (Pick<Sshd, "user" | "hostKey" | "privateKey" | "dir" | "pid"> & { port: number })[];
 }
 
 /** `COMMANDS` commands on each host, each waiting for the one before. */

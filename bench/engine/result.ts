@@ -19,7 +19,10 @@ export async function once(contender: Contender, project: Project, size: number,
   try {
     contender.prepare(project);
     for (const phase of contender.hasState ? (["cold", "no-op"] as const) : (["cold"] as const)) {
-      const measured = await measure(contender.up(project));
+      const measured = await measure(
+        contender.up(project),
+        project.hosts.map(({ pid }) => pid),
+      );
       results.push({ contender: contender.name, size, phase, run, ...measured });
     }
   } finally {
@@ -42,11 +45,17 @@ export class Results {
     return median(items.map((item) => item[key])).toFixed(key === "seconds" ? 2 : 0);
   }
 
+  /** Seconds of processor time, a median. */
+  processor(items: Result[], of: keyof Result["processor"]): string {
+    return items.length === 0 ? "-" : median(items.map((item) => item.processor[of])).toFixed(2);
+  }
+
   /** Median of the ratios within each run, with their range. */
-  ratio(over: Result[], under: Result[], key: "seconds" | "peakMb" = "seconds"): string {
+  ratio(over: Result[], under: Result[], key: "seconds" | "peakMb" | "work" = "seconds"): string {
+    const of = (item: Result) => (key === "work" ? item.processor.programs + item.processor.servers : item[key]);
     const ratios = over.flatMap((item) => {
       const other = under.find((candidate) => candidate.run === item.run);
-      return other === undefined ? [] : [item[key] / other[key]];
+      return other === undefined ? [] : [of(item) / of(other)];
     });
     if (ratios.length === 0) return "-";
     const range = ratios.length > 1 ? ` (${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)})` : "";

@@ -1,11 +1,13 @@
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { countProcessor, type Processor } from "./processor.ts";
 
 /** What one run of a program took. */
 export interface Measured {
   seconds: number;
   /** The most that it and its children had in memory at one time, in MB (resident; what they share counts for each). */
   peakMb: number;
+  processor: Processor;
 }
 
 export interface Work {
@@ -16,13 +18,15 @@ export interface Work {
 }
 
 const SAMPLE_MS = 50;
-const DEADLINE_MS = 300_000;
+const DEADLINE_MS = 1_800_000;
 
 /**
  * Runs the programs side by side and measures from the start of the first to the end of the last.
+ * @param servers processes that do work for them
  * @throws when one of them fails; the message holds what it said
  */
-export async function measure(works: Work[]): Promise<Measured> {
+export async function measure(works: Work[], servers: number[] = []): Promise<Measured> {
+  const used = countProcessor(servers);
   const began = process.hrtime.bigint();
   const pids = new Set<number>();
   let peak = 0;
@@ -34,7 +38,7 @@ export async function measure(works: Work[]): Promise<Measured> {
   } finally {
     clearInterval(sampler);
   }
-  return { seconds: Number(process.hrtime.bigint() - began) / 1e9, peakMb: peak / 1024 };
+  return { seconds: Number(process.hrtime.bigint() - began) / 1e9, peakMb: peak / 1024, processor: used() };
 }
 
 function finish(work: Work, pids: Set<number>): Promise<void> {

@@ -17,6 +17,7 @@ export interface SshdOptions {
 }
 
 export interface Sshd {
+  pid: number;
   port: number;
   user: string;
   /** `ssh-ed25519 AAAA…` */
@@ -101,6 +102,7 @@ function describe(server: ChildProcess, dir: string, port: number, user: string)
     for (const pid of sessionsOf(server.pid ?? -1)) kill(pid);
   };
   return {
+    pid: server.pid ?? -1,
     port,
     user,
     hostKey: readFileSync(join(dir, "host.pub"), "utf8").split(" ").slice(0, 2).join(" "),

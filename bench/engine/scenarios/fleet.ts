@@ -5,7 +5,7 @@ import { once, Results } from "../result.ts";
 import { AS_DEBIAN_SHIPS_IT, stopAll } from "../servers.ts";
 import type { Scenario } from "./scenario.ts";
 
-const SIZES = [8, 16, 32, 64];
+const SIZES = [1, 2, 4, 8, 16, 32, 64];
 /** Ansible takes minutes for the largest: the ends of the row, once. */
 const ANSIBLE_SIZES = [8, 64];
 
@@ -13,6 +13,8 @@ export const fleetScenario: Scenario = {
   name: "fleet",
   says: `${COMMANDS} chained commands on each of up to ${Math.max(...SIZES)} hosts, Ansible beside`,
   async run(contenders, runs, tell) {
+    // Each server ends with this process.
+    process.setMaxListeners(2 * Math.max(...SIZES));
     const servers = [];
     const results = new Results();
     try {
@@ -50,6 +52,11 @@ export const fleetScenario: Scenario = {
           ...["embedded", "official"].map((name) =>
             half === undefined ? "-" : results.ratio(results.of(name, size, phase), results.of(name, half, phase)),
           ),
+          ...[mine, theirs].map(
+            (items) => `${results.processor(items, "programs")} + ${results.processor(items, "servers")}`,
+          ),
+          results.ratio(theirs, mine, "work"),
+          half === undefined ? "-" : results.ratio(mine, results.of("embedded", half, phase), "work"),
           ...[mine, theirs].map((items) => results.median(items, "peakMb")),
         ];
       }),
@@ -65,6 +72,10 @@ export const fleetScenario: Scenario = {
         "than ansible",
         "embedded, per doubling",
         "official, per doubling",
+        "embedded processor s, own + servers'",
+        "official processor s",
+        "less work",
+        "embedded work per doubling",
         "embedded MB",
         "official MB",
       ],
