@@ -6,6 +6,8 @@ import { Archive, Asset, type PropertyMap, type PropertyValue, ResourceReference
 export interface WireOptions {
   /** False: secrets travel as plain values. */
   keepSecrets: boolean;
+  /** True: a secret in a secret is marked too. The SDK takes one mark away, and would give a program the other for the value. @default false */
+  keepInnerSecrets?: boolean;
   /** False: an entry whose value is unknown is left out, and an unknown inside a list becomes null. */
   keepUnknowns: boolean;
   /** False: a resource travels as its id, or as its URN where it has none. */
@@ -92,8 +94,10 @@ function encodeValue(value: PropertyValue, options: WireOptions): unknown {
   if (Array.isArray(value)) return value.map((element) => encodeValue(element, options) ?? null);
   if (value instanceof Unknown) return options.keepUnknowns ? UNKNOWN : undefined;
   if (value instanceof Secret) {
-    // The SDK takes one mark away: of a secret in a secret, a program would get the inner mark for the value.
-    const element = encodeValue(value.element, { ...options, keepSecrets: false });
+    const element = encodeValue(value.element, {
+      ...options,
+      keepSecrets: options.keepSecrets && (options.keepInnerSecrets ?? false),
+    });
     return options.keepSecrets && element !== undefined
       ? { [SIGNATURE_KEY]: SIGNATURES.secret, value: element }
       : element;

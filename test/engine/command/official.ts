@@ -110,7 +110,7 @@ export async function startOfficial(programDir: string): Promise<Official> {
 
 const struct = (map: PropertyMap) =>
   structPb.Struct.fromJavaScript(
-    toWire(map, { keepSecrets: true, keepUnknowns: true, keepResources: true }) as Parameters<
+    toWire(map, { keepSecrets: true, keepInnerSecrets: true, keepUnknowns: true, keepResources: true }) as Parameters<
       typeof structPb.Struct.fromJavaScript
     >[0],
   );

@@ -59,6 +59,7 @@ describe("values on the wire", () => {
   it("marks a secret once, also where there are others in it: the SDK takes but one mark away", () => {
     const map = { a: new Secret({ b: [new Secret("x")] }), c: [new Secret(new Secret(1))] };
     expect(fromWire(toWire(map, ALL))).toEqual({ a: new Secret({ b: ["x"] }), c: [new Secret(1)] });
+    expect(fromWire(toWire(map, { ...ALL, keepInnerSecrets: true }))).toEqual(map);
   });
 
   it("leaves unknowns out for a receiver that does not take them", () => {
