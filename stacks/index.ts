@@ -35,21 +35,23 @@ const dify = difyTarget
     })
   : undefined;
 
-export const webuiUrl = url;
-export const user = settings.webui.user;
-export const password = webuiPassword;
-/** The proof's checks and pictures, as JSON. */
-export const proof = pulumi.unsecret(smoke.stdout);
-/** What the live check after every update is told; a secret, for it holds the password. */
-export const liveCheck = pulumi.secret(
-  pulumi.output<object>(dify?.live ?? proofOf).apply((input) => JSON.stringify(input)),
-);
-
-export const difyUrl = dify?.url;
-export const difyUser = dify?.email;
-export const difyPassword = dify?.password;
-/** Each app and its page for people. */
-export const difyApps = dify?.apps.map(({ name, mode, siteUrl }) => ({ name, mode, siteUrl }));
-/** Secrets, by the app's name. */
-export const difyApiKeys = dify && Object.fromEntries(dify.apps.map(({ name, apiKey }) => [name, apiKey]));
-export const difyProof = dify?.proof;
+/** The stack's outputs. A default export, since what a stack without a Dify lacks must not be named at all: the SDK warns of undefined ones. */
+export default {
+  webuiUrl: url,
+  user: settings.webui.user,
+  password: webuiPassword,
+  /** The proof's checks and pictures, as JSON. */
+  proof: pulumi.unsecret(smoke.stdout),
+  /** What the live check after every update is told; a secret, for it holds the password. */
+  liveCheck: pulumi.secret(pulumi.output<object>(dify?.live ?? proofOf).apply((input) => JSON.stringify(input))),
+  ...(dify && {
+    difyUrl: dify.url,
+    difyUser: dify.email,
+    difyPassword: dify.password,
+    /** Each app and its page for people. */
+    difyApps: dify.apps.map(({ name, mode, siteUrl }) => ({ name, mode, siteUrl })),
+    /** Secrets, by the app's name. */
+    difyApiKeys: Object.fromEntries(dify.apps.map(({ name, apiKey }) => [name, apiKey])),
+    difyProof: dify.proof,
+  }),
+};
