@@ -35,7 +35,8 @@ export const tool: Item<"tool"> = {
   async apply({ console, input, say }) {
     const { name, provider, webui, model, own } = input;
     await wantPlugin(console, input.plugin);
-    const found = (await toolCredentials(console, provider)).find((credential) => credential.name === name);
+    const before = await toolCredentials(console, provider);
+    const found = before.find((credential) => credential.name === name);
     const credentials = { base_url: baseUrl(webui), model };
     // Both make the plugin ask the WebUI for its models, so what is stored has worked.
     const put = () =>
@@ -49,10 +50,14 @@ export const tool: Item<"tool"> = {
         ? new DifyError(await whyNoModels(error, { webui, model, mask: console.masker.mask }), error)
         : error;
     }
-    const stored = (await toolCredentials(console, provider)).find((credential) => credential.name === name);
+    const after = await toolCredentials(console, provider);
+    const stored = after.find((credential) => credential.name === name);
     if (!stored) throw new DifyError(`Dify took the credential \`${name}\` of ${provider}, and does not list it.`);
-    // In somebody's Dify the default is theirs; our apps name this one.
-    if (own && !stored.is_default) await console.post(`${pathOf(provider)}/default-credential`, { id: stored.id });
+    // Where none was chosen the newest is the default: in somebody's Dify their apps would draw with our WebUI. Our apps name their own.
+    const theirs = before.find((credential) => credential.is_default && credential.name !== name);
+    const byDefault = own ? stored : after.find(({ id }) => id === theirs?.id);
+    if (byDefault && !byDefault.is_default)
+      await console.post(`${pathOf(provider)}/default-credential`, { id: byDefault.id });
     return { credentialId: stored.id, made: true };
   },
 

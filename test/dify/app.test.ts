@@ -1,0 +1,244 @@
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { parse } from "yaml";
+import { readDsl } from "../../scripts/dify/app/dsl.ts";
+import { importApp } from "../../scripts/dify/app/import.ts";
+import { Console } from "../../scripts/dify/client.ts";
+import { secrets, World } from "./world.ts";
+
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+
+let world: World;
+beforeAll(async () => {
+  world = await new World().start();
+  const { setup, sdPlugin, llmPlugin, tool, model } = world.items;
+  for (const item of [setup, sdPlugin, llmPlugin, tool, model]) await world.apply(item);
+});
+afterAll(() => world.stop());
+
+// biome-ignore lint/suspicious/noExplicitAny: the stand-in's state is looked at as it is
+const apps = (): any[] => world.dify.state.apps;
+const called = (name: string) => apps().filter((app) => app.name === name);
+const why = async (item: Record<string, unknown>, options = {}) => {
+  const { code, stderr } = await world.run(item, "apply", options);
+  expect(code).toBe(1);
+  return stderr;
+};
+const standing = async (item: Record<string, unknown>) => (await world.check({ app: item })).facts.items.app;
+const force = { env: { ATELIER_FORCE: "1" } };
+
+describe("an app that can't be", () => {
+  test("its plugin is missing: named, and nothing imported", async () => {
+    const agent = { ...world.items.agent, plugins: [{ id: "langgenius/tavily", version: "0.1.2" }] };
+    expect(await why(agent)).toMatch(/`Atelier agent` needs langgenius\/tavily 0\.1\.2, not installed at/);
+    expect(apps()).toEqual([]);
+  });
+
+  test("its credential is missing: named", async () => {
+    const agent = { ...world.items.agent, tool: { ...world.items.agent.tool, credential: "none" } };
+    expect(await why(agent)).toMatch(/credential `none`, which is not there/);
+  });
+
+  test("its model thinks, and may not use the tokens for it", async () => {
+    world.dify.lies.order("small_bound");
+    const said = await why({ ...world.items.agent, minTokens: 4096 });
+    world.dify.lies.clear();
+    expect(said).toMatch(/stub-model thinks before it answers and needs 4096 tokens.*2048 at most.*dify\.model/);
+    expect(apps()).toEqual([]);
+  });
+
+  test("an app of another mode has its name: it is left as it is", async () => {
+    const user = await world.user();
+    const dsl = world.items.chatflow.dsl.replace("name: Atelier chatflow", "name: Atelier agent");
+    const { app_id } = await user.console("POST", "/apps/imports", { mode: "yaml-content", yaml_content: dsl });
+    expect(await why(world.items.agent)).toMatch(
+      /called `Atelier agent`.*of mode advanced-chat, where ours is of mode agent-chat.*dify\.apps/,
+    );
+    await user.console("DELETE", `/apps/${app_id}`);
+  });
+
+  test("somebody's app of the same mode has its name: not overwritten, but taken over by --force, and left at `down`", async () => {
+    const user = await world.user();
+    const dsl = world.items.agent.dsl.replace("You draw pictures", "You write poems");
+    const { app_id } = await user.console("POST", "/apps/imports", { mode: "yaml-content", yaml_content: dsl });
+    expect(await why(world.items.agent)).toMatch(/which this stack did not make \(other than ours: .*pre_prompt/);
+    const { appId, made } = await world.apply(world.items.agent, force);
+    expect([appId, made]).toEqual([app_id, false]);
+    expect((await world.run(world.items.agent, "remove", { own: false })).code).toBe(0);
+    expect(called("Atelier agent")).toHaveLength(1);
+    expect(called("Atelier agent")[0].description).not.toContain("[atelier");
+    await user.console("DELETE", `/apps/${app_id}`);
+  });
+
+  test("plugins that a file names and Dify has not are named after the import", async () => {
+    const console = new Console({ url: world.url, email: "admin@example.com", password: secrets.password });
+    await console.login();
+    const dsl = readDsl(world.items.agent.dsl, "agent-chat");
+    const lacking = `langgenius/tavily:0.1.2@${"a".repeat(64)}`;
+    dsl.app.name = "leaking";
+    dsl.dependencies = [
+      { type: "marketplace", current_identifier: null, value: { marketplace_plugin_unique_identifier: lacking } },
+    ];
+    await expect(importApp(console, dsl, undefined, () => {})).rejects.toThrow(
+      `The app \`leaking\` is at ${world.url}, but misses a plugin: ${lacking} (not installed)`,
+    );
+    await console.delete(`/apps/${called("leaking")[0].id}`);
+  });
+
+  test("a file of a newer version is confirmed, a broken one is refused in Dify's words", async () => {
+    const said: string[] = [];
+    const console = new Console({ url: world.url, email: "admin@example.com", password: secrets.password });
+    await console.login();
+    const dsl = readDsl(world.items.agent.dsl, "agent-chat");
+    dsl.app.name = "newer";
+    dsl.version = "0.9.0";
+    const id = await importApp(console, dsl, undefined, (line) => said.push(line));
+    expect(said).toEqual(["Dify 0.6.0 asks about a file of version 0.9.0: confirmed"]);
+    await console.delete(`/apps/${id}`);
+    await expect(
+      importApp(console, { ...dsl, version: "0.6.0", app: { ...dsl.app, mode: "nope" } }, undefined, () => {}),
+    ).rejects.toThrow(/POST \/console\/api\/apps\/imports .* answered 400: .*nope/);
+  });
+});
+
+describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
+  const item = () => world.items[role];
+  const app = () => called(item().name)[0];
+  const drawn = () =>
+    role === "agent"
+      ? app().modelConfig.agent_mode.tools[0].tool_parameters.steps
+      : app()
+          .published.at(-1)
+          .graph.nodes.find(({ id }: { id: string }) => id === "sd").data.tool_configurations.steps.value;
+  let first: { appId: string; apiKey: string; siteUrl: string };
+
+  test("is made once, published, with a key, and knows its credential", async () => {
+    first = await world.apply(item());
+    expect(first).toMatchObject({
+      appId: app().id,
+      mode: item().mode,
+      apiKey: expect.stringMatching(/^app-/),
+      made: true,
+    });
+    expect(first.siteUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/chat\/\w+$/);
+    expect(JSON.stringify(app())).toContain(world.dify.state.toolCredentials[0]?.id);
+    expect(await standing(item())).toEqual({ ok: true });
+  });
+
+  test("a second time nothing is changed: no new app, version or key", async () => {
+    const before = JSON.stringify(apps());
+    expect(await world.apply(item())).toEqual(first);
+    expect(JSON.stringify(apps())).toBe(before);
+  });
+
+  test("changed settings change it in place", async () => {
+    const { hash: _, ...same } = await world.apply(world.app(role, { steps: 30 }));
+    expect(first).toMatchObject(same);
+    expect(called(item().name)).toHaveLength(1);
+    expect(drawn()).toBe(30);
+  });
+
+  test("what was cut off is finished by the next apply", async () => {
+    app().description = app().description.replace(/ [0-9a-f]{8} (?=[0-9a-f]{8} )/, " - ");
+    expect(await standing(world.app(role, { steps: 30 }))).toMatchObject({
+      why: "its last update did not come to its end",
+    });
+    await world.apply(world.app(role, { steps: 30 }));
+    expect(await standing(world.app(role, { steps: 30 }))).toEqual({ ok: true });
+  });
+
+  test("renamed in the console it is known again, and its name is an edit", async () => {
+    const user = await world.user();
+    const { id, description, icon_type, icon, icon_background } = await user.console("GET", `/apps/${first.appId}`);
+    const face = { name: "Renamed", description, icon_type, icon, icon_background, use_icon_as_answer_icon: false };
+    await user.console("PUT", `/apps/${id}`, face);
+    expect(await standing(world.app(role, { steps: 30 }))).toEqual({ ok: true, edited: ["name"] });
+    await user.console("PUT", `/apps/${id}`, { ...face, name: item().name });
+    expect(await standing(world.app(role, { steps: 30 }))).toEqual({ ok: true });
+  });
+
+  async function editInConsole(): Promise<void> {
+    const user = await world.user();
+    if (role === "agent") {
+      const { model_config } = await user.console("GET", `/apps/${first.appId}`);
+      await user.console("POST", `/apps/${first.appId}/model-config`, {
+        ...model_config,
+        pre_prompt: "Draw cats only.",
+      });
+      return;
+    }
+    const dsl = parse((await user.console("GET", `/apps/${first.appId}/export`)).data);
+    dsl.workflow.graph.nodes.find(({ id }: { id: string }) => id === "answer").data.answer = "{{#sd.files#}}";
+    const yaml = JSON.stringify(dsl);
+    await user.console("POST", "/apps/imports", { mode: "yaml-content", yaml_content: yaml, app_id: first.appId });
+    const seen = await standing(world.app(role, { steps: 30 }));
+    expect(seen.edited).toContain("nodes.answer.answer (not published)");
+    await user.console("POST", `/apps/${first.appId}/workflows/publish`, {});
+  }
+  const edited = role === "agent" ? "pre_prompt" : "nodes.answer.answer";
+
+  test("an edit is shown and left alone, also by an apply for another reason", async () => {
+    await editInConsole();
+    expect(await standing(world.app(role, { steps: 30 }))).toEqual({
+      ok: true,
+      edited: expect.arrayContaining([edited]),
+    });
+    app().enableApi = false;
+    expect(await standing(world.app(role, { steps: 30 }))).toMatchObject({ ok: false, why: "its API is switched off" });
+    const { code, stderr } = await world.run(world.app(role, { steps: 30 }));
+    expect([code, stderr]).toEqual([
+      0,
+      expect.stringMatching(new RegExp(`was edited in Dify's console \\(.*${edited}.*left as it is`)),
+    ]);
+    expect(await standing(world.app(role, { steps: 30 }))).toEqual({
+      ok: true,
+      edited: expect.arrayContaining([edited]),
+    });
+  });
+
+  test("a change of the settings that would overwrite it fails, and --force overwrites it", async () => {
+    expect(await why(world.app(role, { steps: 40 }))).toMatch(
+      new RegExp(`edited in Dify's console since the last \`up\` \\(.*${edited}.*Nothing was overwritten\\. .*--force`),
+    );
+    await world.apply(world.app(role, { steps: 40 }), force);
+    expect(drawn()).toBe(40);
+    expect(await standing(world.app(role, { steps: 40 }))).toEqual({ ok: true });
+  });
+
+  test("its key is made anew when it was deleted, and of many the same one is used", async () => {
+    const user = await world.user();
+    await user.console("POST", `/apps/${first.appId}/api-keys`);
+    expect((await world.apply(world.app(role, { steps: 40 }))).apiKey).toBe(first.apiKey);
+    const { data } = await user.console("GET", `/apps/${first.appId}/api-keys`);
+    for (const { id } of data) await user.console("DELETE", `/apps/${first.appId}/api-keys/${id}`);
+    expect(await standing(world.app(role, { steps: 40 }))).toMatchObject({ why: "its API key is gone" });
+    const { apiKey } = await world.apply(world.app(role, { steps: 40 }));
+    expect(apiKey).not.toBe(first.apiKey);
+    expect(await standing(world.app(role, { steps: 40 }))).toEqual({ ok: true });
+  });
+
+  test("of a copy made in the console the older one is ours; another stack finds its name taken", async () => {
+    const user = await world.user();
+    const yaml = (await user.console("GET", `/apps/${first.appId}/export`)).data;
+    const copy = await user.console("POST", "/apps/imports", { mode: "yaml-content", yaml_content: yaml });
+    called(item().name).find(({ id }) => id === copy.app_id).createdAt += 100;
+    expect((await world.apply(world.app(role, { steps: 40 }))).appId).toBe(first.appId);
+    await user.console("DELETE", `/apps/${copy.app_id}`);
+    expect(await why({ ...item(), owner: `other/${role}` })).toMatch(new RegExp(`of \`t/${role}\`, another stack's`));
+  });
+
+  test("gone, it is seen and made again; at `down` it goes where it was made here, and stays in an own Dify", async () => {
+    await (await world.user()).console("DELETE", `/apps/${first.appId}`);
+    expect(await standing(item())).toMatchObject({ ok: false, why: `there is no app \`${item().name}\`` });
+    await world.apply(item());
+    expect((await world.run(item(), "remove")).code).toBe(0);
+    expect(called(item().name)).toHaveLength(1);
+    expect((await world.run(item(), "remove", { own: false })).code).toBe(0);
+    expect(called(item().name)).toEqual([]);
+    expect((await world.run(item(), "remove", { own: false })).code).toBe(0);
+  });
+});
+
+test("no secret was printed but in an app's facts", () => {
+  const keys = JSON.stringify(world.dify.state).match(/app-\w{24}/g) ?? [];
+  for (const secret of [...Object.values(secrets), ...keys]) expect(world.printed).not.toContain(secret);
+});
