@@ -140,7 +140,7 @@ class Drawing:
         except Full:
             return self.refused()
         except asyncio.TimeoutError:
-            return self.late(limit, f"it never began: {ahead} others were before it")
+            return self.late(limit, f"It never began: {ahead} were before it")
         waited = clock() - arrived
         request["waited"] = waited
         job = asyncio.ensure_future(exchange())
@@ -152,7 +152,8 @@ class Drawing:
         if not done:
             told = await self.progress()
             self.behind(self.see_off(job, turn, task, "its caller's deadline passed"))
-            return self.late(limit, f"{waited:.0f} s of them it waited for its turn{told}")
+            end = "It was broken off" if self.config.interrupt else "It is drawn to its end all the same"
+            return self.late(limit, f"It waited {waited:.0f} s for its turn{told}. {end}")
         # The WebUI writes nothing before it has drawn all: the next one may begin while this one is carried home.
         turn.end()
         try:
@@ -169,8 +170,7 @@ class Drawing:
         return problem(503, "QueueFull", text, retry=self.line.soon())
 
     def late(self, limit, how):
-        broken = "It was broken off" if self.config.interrupt else "It is drawn to its end all the same"
-        text = f"No picture within {limit:.0f} s; {how}. {broken}. Ask for fewer steps or a smaller picture, ask again when fewer wait, or see webui.gate.deadline"
+        text = f"No picture within {limit:.0f} s. {how}. Ask for fewer steps or a smaller picture, ask again when fewer wait, or see webui.gate.deadline"
         return problem(504, "TooLate", text, retry=self.line.soon())
 
     async def progress(self):
