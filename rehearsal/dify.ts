@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { DaemonSettings, Told } from "./dify/daemon.ts";
-import { difyVersion } from "./dify/dify.ts";
+import { difyVersion, modelName } from "./dify/dify.ts";
 import type { DifyLie } from "./dify/lies.ts";
 import { knownPlugins, makePackage, readPackage } from "./dify/packages.ts";
 import { readJson, writeWhole } from "./lib/files.ts";
@@ -14,7 +14,9 @@ import type { ModelLie } from "./llm/lies.ts";
 
 /** What `dify.json` holds. */
 export interface DifyFacts {
-  kind: "process";
+  /** `process`: it runs on this machine; `containers`: a stack makes it, of the stand-in's image. */
+  kind: "process" | "containers";
+  /** Empty for containers: it is where the stack publishes it. */
   url: string;
   email: string;
   password: string;
@@ -33,34 +35,39 @@ export interface DifyFacts {
   plugins: Record<string, string>;
   /** Plugin id to the package's unique identifier. */
   identifiers: Record<string, string>;
+  /** Of containers: service to image. */
+  images?: Record<string, string>;
+  /** Of a process. */
   pid: number;
 }
 
 const daemon = join(import.meta.dirname, "dify", "daemon.ts");
-const modelName = "rehearsal-llm";
 const factsPath = (dir: string) => join(dir, "dify.json");
 
 /**
  * The stand-in Dify, and a stand-in language model beside it, as a detached process on 127.0.0.1. A running one of
  * today's code is left alone; another is replaced, a dead one comes back, at the same ports and with what was in it.
  * @param options.dir `dify.json`, the state and the process's log lie here
- * @throws when a port kept for it is taken, or the process does not tell within 20 s that it serves
+ * @param options.socket of a Docker engine: no process is started, the engine gets an image for the stack's containers
+ * @throws when a port kept for it is taken, or the process does not tell within 20 s that it serves; when no image can be made
  */
-export async function startDify(options: { dir: string }): Promise<DifyFacts> {
+export async function startDify(options: { dir: string; socket?: string }): Promise<DifyFacts> {
   const dir = resolve(options.dir);
   const known = readJson<DifyFacts>(factsPath(dir));
   const fingerprint = fingerprintOf(import.meta.dirname, ["dify", "llm", "lib"]);
+  if (options.socket) return giveImage({ dir, socket: options.socket, known, fingerprint });
   if (known && (await servesNow(dir, known, fingerprint))) return known;
   await stopDify({ dir });
 
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const port = known ? portOf(known.url) : await freePort();
-  const modelPort = known ? portOf(known.model.baseUrl) : await freePort();
+  const kept = known?.kind === "process" ? known : undefined;
+  const port = kept ? portOf(kept.url) : await freePort();
+  const modelPort = kept ? portOf(kept.model.baseUrl) : await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const apiKey = known?.model.apiKey ?? `sk-rehearsal-${randomBytes(12).toString("hex")}`;
-  const initPassword = known?.initPassword ?? randomBytes(12).toString("hex");
+  const login = loginOf(known);
+  const { apiKey } = login;
   const settings: DaemonSettings = {
-    variables: variablesFor(dir, url, initPassword),
+    variables: variablesFor(dir, url, login.initPassword),
     modelKey: apiKey,
     modelName,
   };
@@ -69,21 +76,80 @@ export async function startDify(options: { dir: string }): Promise<DifyFacts> {
   const facts: DifyFacts = {
     kind: "process",
     url,
-    email: "admin@example.com",
-    // A letter and a digit, whatever chance says: Dify asks for both.
-    password: known?.password ?? `r1${randomBytes(12).toString("hex")}`,
-    initPassword,
+    ...adminOf(login),
     version: difyVersion,
-    model: {
-      provider: "openai_api_compatible",
-      name: modelName,
-      baseUrl: `http://127.0.0.1:${modelPort}/v1`,
-      apiKey,
-      maxTokens: 4096,
-      contextSize: 32_768,
-    },
+    model: modelAt(`http://127.0.0.1:${modelPort}/v1`, apiKey),
     ...packagesIn(join(dir, "plugins")),
     pid,
+  };
+  writeWhole(factsPath(dir), `${JSON.stringify(facts, null, 2)}\n`, 0o600);
+  return facts;
+}
+
+interface Login {
+  apiKey: string;
+  password: string;
+  initPassword: string;
+}
+
+/** Thrown away with the folder. */
+const loginOf = (known: DifyFacts | undefined): Login => ({
+  apiKey: known?.model.apiKey ?? `sk-rehearsal-${randomBytes(12).toString("hex")}`,
+  // A letter and a digit, whatever chance says: Dify asks for both.
+  password: known?.password ?? `r1${randomBytes(12).toString("hex")}`,
+  initPassword: known?.initPassword ?? randomBytes(12).toString("hex"),
+});
+
+const adminOf = ({ password, initPassword }: Login) => ({ email: "admin@example.com", password, initPassword });
+
+const modelAt = (baseUrl: string, apiKey: string): DifyFacts["model"] => ({
+  provider: "openai_api_compatible",
+  name: modelName,
+  baseUrl,
+  apiKey,
+  maxTokens: 4096,
+  contextSize: 32_768,
+});
+
+/** Gives an engine the stand-in's image, one for all of Dify's services; nothing runs until a stack makes containers of it. */
+async function giveImage({
+  dir,
+  socket,
+  known,
+  fingerprint,
+}: {
+  dir: string;
+  socket: string;
+  known: DifyFacts | undefined;
+  fingerprint: string;
+}): Promise<DifyFacts> {
+  // Only here: most rehearsals have no use for them.
+  const { hasImage, importImage, whyNoImage } = await import("./dify/image.ts");
+  const { modelPrefix, roles } = await import("./dify/container/roles.ts");
+  const why = whyNoImage();
+  if (why) throw new Error(`No image of the stand-in Dify can be made here: ${why}.`);
+  await stopDify({ dir });
+  const login = loginOf(known);
+  // Another key, another image: it is in its environment.
+  const key = createHash("sha256").update(login.apiKey).digest("hex").slice(0, 8);
+  const name = `atelier-rehearsal/dify:${fingerprint}-${key}`;
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  if (!(await hasImage(socket, name)))
+    await importImage({
+      socket,
+      name,
+      workDir: dir,
+      environment: { REHEARSAL_MODEL_KEY: login.apiKey, REHEARSAL_FINGERPRINT: fingerprint },
+    });
+  const facts: DifyFacts = {
+    kind: "containers",
+    url: "",
+    ...adminOf(login),
+    version: difyVersion,
+    model: modelAt(`http://api:5001${modelPrefix}/v1`, login.apiKey),
+    ...packagesIn(join(dir, "plugins")),
+    images: Object.fromEntries(Object.keys(roles).map((role) => [role, name])),
+    pid: 0,
   };
   writeWhole(factsPath(dir), `${JSON.stringify(facts, null, 2)}\n`, 0o600);
   return facts;

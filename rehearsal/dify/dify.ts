@@ -11,6 +11,8 @@ import { Vault } from "./vault.ts";
 
 /** The one version that the stand-in knows. */
 export const difyVersion = "1.14.2";
+/** What the language model beside it is called. */
+export const modelName = "rehearsal-llm";
 export const dslVersion = "0.6.0";
 
 /** An import that waits for its confirmation; the real one forgets it after 10 minutes, too. */

@@ -48,10 +48,10 @@ export class StubWebui {
   }
 
   /** At a port that ends as that of the recording did: masked addresses show their last two characters. */
-  async start(): Promise<this> {
+  async start(host = "127.0.0.1"): Promise<this> {
     do this.port = await freePort();
     while (this.port % 100 !== 60);
-    await new Promise<void>((listens) => this.#server.listen(this.port, "127.0.0.1", listens));
+    await new Promise<void>((listens) => this.#server.listen(this.port, host, listens));
     return this;
   }
 
