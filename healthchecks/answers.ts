@@ -93,8 +93,14 @@ export function serverError(answer: Answer): string {
 }
 
 const hints: [RegExp, string][] = [
-  [/NansException/i, "The model computes NaN on this GPU: set webui.flags to --no-half-vae, or --no-half"],
-  [/out of memory/i, "The GPU's memory is full: end other programs on it, draw smaller pictures or set --medvram"],
+  [
+    /NansException/i,
+    "The model computes NaN. In half precision: set webui.flags to --no-half-vae, or --no-half; else take another checkpoint",
+  ],
+  [
+    /out of memory/i,
+    "The GPU's memory is full: end other programs on it, draw smaller pictures or set webui.vram to medvram",
+  ],
   [/Found no NVIDIA driver/i, "PyTorch sees no GPU: check nvidia-smi on the host, or set gpu: none"],
   [/Can't load tokenizer|huggingface|clip-vit/i, "The CLIP tokenizer is missing: apply the models step again"],
   [/No checkpoints found/i, "There is no checkpoint on the host: apply the models step again"],
