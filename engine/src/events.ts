@@ -82,7 +82,7 @@ export interface StepEventState {
   retainOnDelete?: boolean;
   initErrors?: string[];
   /** Paths whose differences are not to be shown. */
-  hideDiffs?: (string | number)[][];
+  hideDiffs?: string[];
   inputs: Record<string, unknown>;
   outputs: Record<string, unknown>;
 }

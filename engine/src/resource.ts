@@ -1,4 +1,3 @@
-import type { PropertyPath } from "./paths.ts";
 import type { PropertyMap } from "./values.ts";
 
 /** One resource of the state, as the checkpoint holds it (engine.md 4.7), values decoded. */
@@ -28,7 +27,7 @@ export interface ResourceState {
   aliases?: string[];
   ignoreChanges?: string[];
   /** Paths whose differences are not to be shown. */
-  hideDiff?: PropertyPath[];
+  hideDiff?: string[];
   replaceOnChanges?: string[];
   /** Seconds. */
   customTimeouts?: { create?: number; update?: number; delete?: number; read?: number };

@@ -52,7 +52,7 @@ test("a plan leaves out the differences that the program wants left out", () => 
   const { metadata } = event.resourcePreEvent ?? {};
   if (metadata === undefined) throw new Error("no step");
   const state = { urn: metadata.urn, type: metadata.type, id: "x", parent: "", provider: "", inputs: {}, outputs: {} };
-  metadata.new = { ...state, hideDiffs: [["environment", "A"]] };
+  metadata.new = { ...state, hideDiffs: ["environment.A"] };
   display.event(event);
   expect(planLines(display.steps, fakeTerminal())[0]).toContain("update: create, environment.B");
 });

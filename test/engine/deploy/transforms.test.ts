@@ -79,7 +79,7 @@ export const answer = (await local.run({ command: "echo as it is" })).stdout;
   });
   const source = work.resource("source").urn;
   expect(own?.dependencies).toEqual([source]);
-  expect(own?.propertyDependencies).toMatchObject({ from: [source], order: [] });
+  expect(own?.propertyDependencies).toMatchObject({ from: [], order: [] });
   expect(work.resource("source").inputs).toEqual({ n: 1 });
   expect((await run("up")).changes).toEqual({ same: 4 });
 });

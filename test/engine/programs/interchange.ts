@@ -42,12 +42,16 @@ class Part extends pulumi.ComponentResource {
         stdin: password,
         environment: { WHO: who },
       },
-      { parent: this, additionalSecretOutputs: ["stdout"], dependsOn: [note] },
+      { parent: this, additionalSecretOutputs: ["stdout"], dependsOn: [note], hideDiffs: ["environment.WHO"] },
     );
     new command.local.Command(
       `${name}-triggered`,
       { create: "cat", stdin: local.stdout, triggers: [who] },
-      { parent: this, protect: false },
+      {
+        parent: this,
+        protect: false,
+        transforms: [({ props, opts }) => ({ props: { ...props, environment: { BY: "a transform" } }, opts })],
+      },
     );
     this.made = note.made;
     this.registerOutputs({ made: this.made, password: args.password });

@@ -169,7 +169,7 @@ describe("states of this engine", () => {
       modified: "2026-01-02T00:00:00Z",
       sourcePosition: "project:///x",
       ignoreChanges: ["b"],
-      hideDiff: [["x", 0]],
+      hideDiff: ["x[0]"],
       replaceOnChanges: ["c"],
       unknownFields: { fromTheFuture: { z: 1, a: [null] }, taint: true },
     });

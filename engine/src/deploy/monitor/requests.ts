@@ -1,6 +1,6 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type PropertyPath, parsePath } from "../../paths.ts";
+import { formatPath, parsePath } from "../../paths.ts";
 import type { PropertyMap } from "../../values.ts";
 import { type AliasSpec, type Goal, notCovered, parseDuration, Refusal } from "../plan/goal.ts";
 import { isProviderType } from "../plan/references.ts";
@@ -83,9 +83,10 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
   };
 }
 
-function pathOf(text: string, label: string): PropertyPath {
+/** As Pulumi writes it. */
+function pathOf(text: string, label: string): string {
   try {
-    return parsePath(text);
+    return formatPath(parsePath(text));
   } catch (error) {
     throw new Refusal(`The option "hideDiffs" of ${label}: ${(error as Error).message}`);
   }

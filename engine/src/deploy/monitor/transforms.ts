@@ -59,9 +59,10 @@ export class Transforms {
     }
     request.setObject(properties);
     setOptions(request, options);
-    if (own.length === 0) return;
-    // What a property took from others is not told by the transform; of one that it has made, nothing is known.
+    // From where a property was taken, an SDK that sends plain values does not tell; the resource still depends on all it did.
+    // The official engine takes that for nothing, and so must this one: else each would write the other's state anew.
     const map = request.getPropertydependenciesMap();
+    if (own.length > 0) map.clear();
     for (const [key] of properties.getFieldsMap().entries()) {
       if (!map.has(key)) map.set(key, new resourcePb.RegisterResourceRequest.PropertyDependencies());
     }

@@ -1,4 +1,3 @@
-import type { PropertyPath } from "../../paths.ts";
 import type { ResourceState } from "../../resource.ts";
 import type { PropertyMap } from "../../values.ts";
 
@@ -21,7 +20,7 @@ export interface Goal {
   /** The id of a thing that is there already, to be taken over; "" for none. */
   importId: string;
   ignoreChanges: string[];
-  hideDiff: PropertyPath[];
+  hideDiff: string[];
   replaceOnChanges: string[];
   additionalSecretOutputs: string[];
   aliases: AliasSpec[];
