@@ -98,7 +98,7 @@ export class SnapshotManager {
     const resources = [...this.#done, ...this.#old.filter((state) => !this.#gone.has(state))];
     return {
       ...this.#base,
-      resources: this.#order(this.#renamed.size === 0 ? resources : this.#withNewNames(resources)),
+      resources: this.#order(withoutGoneNames(this.#renamed.size === 0 ? resources : this.#withNewNames(resources))),
       pendingOperations: [...this.#kept, ...this.#operations],
     };
   }
@@ -110,10 +110,7 @@ export class SnapshotManager {
     const final = new Map([...names].filter(([from]) => !urns.has(from)));
     return resources.map((state) => {
       const known = state.delete ? final : names;
-      const renamed = renameReferences(state, (urn) => known.get(urn) ?? urn);
-      // A former name is told as long as something in the state still bears it.
-      const aliases = renamed.aliases?.filter((urn) => urns.has(urn));
-      return aliases?.length === renamed.aliases?.length ? renamed : { ...renamed, aliases };
+      return renameReferences(state, (urn) => known.get(urn) ?? urn);
     });
   }
 
@@ -152,4 +149,14 @@ export class SnapshotManager {
   async flush(): Promise<void> {
     if (this.#dirty || this.#queued !== undefined) await this.save();
   }
+}
+
+/** A former name is told as long as something in the state still bears it. */
+function withoutGoneNames(resources: ResourceState[]): ResourceState[] {
+  if (resources.every(({ aliases = [] }) => aliases.length === 0)) return resources;
+  const urns = new Set(resources.map(({ urn }) => urn));
+  return resources.map((state) => {
+    const aliases = state.aliases?.filter((urn) => urns.has(urn));
+    return aliases?.length === state.aliases?.length ? state : { ...state, aliases };
+  });
 }
