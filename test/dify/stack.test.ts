@@ -1,0 +1,115 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { Clone, nowhere } from "../cli/clone.ts";
+import { secrets, World } from "./world.ts";
+
+// Whole runs of the command line, each with several processes.
+vi.setConfig({ testTimeout: 400_000, hookTimeout: 120_000 });
+
+const official = (() => {
+  try {
+    execFileSync("pulumi", ["version"], { stdio: "pipe" });
+    execFileSync("pulumi-resource-command", ["--help"], { stdio: "pipe" });
+    return "";
+  } catch (error) {
+    return (error as { code?: string }).code === "ENOENT"
+      ? " (skipped: no pulumi with its command plugin on PATH)"
+      : "";
+  }
+})();
+
+/** The wiring alone. */
+const program = (world: World, steps: number) => `
+import * as pulumi from "@pulumi/pulumi";
+import { wireDify } from "./dify/wiring.ts";
+import { difySchema } from "./schema/dify.ts";
+import { atelierHome } from "./settings.ts";
+const model = { provider: "openai_api_compatible", name: "stub-model", baseUrl: ${JSON.stringify(`${world.url}/llm/v1`)} };
+const wired = wireDify({
+  place: {
+    url: ${JSON.stringify(world.url)}, email: "admin@example.com", own: true, ready: [],
+    password: pulumi.secret(${JSON.stringify(secrets.password)}), initPassword: pulumi.secret(${JSON.stringify(secrets.initPassword)}),
+    webuiUrl: "http://127.0.0.1:${world.webuiPort}",
+  },
+  settings: difySchema.parse({ model, timeout: 60 }), modelKey: pulumi.secret(${JSON.stringify(secrets.modelKey)}),
+  webui: { user: "webui", password: pulumi.secret(${JSON.stringify(secrets.webuiPassword)}) },
+  checkpoint: "v1-5-pruned-emaonly", drawing: { model: "v1-5-pruned-emaonly", width: 512, height: 512, steps: ${steps} },
+  plugins: {
+    tool: { id: "langgenius/stablediffusion", version: "0.0.7", package: ${JSON.stringify(world.package("stablediffusion").path)} },
+    model: { id: "langgenius/openai_api_compatible", version: "0.0.63", package: ${JSON.stringify(world.package("openai_api_compatible").path)} },
+  },
+  home: atelierHome(),
+}, {});
+export const agentKey = wired.apps.agent.apiKey;
+export const version = wired.version;
+`;
+
+describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (engine) => {
+  const skipped = engine === "pulumi" ? official : "";
+  let world: World;
+  let clone: Clone;
+  let printed = "";
+  beforeAll(async () => {
+    if (skipped) return;
+    world = await new World().start();
+    clone = new Clone();
+    clone.settings("dify", { host: nowhere });
+  });
+  afterAll(async () => {
+    clone?.remove();
+    await world?.stop();
+  });
+  const run = async (...args: string[]) => {
+    const ran = await clone.run([...args, "--stack", "dify", "--yes", "--engine", engine]);
+    printed += `${ran.stdout}${ran.stderr}`;
+    return `${ran.stdout}${ran.stderr}`;
+  };
+  // biome-ignore lint/suspicious/noExplicitAny: the stand-in's state is looked at as it is
+  const agent = (): any => world.dify.state.apps.find(({ name }) => name === "Atelier agent");
+
+  test.skipIf(skipped)(`are made, and then there are no changes${skipped}`, async () => {
+    clone.program(program(world, 20));
+    expect(await run("up")).toContain("+ dify-chatflow created");
+    expect(await run("preview")).toContain("Plan: no changes, 8 resources.");
+  });
+
+  test.skipIf(skipped)(
+    `what was taken out comes back, an edit is shown and stays, --force ends it${skipped}`,
+    async () => {
+      const user = await world.user();
+      const { model_config } = await user.console("GET", `/apps/${agent().id}`);
+      await user.console("POST", `/apps/${agent().id}/model-config`, {
+        ...model_config,
+        pre_prompt: "Draw cats only.",
+      });
+      const flow = world.dify.state.apps.find(({ name }) => name === "Atelier chatflow");
+      await user.console("DELETE", `/apps/${flow?.id}`);
+      const mended = await run("up", "--verbose");
+      expect(mended).toContain(
+        "dify-agent was edited in Dify's console, and is left as it is (--force overwrites): pre_prompt",
+      );
+      expect(mended).toContain("dify-chatflow is not in place: there is no app `Atelier chatflow`");
+      expect(mended).toContain("~ dify-chatflow updated");
+      expect(agent().modelConfig.pre_prompt).toBe("Draw cats only.");
+      clone.program(program(world, 30));
+      expect(await run("up")).toMatch(/pre_prompt[\s\S]*Nothing was overwritten/);
+      expect(agent().modelConfig.pre_prompt).toBe("Draw cats only.");
+      expect(await run("up", "--force")).toContain("~ dify-agent updated");
+      expect(agent().modelConfig.pre_prompt).toMatch(/^You draw pictures/);
+      expect(await run("preview")).toContain("Plan: no changes, 8 resources.");
+    },
+  );
+
+  test.skipIf(skipped)(`show no secret and keep none in clear${skipped}`, async () => {
+    const state = readFileSync(join(clone.home, "state/.pulumi/stacks/atelier/dify.json"), "utf8");
+    expect(state).toContain("dify-agent");
+    const keys = JSON.stringify(world.dify.state).match(/app-\w{24}/g) ?? [];
+    expect(keys.length).toBeGreaterThan(1);
+    for (const secret of [...Object.values(secrets), encodeURIComponent(secrets.webuiPassword), ...keys]) {
+      expect(printed).not.toContain(secret);
+      expect(state).not.toContain(secret);
+    }
+  });
+});
