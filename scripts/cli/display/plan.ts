@@ -39,12 +39,15 @@ export function planLines(steps: Steps, { columns, colours }: Pick<Terminal, "co
     const what = diffs.length > 0 && changing(op) && verb !== "create" ? `${verb}: ${diffs.join(", ")}` : verb;
     return `  ${paint[sign](sign)} ${column(name, width)}  ${colours.dim(cut(what, columns - width - 6))}`;
   });
-  if (steps.findings.length > 0) {
+  const { host, dify } = steps.findings;
+  if (host.length > 0) {
     lines.push(
       "The host is not as it was left. The plan marks all that may have to run; what is in place is left alone:",
     );
-    lines.push(...steps.findings.map((finding) => `  ${cut(finding, columns - 2)}`));
+    lines.push(...host.map((finding) => `  ${cut(finding, columns - 2)}`));
   }
+  // What somebody edited stands at a line's end: it is not cut.
+  if (dify.length > 0) lines.push("Dify is not as it was left:", ...dify.map((finding) => `  ${finding}`));
   const counts = countPlan(steps.steps);
   const words = [
     counts.create && `${counts.create} to create`,

@@ -30,8 +30,8 @@ export class Steps {
   /** Every operation on a resource of a provider, in the order of their start. */
   readonly steps: Step[] = [];
   readonly problems: Problem[] = [];
-  /** What host-facts found out of place on the host. */
-  readonly findings: string[] = [];
+  /** What `host-facts` and `dify-facts` found out of place. */
+  readonly findings = { host: [] as string[], dify: [] as string[] };
   readonly #running = new Map<string, Step>();
 
   /** Takes an event, gives what it was about. */
@@ -87,8 +87,9 @@ export class Steps {
       return { problem };
     }
     for (const line of cleanLines(diagnostic.message)) {
-      const finding = /^host-facts: (.*)/.exec(line)?.[1];
-      if (finding && !this.findings.includes(finding)) this.findings.push(finding);
+      const [, where, finding] = /^(host|dify)-facts: (.*)/.exec(line) ?? [];
+      const known = where && finding ? this.findings[where as "host" | "dify"] : undefined;
+      if (known && finding && !known.includes(finding)) known.push(finding);
     }
     const line = cleanLine(diagnostic.message.trimEnd().split("\n").at(-1) ?? "");
     if (line === "") return {};

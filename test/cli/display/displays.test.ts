@@ -57,6 +57,20 @@ test("a plan leaves out the differences that the program wants left out", () => 
   expect(planLines(display.steps, fakeTerminal())[0]).toContain("update: create, environment.B");
 });
 
+test("a plan without changes says what was found out of place in Dify, whole", () => {
+  const display = new RecordDisplay();
+  const edited = `dify-agent was edited in Dify's console, and is left as it is (--force overwrites): ${"pre_prompt ".repeat(12)}`;
+  display.event(start("dify-facts", "same", 1));
+  display.event(says("dify-facts", `dify-facts: ${edited}`, 1));
+  display.event(says("dify-facts", `dify-facts: ${edited}`, 1));
+  display.event(done("dify-facts", "same", 2));
+  expect(planLines(display.steps, fakeTerminal())).toEqual([
+    "Dify is not as it was left:",
+    `  ${edited}`,
+    "Plan: no changes, 1 resource.",
+  ]);
+});
+
 describe("on a terminal", () => {
   const settings = { idle: "working", interval: 60_000, now: () => 112.3 };
 
