@@ -106,7 +106,7 @@ async function notSet(session: Session, said: string): Promise<CheckFailed> {
     );
   return new CheckFailed(
     `Dify's tool could not set the WebUI's model, while this check reaches the WebUI with its password; the WebUI has ${webui.models.join(", ") || "no checkpoint"}`,
-    `Its credential in Dify has another password or an address that does not lead to the WebUI from inside of the plugin daemon, or the app names a checkpoint that is not there: ${again.toLowerCase()}, which sets them anew`,
+    `Its credential in Dify has another password or an address that does not lead to the WebUI from inside of the plugin daemon, or the app names a checkpoint that is not there: ${again.toLowerCase()}, which sets them anew (with \`--force\` where somebody edited the app)`,
   );
 }
 
@@ -152,8 +152,9 @@ async function look(session: Session): Promise<Look> {
     if (answer.status === 401 || answer.status === 403)
       return { state: "refused", models: [], why: `it answers ${answer.status}` };
     if (answer.status !== 200) return { state: "down", models: [], why: `it answers ${answer.status}` };
-    const models = sdModels.parse(JSON.parse(answer.text)).map((model) => String(model.model_name ?? model.title));
-    return { state: "up", models, why: "" };
+    // Two files with one name but for the folder are both listed by it.
+    const names = sdModels.parse(JSON.parse(answer.text)).map((model) => String(model.model_name ?? model.title));
+    return { state: "up", models: [...new Set(names)], why: "" };
   } catch (error) {
     return { state: "down", models: [], why: words(error instanceof Error ? error.message : String(error)) };
   }
