@@ -142,7 +142,7 @@ const toolForModel = {
   type: "function",
   function: {
     name: "stable_diffusion",
-    description: "A tool used to generate images from text, input should be an English prompt.",
+    description: "draw the image you want based on your prompt.",
     parameters: {
       type: "object",
       properties: {

@@ -5,7 +5,7 @@ import { fileObject, type Picture } from "./files.ts";
 import { isObject, type Json, type JsonObject, listIn, objectIn, textIn } from "./json.ts";
 import { callModel } from "./model-call.ts";
 import { abilitiesOf } from "./providers.ts";
-import { boundBroken, callable, type Run, usageOf } from "./run.ts";
+import { boundBroken, callable, endUserId, type Run, usageOf } from "./run.ts";
 import { type Piece, piecesOf } from "./template.ts";
 import { stableDiffusion } from "./tools.ts";
 
@@ -135,7 +135,7 @@ async function runLlm(run: Run, { data }: Node, values: Values, chunk: Chunk): P
   let first: number | undefined;
   try {
     const messages = prompts.map(({ role, text }) => ({ role, content: text }));
-    const call = { ...model, parameters, messages, tools: [], stream: true, user: run.user };
+    const call = { ...model, parameters, messages, tools: [], stream: true, user: endUserId(run) };
     const answer = await callModel(run.dify, model.provider, call, (text) => {
       first ??= Date.now();
       chunk("text", text);

@@ -210,7 +210,6 @@ function newApp(mode: AppMode): App {
     modelConfigUpdatedAt: at,
     draft: undefined,
     published: [],
-    dependencies: [],
     apiKeys: [],
   };
 }

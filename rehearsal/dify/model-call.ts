@@ -91,7 +91,7 @@ export async function callModel(
     const response = await dify.fetch({
       method: "POST",
       url,
-      headers: headersFor(call.credentials),
+      headers: headersFor(call.credentials, true),
       body: pythonJson(body),
       timeout: 300_000,
     });
@@ -122,9 +122,13 @@ function addressOf(dify: Dify, provider: Provider, credentials: Record<string, s
   return base ? `${slashless(base)}/chat/completions` : undefined;
 }
 
-function headersFor(credentials: Record<string, string>): Record<string, string> {
+function headersFor(credentials: Record<string, string>, called = false): Record<string, string> {
   const key = credentials.api_key ?? credentials.dashscope_api_key;
-  return { "Content-Type": "application/json", ...(key && { Authorization: `Bearer ${key}` }) };
+  return {
+    "Content-Type": "application/json",
+    ...(called && { "Accept-Charset": "utf-8" }),
+    ...(key && { Authorization: `Bearer ${key}` }),
+  };
 }
 
 function openaiBody({ model, credentials, parameters, messages, tools, stream, user }: ModelCall): JsonObject {
@@ -134,7 +138,7 @@ function openaiBody({ model, credentials, parameters, messages, tools, stream, u
     ...withoutEmpty(parameters),
     ...(stream && credentials.stream_include_usage !== "disabled" && { stream_options: { include_usage: true } }),
     messages,
-    ...(tools.length > 0 && { tools, tool_choice: "auto" }),
+    ...(tools.length > 0 && { tool_choice: "auto", tools }),
     ...(user !== undefined && { user }),
   };
 }
@@ -150,8 +154,12 @@ const ollamaBody = ({ model, parameters, messages, tools, stream }: ModelCall): 
   ...(tools.length > 0 && { tools }),
 });
 
-const withoutEmpty = (parameters: JsonObject): JsonObject =>
-  Object.fromEntries(Object.entries(parameters).filter(([, value]) => !Array.isArray(value) || value.length > 0));
+/** In the order of the plugin's rules; max_tokens is its last. */
+function withoutEmpty(parameters: JsonObject): JsonObject {
+  const { max_tokens, ...others } = parameters;
+  const said = Object.entries(others).filter(([, value]) => !Array.isArray(value) || value.length > 0);
+  return { ...Object.fromEntries(said), ...(max_tokens !== undefined && { max_tokens }) };
+}
 
 async function readLines(response: Incoming, answer: ModelAnswer, said: (text: string) => void): Promise<void> {
   let understood = 0;

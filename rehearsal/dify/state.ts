@@ -105,7 +105,6 @@ export interface App {
   modelConfigUpdatedAt: number;
   draft: Workflow | undefined;
   published: Workflow[];
-  dependencies: Json[];
   apiKeys: { id: string; token: string; createdAt: number }[];
 }
 
