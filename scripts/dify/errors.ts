@@ -29,6 +29,10 @@ export const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : 
 export const daemonIsDown = (error: unknown): boolean =>
   error instanceof DifyError && /Failed to request plugin daemon/i.test(error.said);
 
+/** The same of the list of plugins, which is answered 500 while the daemon makes its tables. */
+export const daemonIsNotReady = (error: unknown): boolean =>
+  daemonIsDown(error) || (error instanceof DifyError && error.status === 500);
+
 /** The daemon is there, and the plugin's own process is not, or not yet. */
 export const runtimeIsMissing = (error: unknown): boolean =>
   error instanceof DifyError &&

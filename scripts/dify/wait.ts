@@ -1,4 +1,4 @@
-import { DifyError, daemonIsDown, runtimeIsMissing } from "./errors.ts";
+import { DifyError, daemonIsDown, daemonIsNotReady, runtimeIsMissing } from "./errors.ts";
 
 /** Progress for people; masked by whoever made it. */
 export type Say = (line: string) => void;
@@ -33,8 +33,8 @@ export async function until<T>(
 
 /** A call about plugins, while the plugin daemon may still be starting. */
 export const whenDaemonIsUp = <T>(work: () => Promise<T>, seconds: number, say: Say): Promise<T> =>
-  until(work, daemonIsDown, { seconds, say, what: "waiting for Dify's plugin daemon" }).catch((error: unknown) => {
-    if (!daemonIsDown(error)) throw error;
+  until(work, daemonIsNotReady, { seconds, say, what: "waiting for Dify's plugin daemon" }).catch((error: unknown) => {
+    if (!daemonIsNotReady(error)) throw error;
     throw new DifyError(
       `${(error as DifyError).message} Its plugin daemon did not answer for ${seconds} s: read the log of the container plugin_daemon.`,
       error as DifyError,
