@@ -2,6 +2,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
 import { HostFacts } from "./facts.ts";
+import { packagesInputs, pythonInputs, pythonsOf } from "./inputs.ts";
 import type { HostSettings } from "./schema/host.ts";
 import { installer } from "./scripts.ts";
 import type { Host, Jump } from "./settings.ts";
@@ -27,12 +28,8 @@ export class GpuHost extends pulumi.ComponentResource {
   constructor(name: string, args: GpuHostArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("atelier:host:GpuHost", name, {}, opts);
     const { host, settings } = args;
-    const { upstreams, probes, wants, uvLock } = args.assembly;
-    const install = settings.packages === "install" ? "yes" : "no";
+    const { upstreams, probes, wants } = args.assembly;
     const offline = upstreams.apt.includes("offline");
-    const pythons = settings.python.flatMap((version) =>
-      version === "any" ? ["3.10", "3.11", "3.12", "3.13", "3.14"] : [version],
-    );
     const proxy = settings.proxy ?? "";
     this.host = host;
     this.accelerator = acceleratorOf(settings);
@@ -70,31 +67,15 @@ export class GpuHost extends pulumi.ComponentResource {
         upstreams: probes,
         upstreams_order: upstreams.order,
         offline: offline ? "yes" : "no",
-        python: pythons,
+        python: pythonsOf(settings),
         proxy,
       },
       [workspace.resource],
     );
-    const packages = this.step(
-      "packages",
-      "20-packages.sh",
-      { packages: args.assembly.packages, install, apt_mirror: upstreams.apt, proxy },
-      [this.preflight.resource],
-    );
-    this.python = this.step(
-      "python",
-      "30-python.sh",
-      {
-        python: pythons,
-        uv_lock: uvLock,
-        pypi: upstreams.pypi,
-        conda_mirror: upstreams.conda,
-        uv_python_mirror: upstreams.uvPython,
-        install: offline ? "no" : install,
-        proxy,
-      },
-      [packages.resource],
-    );
+    const packages = this.step("packages", "20-packages.sh", packagesInputs(settings, args.assembly), [
+      this.preflight.resource,
+    ]);
+    this.python = this.step("python", "30-python.sh", pythonInputs(settings, args.assembly), [packages.resource]);
     this.registerOutputs({});
   }
 

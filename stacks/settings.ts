@@ -123,14 +123,24 @@ export function resolveSettings(settings: Settings, stack: string): StackSetting
   const home = join(atelierHome(), stack);
   const host = hostOf(settings, home, mistakes);
   const engine = settings.host.kind === "docker" ? engineLogin(settings.host, mistakes) : undefined;
-  const rehearsal =
-    settings.upstreams.profile === "rehearsal"
-      ? readJson<RehearsalUpstreams>(join(home, "upstreams", "upstreams.json"), "atelier:upstreams.profile", mistakes)
-      : undefined;
+  const rehearsal = standIns(settings, home, mistakes);
   const dify = settings.dify && resolveDify({ ...settings, dify: settings.dify }, home, mistakes);
   const override = readOverride(process.env.ATELIER_UPSTREAMS);
   if (mistakes.length > 0 || !host) throw new SettingsError(stack, mistakes);
   return { stack, settings, host, engine, assembly: assemble(stack, settings, rehearsal, override), dify };
+}
+
+const standIns = ({ upstreams }: Settings, home: string, mistakes: string[]) =>
+  upstreams.profile === "rehearsal"
+    ? readJson<RehearsalUpstreams>(join(home, "upstreams", "upstreams.json"), "atelier:upstreams.profile", mistakes)
+    : undefined;
+
+/** What a stack is made of, without its host. @throws SettingsError, LockError */
+export function resolveAssembly(settings: Settings, stack: string): Assembly {
+  const mistakes: string[] = [];
+  const rehearsal = standIns(settings, join(atelierHome(), stack), mistakes);
+  if (mistakes.length > 0) throw new SettingsError(stack, mistakes);
+  return assemble(stack, settings, rehearsal, readOverride(process.env.ATELIER_UPSTREAMS));
 }
 
 function resolveDify(

@@ -37,13 +37,7 @@ export interface Step {
 export function createStep(name: string, args: StepArgs, opts: pulumi.CustomResourceOptions): Step {
   const { host, script } = args;
   const path = `${host.workspace}/bin/${script}`;
-  const common = {
-    atelier: 1,
-    script: scriptHash(script),
-    token: args.token,
-    workspace: host.workspace,
-    cache: host.cache,
-  };
+  const common = { ...commonInputs(script, host), token: args.token };
   const stdin = pulumi.output({ ...args.inputs, ...common }).apply(renderInputs);
   const resource = new command.remote.Command(
     name,
@@ -67,6 +61,15 @@ export function createStep(name: string, args: StepArgs, opts: pulumi.CustomReso
     version: pulumi.unsecret(stdin.apply(sha256)),
   };
 }
+
+/** What every step has besides its own. */
+export const commonInputs = (script: string, { workspace, cache }: Pick<Host, "workspace" | "cache">) => ({
+  atelier: 1,
+  script: scriptHash(script),
+  token: "",
+  workspace,
+  cache,
+});
 
 /** Plain words and single quotes: it must mean the same to any login shell. `$0` is the script. */
 const removal = (script: string, without: string) =>

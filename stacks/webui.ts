@@ -3,6 +3,7 @@ import { modelFolders } from "../images/catalog.ts";
 import type { Assembly } from "./assembly.ts";
 import { createGate } from "./gate.ts";
 import type { GpuHost } from "./host.ts";
+import { sourcesInputs, wheelsInputs } from "./inputs.ts";
 import { launchFlags, memoryInputs, uiConfig, webuiOptions } from "./launch.ts";
 import { asRecorded, readRecorded } from "./recorded.ts";
 import type { Model } from "./schema/models.ts";
@@ -36,36 +37,15 @@ export class Webui extends pulumi.ComponentResource {
   constructor(name: string, args: WebuiArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("atelier:webui:Webui", name, {}, opts);
     const { host, settings, models, password } = args;
-    const { upstreams, sources: repositories, wheels: locked, checkpoint, inside, gate } = args.assembly;
+    const { upstreams, wheels: locked, checkpoint, inside, gate } = args.assembly;
     const { webui } = settings;
     const proxy = settings.host.proxy ?? "";
     const { python } = host;
 
-    const sources = host.step(
-      "sources",
-      "40-sources.sh",
-      {
-        sources: repositories.map((source) =>
-          [source.name, source.into, source.commit, source.paths.join(" ")].join("\t"),
-        ),
-        git: upstreams.git,
-        proxy,
-      },
-      [python.resource],
-    );
-    const wheels = host.step(
-      "wheels",
-      "50-wheels.sh",
-      {
-        lock_name: locked.name,
-        lock: locked.lock,
-        pypi: upstreams.pypi,
-        builds: repositories.filter(({ name }) => name === "CLIP").map(({ name, into }) => `${name}\t${into}`),
-        proxy,
-      },
-      // CLIP is built from its sources.
-      [sources.resource],
-    );
+    const sources = host.step("sources", "40-sources.sh", sourcesInputs(settings.host, args.assembly), [
+      python.resource,
+    ]);
+    const wheels = host.step("wheels", "50-wheels.sh", wheelsInputs(settings.host, args.assembly), [sources.resource]);
     const config = host.step(
       "config",
       "70-config.sh",

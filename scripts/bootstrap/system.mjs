@@ -16,6 +16,11 @@ const wantedForDocker = [
   { package: "docker-registry", missing: () => !onPath("docker-registry") },
   { package: "busybox-static", missing: () => !onPath("busybox") },
   { package: "iproute2", missing: () => !onPath("ip", ["/usr/sbin", "/sbin"]) },
+  // What images/cuda wants of its base, which the tests make of this machine's own packages.
+  { package: "tini", missing: () => !onPath("tini") },
+  { package: "aria2", missing: () => !onPath("aria2c") },
+  { package: "libgl1", missing: () => !hasLibrary("libGL.so.1") },
+  { package: "libglib2.0-0", missing: () => !hasLibrary("libglib-2.0.so.0") },
 ];
 /** What these would leave running, or start at the next boot. */
 const servicesOf = {
@@ -97,6 +102,15 @@ function onPath(name, more = []) {
   return [...(process.env.PATH ?? "").split(delimiter), ...more].some(
     (folder) => folder !== "" && existsSync(join(folder, name)),
   );
+}
+
+function hasLibrary(name) {
+  const { stdout } = spawnSync("ldconfig", ["-p"], {
+    encoding: "utf8",
+    timeout: 20_000,
+    env: { ...process.env, PATH: `${process.env.PATH}${delimiter}/sbin${delimiter}/usr/sbin` },
+  });
+  return stdout?.includes(`\t${name} `) ?? false;
 }
 
 function succeeds(command, args) {

@@ -23,6 +23,7 @@ const commands: Record<Command, () => Promise<CommandFunction>> = {
   lock: async () => (await import("./commands/lock.ts")).lock,
   upstreams: async () => (await import("./commands/upstreams.ts")).upstreams,
   bundle: async () => (await import("./commands/bundle.ts")).bundle,
+  image: async () => (await import("./commands/image.ts")).image,
 };
 
 /**

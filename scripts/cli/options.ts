@@ -40,6 +40,7 @@ const forms = {
     actions: ["create", "serve", "push"],
     takes: "<folder>",
   },
+  image: { says: "Build an image with the stack's WebUI in it, for host.kind: docker" },
 } as const satisfies Record<string, CommandForm>;
 export type Command = keyof typeof forms;
 export const commands: Record<Command, CommandForm> = forms;
@@ -122,6 +123,13 @@ const flags = {
   sha256: { type: "string", only: ["models"], says: "Its sha256 (default: what the hub says)" },
   licence: { type: "string", only: ["models"], says: "Its licence" },
   print: { type: "boolean", only: ["models"], says: "Print the changed settings, write nothing" },
+  tag: { type: "string", only: ["image"], says: "The image's name (default: atelier/webui:<version>)" },
+  base: {
+    type: "string",
+    only: ["image"],
+    says: "What it is built on, an image of images/cuda (default: built from the settings)",
+  },
+  "with-models": { type: "boolean", only: ["image"], says: "Bake the models in too" },
   help: { type: "boolean", says: "Show this" },
 } as const satisfies Record<string, Flag>;
 

@@ -3,7 +3,7 @@
 # The WebUI under a service manager: restarted when it crashes, its log rotated, alive after the SSH session.
 # Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, huggingface (base URLs), port, listen, gate=yes|no (does one stand before it?),
 # config (a change restarts), models (path, sha256: a change applies again; what is linked decides), proxy,
-# unit_dir (/etc/systemd/system), start_hook (a script that the platform runs when the box starts).
+# prepare=yes (what it needs is installed, and nothing is started: an image's build), unit_dir (/etc/systemd/system), start_hook (a script that the platform runs when the box starts).
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-service.sh"
 . "$BIN/lib-gate.sh"
@@ -39,6 +39,10 @@ step_check() {
 }
 
 step_apply() {
+  if [ "$(input prepare no)" = yes ]; then
+    install_supervisor
+    return
+  fi
   apply_service
   add_hook
 }

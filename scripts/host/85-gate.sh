@@ -2,7 +2,7 @@
 # uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh lib-gate.sh gate.py gate_answers.py gate_auth.py gate_body.py gate_checkpoints.py gate_config.py gate_dify.py gate_draw.py gate_line.py gate_options.py gate_pass.py gate_route.py gate_start.py gate_upstream.py
 # The gate: a reverse proxy before the WebUI, which listens on loopback behind it. One password for everything, and a line for what draws.
 # Inputs: listen, port (its own), inner_port (the WebUI's), queue, deadline (seconds, 0: none), interrupt=yes|no, manager=auto|systemd|supervisor,
-# gate_lock (requirements with hashes), pypi, proxy, unit_dir (/etc/systemd/system).
+# prepare=yes (its packages are installed, and nothing is started: an image's build), gate_lock (requirements with hashes), pypi, proxy, unit_dir (/etc/systemd/system).
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-service.sh"
 . "$BIN/lib-gate.sh"
@@ -53,6 +53,10 @@ step_check() {
 }
 
 step_apply() {
+  if [ "$(input prepare no)" = yes ]; then
+    tool_there gate "$(input gate_lock)" aiohttp || install_tool gate "$(input gate_lock)"
+    return
+  fi
   config >/dev/null
   [ "$(input port)" != "$(input inner_port)" ] || die "port and inner_port are both $(input port): the gate and the WebUI can't share one; set another webui.gate.innerPort" 2
   [ -s "$WORKSPACE/data/credentials" ] || die "data/credentials is missing: the step config writes it; run up again"

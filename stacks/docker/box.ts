@@ -10,7 +10,7 @@ import type { Upstreams } from "../upstreams.ts";
 import { DockerFacts } from "./facts.ts";
 import { SshKey } from "./keys.ts";
 import type { EngineLogin } from "./look.ts";
-import { mount, publishedPorts, sshListen, workspace } from "./place.ts";
+import { cudaArgs, mount, publishedPorts, sshListen, workspace } from "./place.ts";
 
 export interface DockerBoxArgs {
   settings: DockerHostSettings;
@@ -38,7 +38,7 @@ export class DockerBox extends pulumi.ComponentResource {
     const hostKey = new SshKey("box-host-key", called, parent);
     const loginKey = new SshKey("box-login-key", called, parent);
 
-    const image = settings.image ?? imageName(baseOf(settings, args.upstreams), aptMirror(args.upstreams));
+    const image = settings.image ?? imageName(...Object.values(cudaArgs(settings, args.upstreams)));
     const facts = new DockerFacts(
       "docker-facts",
       { engine: login, container: called, image: settings.image ? "" : image },
@@ -116,8 +116,7 @@ function buildArgs({ settings, upstreams }: DockerBoxArgs, imageName: string, fa
       // What is locked is made for it.
       platform: "linux/amd64",
       args: {
-        BASE: baseOf(settings, upstreams),
-        APT_MIRROR: aptMirror(upstreams),
+        ...cudaArgs(settings, upstreams),
         // The first is the Dockerfile's own.
         TOKEN: facts.imageToken.apply((token) => (token === "first" ? "" : token)),
       },
@@ -125,18 +124,6 @@ function buildArgs({ settings, upstreams }: DockerBoxArgs, imageName: string, fa
     },
   };
 }
-
-const cuda = "nvidia/cuda:12.1.1-runtime-ubuntu22.04";
-
-/** Docker's own registry, or the mirror in front of it. */
-function baseOf({ base }: DockerHostSettings, { docker: mirrors }: Upstreams): string {
-  if (base) return base;
-  const [mirror] = mirrors;
-  return mirror ? `${mirror.replace(/^https?:\/\//, "").replace(/\/+$/, "")}/${cuda}` : cuda;
-}
-
-const aptMirror = ({ apt: [first] }: Upstreams): string =>
-  first === undefined || first === "default" || first === "offline" ? "" : first;
 
 /** Another text of what it is built from is another image, and so another container. */
 function imageName(...built: string[]): string {

@@ -79,8 +79,9 @@ export async function look(engine: EngineLogin, container: string, image: string
   const seen: Seen = {};
   if (image !== "" && (await ask("image", image)) === undefined) seen.image = `there is no image ${image}`;
   const box = await ask("container", container);
-  const state = box?.State as { Status?: string; Running?: boolean } | undefined;
+  const state = box?.State as { Status?: string; Running?: boolean; Restarting?: boolean } | undefined;
   if (!box) seen.container = `there is no container ${container}`;
-  else if (!state?.Running) seen.container = `the container ${container} does not run (${state?.Status})`;
+  else if (!state?.Running || state.Restarting)
+    seen.container = `the container ${container} does not run (${state?.Status}; \`docker logs ${container}\` says more)`;
   return seen;
 }

@@ -1,5 +1,6 @@
 import type { DockerHostSettings } from "../schema/host.ts";
 import type { WebuiSettings } from "../schema/webui.ts";
+import type { Upstreams } from "../upstreams.ts";
 
 /** One volume holds both: links between them save the room that copies would take. */
 export const mount = "/atelier";
@@ -56,4 +57,14 @@ export function publishedPorts(
 export function sshListen(host: DockerHostSettings): string {
   if (host.network === "bridge") return "0.0.0.0:22";
   return `${enginePlace(host).kind === "tcp" ? "0.0.0.0" : "127.0.0.1"}:${host.sshPort}`;
+}
+
+const cuda = "nvidia/cuda:12.1.1-runtime-ubuntu22.04";
+
+/** Arguments of the build of images/cuda. The base comes from Docker's own registry, or from the mirror in front of it. */
+export function cudaArgs({ base }: DockerHostSettings, upstreams: Pick<Upstreams, "apt" | "docker">) {
+  const [mirror] = upstreams.docker;
+  const [apt = "default"] = upstreams.apt;
+  const named = mirror ? `${mirror.replace(/^https?:\/\//, "").replace(/\/+$/, "")}/${cuda}` : cuda;
+  return { BASE: base ?? named, APT_MIRROR: ["default", "offline"].includes(apt) ? "" : apt };
 }

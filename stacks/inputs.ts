@@ -1,0 +1,49 @@
+import type { Assembly } from "./assembly.ts";
+import type { HostSettings } from "./schema/host.ts";
+
+// What a step is told by the settings and the pinned inputs alone: the same on a host and in the build of an image.
+
+/** Accepted Python versions, in order. */
+export const pythonsOf = ({ python }: HostSettings): string[] =>
+  python.flatMap((version) => (version === "any" ? ["3.10", "3.11", "3.12", "3.13", "3.14"] : [version]));
+
+export function packagesInputs(host: HostSettings, { packages, upstreams }: Assembly) {
+  return {
+    packages,
+    install: host.packages === "install" ? "yes" : "no",
+    apt_mirror: upstreams.apt,
+    proxy: host.proxy ?? "",
+  };
+}
+
+export function pythonInputs(host: HostSettings, { upstreams, uvLock }: Assembly) {
+  const offline = upstreams.apt.includes("offline");
+  return {
+    python: pythonsOf(host),
+    uv_lock: uvLock,
+    pypi: upstreams.pypi,
+    conda_mirror: upstreams.conda,
+    uv_python_mirror: upstreams.uvPython,
+    install: host.packages === "install" && !offline ? "yes" : "no",
+    proxy: host.proxy ?? "",
+  };
+}
+
+export function sourcesInputs(host: HostSettings, { sources, upstreams }: Assembly) {
+  return {
+    sources: sources.map(({ name, into, commit, paths }) => [name, into, commit, paths.join(" ")].join("\t")),
+    git: upstreams.git,
+    proxy: host.proxy ?? "",
+  };
+}
+
+export function wheelsInputs(host: HostSettings, { sources, upstreams, wheels }: Assembly) {
+  return {
+    lock_name: wheels.name,
+    lock: wheels.lock,
+    pypi: upstreams.pypi,
+    // CLIP is built from its sources.
+    builds: sources.filter(({ name }) => name === "CLIP").map(({ name, into }) => `${name}\t${into}`),
+    proxy: host.proxy ?? "",
+  };
+}
