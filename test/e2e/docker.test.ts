@@ -96,7 +96,7 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
     expect(await atelier(["status"])).toContain("there is no container atelier-t");
     const said = await atelier(["up"]);
     expect(said).toContain("box replaced");
-    expect(before).toHaveLength(4);
+    expect(before).toHaveLength(2);
     expect(keys()).toEqual(before);
     expect(await webuiStatus()).toBe(401);
   });
