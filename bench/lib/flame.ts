@@ -26,6 +26,7 @@ export function flameGraph(profile: Profile, title: string): string {
   draw(root, 0, 0);
   const height = MARGIN + (depth + 1) * ROW;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="monospace" font-size="11">
+<title>${escaped(title)}</title>
 <rect width="100%" height="100%" fill="#fff"/><text x="6" y="18" font-size="14">${escaped(title)}; ${(root.time / 1e6).toFixed(1)} s of it busy</text>
 ${rows.join("\n")}
 </svg>
