@@ -23,8 +23,8 @@ export interface RehearsalOptions {
   host: boolean;
   /** Whether the stand-in upstreams are wanted. */
   upstreams: boolean;
-  /** Whether a stand-in Dify is wanted. @default false */
-  dify?: boolean;
+  /** Whether a stand-in Dify is wanted; with the socket of a Docker engine, as an image for the stack's containers. @default false */
+  dify?: boolean | { socket: string };
   gpu?: Gpu | null;
 }
 
@@ -44,7 +44,9 @@ export async function startRehearsal(options: RehearsalOptions): Promise<{
     options.upstreams
       ? startUpstreams({ dir: upstreamsDir(stackDir), cacheDir: join(cacheDir, "upstreams") })
       : undefined,
-    options.dify ? startDify({ dir: difyDir(stackDir) }) : undefined,
+    options.dify
+      ? startDify({ dir: difyDir(stackDir), ...(typeof options.dify === "object" ? options.dify : {}) })
+      : undefined,
   ]);
   return { host, upstreams, dify };
 }

@@ -14,6 +14,8 @@ import { chooseUpstreams, probes, type Upstreams, type UpstreamsOverride } from 
 /** Everything that a stack is made of: its settings joined with the pinned inputs. */
 export interface Assembly {
   upstreams: Upstreams;
+  /** Nothing may be fetched from outside. */
+  offline: boolean;
   /** What preflight asks of the upstreams: kind, base, address. */
   probes: string[];
   /** The WebUI's repositories, and its extensions. */
@@ -66,6 +68,7 @@ export function assemble(
   const words = (rehearsal ?? lock)?.tokenizer ?? pinnedInputs().tokenizer;
   return {
     upstreams,
+    offline: upstreams.apt.includes("offline"),
     probes: probes(upstreams, {
       repository: sources[0]?.paths[0] ?? "",
       huggingface: hubPath(checkpoint, "huggingface") ?? `${words.repository}/resolve/${words.revision}/vocab.json`,

@@ -93,6 +93,14 @@ function layOut(tree: string): void {
     mkdirSync(join(tree, dirname(library)), { recursive: true });
     copyFileSync(library, join(tree, library));
   }
+  const ssh = sshClient();
+  if (ssh) {
+    copyFileSync(ssh, join(tree, "bin", "ssh"));
+    for (const library of librariesOf(ssh)) {
+      mkdirSync(join(tree, dirname(library)), { recursive: true });
+      copyFileSync(library, join(tree, library));
+    }
+  }
   copyFileSync(busybox() ?? "", join(tree, "bin", "busybox"));
   for (const applet of applets) symlinkSync("busybox", join(tree, "bin", applet));
   for (const [name, body] of Object.entries(shims))
@@ -108,6 +116,9 @@ function layOut(tree: string): void {
   writeFileSync(join(tree, "package.json"), '{ "type": "module" }\n');
   writeFileSync(join(tree, "etc", "passwd"), "root:x:0:0:root:/:/bin/sh\n");
 }
+
+/** For the tunnel to a WebUI on loopback, whose image is built on this one. */
+const sshClient = (): string | undefined => ["/usr/bin/ssh", "/usr/local/bin/ssh"].find((path) => existsSync(path));
 
 function busybox(): string | undefined {
   return ["/bin/busybox", "/usr/bin/busybox"].find(

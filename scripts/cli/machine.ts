@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { ensureSystemPackages } from "../bootstrap/system.mjs";
+import { dockerSocket } from "./dockerHere.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { home, stackHome } from "./paths.ts";
 import type { Stack } from "./stack.ts";
@@ -18,11 +19,29 @@ export async function startMachine(stack: Stack): Promise<void> {
   if (!wantsAnything(stack)) return;
   ensureSystemPackages();
   const { startRehearsal } = await import("../../rehearsal/index.ts");
+  const wanted = wants(stack);
   try {
-    await startRehearsal({ stackDir: stackHome(stack.name), cacheDir: join(home, "cache"), ...wants(stack) });
+    const dify = wanted.dify && (await difyIn(stack));
+    await startRehearsal({ stackDir: stackHome(stack.name), cacheDir: join(home, "cache"), ...wanted, dify });
   } catch (error) {
     throw new UserError(`What stack \`${stack.name}\` needs on this machine did not start. ${messageOf(error)}`);
   }
+}
+
+/** Containers where a Docker engine answers and an image can be made; a process else. What it began with it keeps for the stack's life. */
+async function difyIn(stack: Stack): Promise<true | { socket: string }> {
+  const known = await standInDify(stack);
+  if (known === "process") return true;
+  const socket = await dockerSocket(stack);
+  if (!socket) {
+    if (known === "containers")
+      throw new UserError(
+        `Its Dify runs in containers, and no Docker engine answers at ${stack.settings.dify?.docker.host} now.`,
+      );
+    return true;
+  }
+  const { whyNoImage } = await import("../../rehearsal/dify/image.ts");
+  return whyNoImage() === undefined ? { socket } : true;
 }
 
 /** Ends it, and removes its folders; the cache stays. */

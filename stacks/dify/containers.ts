@@ -1,7 +1,206 @@
+import { createHash } from "node:crypto";
+import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { type DifyService, difyServices } from "../../images/dify.ts";
 import type { DifyArgs } from "../dify.ts";
+import { dockerAction, dockerProvider, EngineFacts, secretLogin } from "./engine.ts";
+import type { EnvironmentArgs } from "./environment.ts";
 import type { DifyPlace } from "./place.ts";
+import { dockerHostName } from "./reach.ts";
+import { makeSecrets } from "./secrets.ts";
+import { type ServiceSpec, services, type VolumeName, volumeNames } from "./services.ts";
+import { nginxConf, redisConf, sandboxConf, squidConf } from "./texts.ts";
+import { waysIn } from "./ways.ts";
 
-export function difyOfContainers(_args: DifyArgs, _parent: pulumi.Resource): DifyPlace {
-  throw new pulumi.RunError("atelier:dify: Dify's containers are not made yet; name an existing one (dify.url).");
+const publicKeyFile = "/etc/atelier/plugins.pem";
+
+/** Dify's services on a Docker engine, each made once what it leans on is healthy. */
+export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyPlace {
+  const { target, assembly } = args;
+  const { settings, engine, images } = target;
+  const withStore = settings.vectorStore === "weaviate";
+  const names = difyServices.filter((service) => withStore || service !== "weaviate");
+  const owner = `${pulumi.getProject()}/${pulumi.getStack()}`;
+  const called = (what: string) => `${pulumi.getProject()}-${pulumi.getStack()}-dify-${what}`;
+  const own = { parent };
+  const secrets = makeSecrets(withStore, own);
+  const stores = volumeNames.filter((name) => withStore || name !== "weaviate");
+  // Of 32 random letters: it tells nothing of them.
+  const fingerprint = pulumi.unsecret(
+    secrets.db.apply((password) => createHash("sha256").update(password).digest("hex").slice(0, 16)),
+  );
+  const wanted: Record<string, string> = Object.fromEntries(names.map((service) => [service, images[service]]));
+  const mirrors = assembly.upstreams.docker;
+
+  const networkNames = { default: called("net"), inside: called("inside") };
+  const tunnel = target.reach.way === "tunnel" ? [called("tunnel")] : [];
+  const facts = new EngineFacts(
+    "dify-docker-facts",
+    {
+      engine: secretLogin(engine) as typeof engine,
+      owner,
+      containers: [...names.map(called), ...tunnel],
+      networks: Object.values(networkNames),
+      volumes: fingerprint.apply((print) => ({ [called("db-data")]: print })),
+      images: wanted,
+      mirrors,
+    },
+    own,
+  );
+  const provider = dockerProvider(engine, own);
+  const onEngine = { parent, provider };
+  const label = (name: string) => [
+    { label: "atelier.dify", value: owner },
+    { label: "atelier.token", value: facts.token(name) },
+  ];
+  const network = (name: string, internal: boolean) =>
+    new docker.Network(
+      `dify-${internal ? "inside" : "net"}`,
+      { name, internal, labels: label(name) },
+      // Two networks of one name would be two networks.
+      { ...onEngine, dependsOn: [facts], deleteBeforeReplace: true },
+    );
+  const networks = { default: network(networkNames.default, false), inside: network(networkNames.inside, true) };
+  const volumes = Object.fromEntries(
+    stores.map((name) => [
+      name,
+      new docker.Volume(
+        `dify-${name}-data`,
+        {
+          name: called(`${name}-data`),
+          labels: [
+            { label: "atelier.dify", value: owner },
+            ...(name === "db" ? [{ label: "atelier.fingerprint", value: fingerprint }] : []),
+          ],
+        },
+        { ...onEngine, dependsOn: [facts] },
+      ),
+    ]),
+  ) as Record<VolumeName, docker.Volume>;
+  const pulled = dockerAction(
+    "dify-images",
+    "images",
+    { engine, images: wanted, mirrors, offline: assembly.offline, token: facts.token("images") },
+    { parent, dependsOn: [facts] },
+  );
+  const ids = pulled.stdout.apply((text) => (JSON.parse(text) as { images: Record<string, string> }).images);
+  const imageOf = (service: DifyService) => ids.apply((known) => known[service] ?? "");
+
+  // The API runs as a user of its own, and a new volume is root's.
+  const storage = new docker.Container(
+    "dify-storage-owner",
+    {
+      name: called("storage-owner"),
+      image: imageOf("redis"),
+      entrypoints: ["chown", "1001:1001", "/storage"],
+      command: [],
+      networkMode: "none",
+      mounts: [{ type: "volume", source: volumes.storage.name, target: "/storage" }],
+      attach: true,
+      mustRun: false,
+      labels: [{ label: "atelier.dify", value: owner }],
+    },
+    onEngine,
+  );
+
+  const url = settings.publicUrl ?? publishedAt(args);
+  const ways = waysIn(args, { called, owner, facts, networks, onEngine, url });
+  const environment: EnvironmentArgs = {
+    settings,
+    secrets,
+    url,
+    pypi: settings.pipMirror ?? assembly.upstreams.pypi.find((index) => /^https?:/.test(index)) ?? "",
+    direct: ways.host.apply((host) => ["localhost", "127.0.0.1", ...difyServices, host].join(",")),
+    publicKey: target.publicKey ? publicKeyFile : undefined,
+  };
+  const uploads: Partial<Record<DifyService, { file: string; content: pulumi.Input<string> }[]>> = {
+    redis: [{ file: "/etc/atelier/redis.conf", content: secrets.redis.apply(redisConf) }],
+    ssrf_proxy: [{ file: "/etc/squid/squid.conf", content: pulumi.secret(squidConf(settings.proxy)) }],
+    sandbox: [{ file: "/conf/config.yaml", content: secrets.sandbox.apply(sandboxConf) }],
+    nginx: [{ file: "/etc/nginx/conf.d/default.conf", content: nginxConf() }],
+    ...(target.publicKey ? { plugin_daemon: [{ file: publicKeyFile, content: target.publicKey }] } : {}),
+  };
+
+  const made: Partial<Record<DifyService, docker.Container>> = {};
+  const make = (service: DifyService): docker.Container => {
+    const spec = services[service];
+    const after = [...spec.after, ...(withStore && service === "api" ? (["weaviate"] as const) : [])];
+    return new docker.Container(
+      `dify-${service.replace("_", "-")}`,
+      {
+        ...(spec.command ? { command: spec.command } : {}),
+        name: called(service),
+        hostname: service.replace("_", "-"),
+        image: imageOf(service),
+        envs: envsOf(spec, environment),
+        networksAdvanced: spec.networks.map((name) => ({ name: networks[name].name, aliases: [service] })),
+        mounts: Object.entries(spec.volumes ?? {}).map(([name, where]) => ({
+          type: "volume",
+          source: volumes[name as VolumeName].name,
+          target: where,
+        })),
+        ...(uploads[service] ? { uploads: uploads[service] } : {}),
+        ...(service === "plugin_daemon" ? { hosts: [{ host: dockerHostName, ip: "host-gateway" }] } : {}),
+        ...(service === "nginx"
+          ? { ports: [{ internal: 80, external: settings.port, ip: settings.listen, protocol: "tcp" }] }
+          : {}),
+        ...healthOf(spec, settings.timeout),
+        restart: "unless-stopped",
+        destroyGraceSeconds: 10,
+        logDriver: "json-file",
+        logOpts: { "max-size": "10m", "max-file": "3" },
+        labels: label(called(service)),
+      },
+      {
+        ...onEngine,
+        dependsOn: [
+          ...after.map((other) => made[other]).filter((other) => other !== undefined),
+          ...(spec.volumes?.storage ? [storage] : []),
+          ...Object.values(networks),
+        ],
+      },
+    );
+  };
+  for (const service of names) made[service] = make(service);
+  const reached = ways.check(imageOf("redis"), made.plugin_daemon as docker.Container);
+
+  return {
+    url,
+    email: settings.email,
+    password: secrets.admin,
+    initPassword: secrets.init,
+    own: true,
+    webuiUrl: ways.url,
+    ready: [...(Object.values(made) as docker.Container[]), reached],
+  };
+}
+
+/** Sorted: the same content is the same plan. */
+function envsOf(spec: ServiceSpec, args: EnvironmentArgs): pulumi.Output<string[]> {
+  return pulumi.output(spec.environment(args)).apply((variables) =>
+    Object.entries(variables)
+      .map(([name, value]) => `${name}=${value}`)
+      .sort(),
+  );
+}
+
+function healthOf({ health }: ServiceSpec, timeout: number) {
+  const start = health.start ?? timeout;
+  return {
+    healthcheck: {
+      tests: health.test,
+      interval: `${health.every}s`,
+      timeout: "20s",
+      retries: 5,
+      startPeriod: `${start}s`,
+    },
+    wait: true,
+    waitTimeout: start + 60,
+  };
+}
+
+/** Where the control machine finds what is published: on the Docker host. */
+function publishedAt({ target: { settings, engine } }: DifyArgs): string {
+  const host = engine.host.startsWith("unix://") ? "127.0.0.1" : new URL(engine.host).hostname;
+  return `http://${settings.listen === "0.0.0.0" ? host : settings.listen}:${settings.port}`;
 }

@@ -40,7 +40,7 @@ export interface DifyTarget {
   standing: StandingDify | undefined;
   engine: EngineLogin;
   /** With digest where the lock has one; in a rehearsal the stand-in's. */
-  images: Record<DifyService, string> & { tunnel?: string | undefined };
+  images: Record<DifyService, string>;
   standIn: boolean;
 }
 
@@ -53,7 +53,7 @@ export interface DifyFacts {
   initPassword: string;
   model: DifyModel;
   plugins: Record<string, string>;
-  images?: Partial<Record<DifyService | "tunnel", string>>;
+  images?: Partial<Record<DifyService, string>>;
 }
 
 export interface TargetSources {
@@ -167,5 +167,5 @@ function readText(path: string, key: string, mistakes: string[]): string {
 function imagesOf(lock: AtelierLock["dify"] | undefined, facts: DifyFacts | undefined): DifyTarget["images"] {
   const locked = (name: string) => (lock?.images[name] ? `${name}@${lock.images[name]}` : name);
   const entries = difyServices.map((service) => [service, facts?.images?.[service] ?? locked(difyImages[service])]);
-  return { ...(Object.fromEntries(entries) as Record<DifyService, string>), tunnel: facts?.images?.tunnel };
+  return Object.fromEntries(entries) as Record<DifyService, string>;
 }

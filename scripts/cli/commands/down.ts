@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { outlivesDown } from "../../../stacks/dify/kept.ts";
 import { confirm } from "../ask.ts";
 import { containerIsGone, releaseVolumes } from "../container.ts";
 import { planLines } from "../display/plan.ts";
@@ -35,6 +36,10 @@ export async function down(context: Context): Promise<number> {
   if (partial && (options.purge || options.hostGone))
     throw new UsageError("--purge and --host-gone are about the whole host: not together with --target or --exclude.");
 
+  // A rehearsal's Dify has nothing worth keeping.
+  const kept = partial || options.purge || !stack.asks ? [] : before.filter(outlivesDown).map(({ urn }) => urn);
+  const scoped = { ...context, options: { ...options, exclude: [...options.exclude, ...kept] } };
+
   let removed = 0;
   if (before.length > 0) {
     if (!options.hostGone) {
@@ -42,10 +47,12 @@ export async function down(context: Context): Promise<number> {
       await ensureTrusted(stack, options.yes, terminal);
       stack = await settlePlatform(stack, { fresh: false }, terminal);
     }
-    const plan = await runShown(runner, "destroy", context, { preview: true });
+    const plan = await runShown(runner, "destroy", scoped, { preview: true });
     if (plan.result !== "succeeded") return giveUp(plan, runner, stack, context);
     for (const line of planLines(plan.record.steps, terminal)) terminal.line(line);
     if (!partial) terminal.line(whatStays(stack, options.purge, options.hostGone));
+    if (kept.length > 0)
+      terminal.line("Dify's volumes stay, and in the state the passwords that belong to them; --purge removes both.");
     if (stack.asks && !options.yes && !(await confirm("Remove it?", terminal, "`down` removes things.")))
       throw new UserError("Nothing was changed.");
 
@@ -60,7 +67,7 @@ export async function down(context: Context): Promise<number> {
       if (options.purge) await orderPurge(stack, interrupt.signal);
     }
     if (options.purge) await releaseVolumes(stack);
-    const destroyed = await runShown(runner, "destroy", context);
+    const destroyed = await runShown(runner, "destroy", scoped);
     if (destroyed.result !== "succeeded") return giveUp(destroyed, runner, stack, context);
     removed = destroyed.record.steps.steps.length;
   }

@@ -1,0 +1,116 @@
+import { findImage, type LocalImage, pullImage } from "@atelier/engine/providers/docker/registry/pull";
+import { DOCKER_HUB, parseImage } from "@atelier/engine/providers/docker/registry/reference";
+import { type Call, callOf } from "./engine.ts";
+import type { Input } from "./input.ts";
+
+/** Seconds without a word of progress after which a registry counts as dead. */
+const SILENCE = 120;
+const AT_ONCE = 3;
+
+/** The name that an image has at a mirror of Docker's own registry; undefined: it is another registry's. */
+export function atMirror(name: string, mirror: string): string | undefined {
+  const { registry, repository, tag, digest } = parseImage(name);
+  if (registry !== DOCKER_HUB) return undefined;
+  const base = mirror.replace(/^https?:\/\//, "").replace(/\/+$/, "");
+  return `${base}/${repository}${tag ? `:${tag}` : ""}${digest ? `@${digest}` : ""}`;
+}
+
+/** Every name that an image may be had by, best first; Docker's own registry last. */
+export const namesOf = (name: string, mirrors: string[]): string[] => [
+  ...mirrors.map((mirror) => atMirror(name, mirror)).filter((one) => one !== undefined),
+  name,
+];
+
+/** What the engine has of it already, by whichever name it came. */
+export async function presentImage(name: string, mirrors: string[], call: Call): Promise<LocalImage | undefined> {
+  for (const one of [name, ...namesOf(name, mirrors)]) {
+    const found = await findImage(one, callOf(call));
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/**
+ * Has the engine get every image that it lacks: from the first registry that gives it, held to its digest where that is known.
+ * @returns the id of each
+ */
+export async function getImages(
+  { images, mirrors, offline }: Input<"images">,
+  call: Call,
+): Promise<{ images: Record<string, string> }> {
+  const wanted = [...new Set(Object.values(images))];
+  const ids = new Map<string, string>();
+  let done = 0;
+  const next = async (): Promise<void> => {
+    const name = wanted.shift();
+    if (name === undefined) return;
+    const there = await presentImage(name, mirrors, call);
+    ids.set(name, (there ?? (await getImage(name, { mirrors, offline }, call))).Id);
+    done += 1;
+    if (!there) call.say(`${name} is there (${done} of ${done + wanted.length})`);
+    await next();
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, next));
+  return { images: Object.fromEntries(Object.entries(images).map(([key, name]) => [key, ids.get(name) ?? ""])) };
+}
+
+async function getImage(
+  name: string,
+  { mirrors, offline }: { mirrors: string[]; offline: boolean },
+  call: Call,
+): Promise<LocalImage> {
+  const where = call.engine.host;
+  if (offline)
+    throw new Error(
+      `The Docker engine at ${where} has no image ${name}, and nothing may be fetched (upstreams: offline). Load it there: docker load.`,
+    );
+  const whys: string[] = [];
+  for (const one of namesOf(name, mirrors)) {
+    try {
+      const image = await pull(one, call);
+      if (one !== name) await tagAs(image, name, call);
+      return image;
+    } catch (error) {
+      if (call.signal.aborted) throw error;
+      // The engine's own sentence names engine and image again.
+      const why = (error as { reason?: string }).reason ?? (error as Error).message;
+      whys.push(`${one}: ${why}`);
+      call.say(`${one} could not be had: ${why}`);
+    }
+  }
+  throw new Error(
+    `The Docker engine at ${where} could not get the image ${name}:\n${whys.map((why) => `  - ${why}`).join("\n")}\n` +
+      "It pulls by itself, on its own host: name mirrors that answer there (upstreams.docker), or load the image by hand (docker load).",
+  );
+}
+
+/** Pulls by one name; gives up when nothing comes any more. */
+async function pull(name: string, call: Call): Promise<LocalImage> {
+  const silent = new AbortController();
+  let told = 0;
+  const arm = () => setTimeout(() => silent.abort(new Error(`nothing came for ${SILENCE} s`)), SILENCE * 1000);
+  let timer = arm();
+  const signal = AbortSignal.any([call.signal, silent.signal]);
+  try {
+    return await pullImage(
+      name,
+      "",
+      callOf({ ...call, signal }, (line) => {
+        clearTimeout(timer);
+        timer = arm();
+        if (Date.now() - told < 2000) return;
+        told = Date.now();
+        call.say(`${name}: ${line}`);
+      }),
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What came from a mirror is also known by its own name. A digest alone is no tag. */
+async function tagAs(image: LocalImage, name: string, { engine, ...call }: Call): Promise<void> {
+  const { familiar, tag } = parseImage(name);
+  if (!tag) return;
+  await engine.ask(`call the image ${name}`, call, (docker) => docker.getImage(image.Id).tag({ repo: familiar, tag }));
+}

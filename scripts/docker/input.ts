@@ -1,0 +1,78 @@
+import { z } from "zod";
+
+const word = z.string().min(1);
+
+/** A Docker engine and what lets in there; keys are PEM, for tcp:// with TLS. */
+const engine = z.strictObject({
+  host: word,
+  ca: z.string().optional(),
+  cert: z.string().optional(),
+  key: z.string().optional(),
+});
+export type EngineLogin = z.infer<typeof engine>;
+
+const common = {
+  engine,
+  /** A new one does it again. */
+  token: z.string().default(""),
+};
+
+const schemas = {
+  images: z.strictObject({
+    ...common,
+    /** By what they are for: `repository:tag`, with `@digest` where it is known. */
+    images: z.record(z.string(), word),
+    /** Base URLs of registries in front of Docker's own, in order. */
+    mirrors: z.array(z.url({ protocol: /^https?$/ })).default([]),
+    /** Nothing is pulled: what is not there is an error. */
+    offline: z.boolean().default(false),
+  }),
+  look: z.strictObject({
+    engine,
+    /** Of the label `atelier.dify`. */
+    owner: word,
+    containers: z.array(word),
+    networks: z.array(word),
+    /** Name -> fingerprint of the password that its content was made with. */
+    volumes: z.record(z.string(), z.string()),
+    images: z.record(z.string(), word),
+    mirrors: z.array(z.string()).default([]),
+  }),
+  reach: z.strictObject({
+    ...common,
+    /** Of the container that asks. */
+    name: word,
+    owner: word,
+    network: word,
+    /** Something with a shell and wget or curl. */
+    image: word,
+    /** `name:address` for its /etc/hosts. */
+    hosts: z.array(word).default([]),
+    /** Of the WebUI, without login. */
+    url: z.url({ protocol: /^https?$/ }),
+    /** Seconds until it has to answer. */
+    timeout: z.number().positive().max(3600).default(60),
+    /** What may be changed when it doesn't. */
+    mend: z.string().default(""),
+  }),
+};
+
+export type Action = keyof typeof schemas;
+export type Input<A extends Action> = z.infer<(typeof schemas)[A]>;
+export const actions = Object.keys(schemas) as Action[];
+
+export class InputError extends Error {}
+
+/** @throws InputError with every mistake and no value: they hold keys */
+export function parseInput<A extends Action>(action: A, text: string): Input<A> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new InputError("standard input is not JSON");
+  }
+  const parsed = schemas[action].safeParse(value);
+  if (parsed.success) return parsed.data as Input<A>;
+  const lines = parsed.error.issues.map(({ path, message }) => `  ${path.join(".") || "(input)"}: ${message}`);
+  throw new InputError(`the input has ${lines.length} mistake(s):\n${lines.join("\n")}`);
+}

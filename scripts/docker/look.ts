@@ -1,0 +1,53 @@
+import type { Call } from "./engine.ts";
+import { presentImage } from "./images.ts";
+import type { Input } from "./input.ts";
+
+/** What is not as it was left, by name, and why. */
+export interface Seen {
+  containers: Record<string, string>;
+  networks: Record<string, string>;
+  images: Record<string, string>;
+  /** Volumes whose content was made with another password. */
+  foreign: string[];
+}
+
+/** The label of a volume that says by what password its content was made. */
+export const fingerprintLabel = "atelier.fingerprint";
+
+/** Asks the engine how everything stands; changes nothing. */
+export async function look(
+  { owner, containers, networks, volumes, images, mirrors }: Input<"look">,
+  call: Call,
+): Promise<Seen> {
+  const { engine } = call;
+  const filters = { label: [`atelier.dify=${owner}`] };
+  const [boxes, nets, stores] = await Promise.all([
+    engine.ask("list the containers", call, (docker) => docker.listContainers({ all: true, filters })),
+    engine.ask("list the networks", call, (docker) => docker.listNetworks({ filters })),
+    engine.ask("list the volumes", call, (docker) => docker.listVolumes()),
+  ]);
+  const seen: Seen = { containers: {}, networks: {}, images: {}, foreign: [] };
+  for (const name of networks)
+    if (!nets.some((net) => net.Name === name)) seen.networks[name] = `there is no network ${name}`;
+  for (const name of containers) {
+    const box = boxes.find(({ Names }) => Names.includes(`/${name}`));
+    if (!box) seen.containers[name] = `there is no container ${name}`;
+    else if (box.State !== "running") seen.containers[name] = `the container ${name} does not run (${box.Status})`;
+    else if (/\(unhealthy\)/.test(box.Status)) seen.containers[name] = `the container ${name} is unhealthy`;
+    else {
+      const joined = Object.keys(box.NetworkSettings?.Networks ?? {});
+      const lost = networks.find((net) => net in seen.networks && joined.includes(net));
+      if (lost) seen.containers[name] = `the container ${name} was in the network ${lost}, which is gone`;
+    }
+  }
+  for (const [name, fingerprint] of Object.entries(volumes)) {
+    const store = stores.Volumes?.find((one) => one.Name === name);
+    if (store && fingerprint && store.Labels?.[fingerprintLabel] !== fingerprint) seen.foreign.push(name);
+  }
+  await Promise.all(
+    Object.entries(images).map(async ([key, name]) => {
+      if (!(await presentImage(name, mirrors, call))) seen.images[key] = `there is no image ${name}`;
+    }),
+  );
+  return seen;
+}

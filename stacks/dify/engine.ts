@@ -1,0 +1,151 @@
+import * as command from "@pulumi/command";
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import type { EngineLogin } from "./target.ts";
+
+/** A docker.Provider for the engine; certificates as text, for a path of this machine has no place in the state. */
+export function dockerProvider(login: EngineLogin, opts: pulumi.ResourceOptions): docker.Provider {
+  const { host, ca, cert: certMaterial, key: keyMaterial } = secretLogin(login);
+  if (!ca) return new docker.Provider("dify-docker", { host }, opts);
+  return new docker.Provider("dify-docker", { host, caMaterial: ca, certMaterial, keyMaterial }, opts);
+}
+
+/** As scripts/docker takes it, its keys secret. */
+export const secretLogin = ({ host, ca, cert, key }: EngineLogin) =>
+  ca ? { host, ca, cert: pulumi.secret(cert ?? ""), key: pulumi.secret(key ?? "") } : { host };
+
+/** What only the engine can do: scripts/docker/main.ts. Its facts come back as JSON. */
+export function dockerAction(
+  name: string,
+  action: "images" | "reach",
+  input: pulumi.Input<object>,
+  opts: pulumi.CustomResourceOptions,
+): command.local.Command {
+  // The program's folder is the working folder.
+  const run = `node ../scripts/docker/main.ts ${action}`;
+  return new command.local.Command(
+    name,
+    {
+      create: run,
+      update: run,
+      // A key of the engine may be in it.
+      stdin: pulumi.secret(pulumi.output(input).apply((value) => JSON.stringify(value))),
+      addPreviousOutputInEnv: false,
+      logging: command.local.Logging.Stderr,
+    },
+    { ...opts, additionalSecretOutputs: ["stdin"] },
+  );
+}
+
+/** What is looked for, as scripts/docker/look.ts takes it. */
+export interface Looks {
+  engine: EngineLogin;
+  owner: string;
+  containers: string[];
+  networks: string[];
+  /** Name -> fingerprint of the password that its content was made with. */
+  volumes: Record<string, string>;
+  images: Record<string, string>;
+  mirrors: string[];
+}
+
+interface FactsOutputs {
+  tokens: Record<string, string>;
+}
+interface Seen {
+  containers: Record<string, string>;
+  networks: Record<string, string>;
+  images: Record<string, string>;
+  foreign: string[];
+}
+
+/** Asks the engine how everything stands. It lives in the state as text (a dynamic provider is serialized): it may use functions alone. */
+async function ask({ engine, owner, containers, networks, volumes, images, mirrors }: Looks): Promise<Seen> {
+  const { spawn } = await import("node:child_process");
+  const { existsSync } = await import("node:fs");
+  // The program's folder is the working folder; some engines start providers in the project's.
+  const script = ["../scripts/docker/main.ts", "scripts/docker/main.ts"].find((path) => existsSync(path));
+  if (!script) throw new Error(`dify-docker-facts: scripts/docker/main.ts is not to be found from ${process.cwd()}`);
+  const child = spawn(process.execPath, [script, "look"], { stdio: ["pipe", "pipe", "pipe"] });
+  const told = { stdout: "", stderr: "" };
+  child.stdout.on("data", (data: Buffer) => {
+    told.stdout += data;
+  });
+  child.stderr.on("data", (data: Buffer) => {
+    told.stderr += data;
+  });
+  child.stdin.on("error", () => {});
+  child.stdin.end(JSON.stringify({ engine, owner, containers, networks, volumes, images, mirrors }));
+  const seconds = 180;
+  const deadline = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", resolve);
+  }).finally(() => clearTimeout(deadline));
+  if (code !== 0) {
+    const why = told.stderr.trim().slice(-2000) || `the engine was not asked within ${seconds} s`;
+    throw new Error(`dify-docker-facts: ${why}`);
+  }
+  const seen = JSON.parse(told.stdout) as Seen;
+  if (seen.foreign.length > 0)
+    throw new Error(
+      `The Docker engine has volumes of an earlier Dify of this name, whose passwords this stack's state does not have: ${seen.foreign.join(", ")}. Bring that state back (npx atelier stack import), or remove the volumes and what is in them: docker volume rm ${seen.foreign.join(" ")}`,
+    );
+  return seen;
+}
+
+/** What is to be made again, by name, and why. An image that is gone matters only where it is started again. */
+async function lost(looks: Looks): Promise<Record<string, string>> {
+  const { containers, networks, images } = await ask(looks);
+  const found: Record<string, string> = { ...containers, ...networks };
+  const gone = Object.values(images);
+  if (gone.length > 0) found.images = gone.join("; ");
+  return found;
+}
+
+const provider: pulumi.dynamic.ResourceProvider = {
+  async create(looks: Looks) {
+    // What is not there is made now anyway; what is there and not ours stops it.
+    await ask(looks);
+    const names = [...looks.containers, ...looks.networks, "images"];
+    return { id: "dify-docker-facts", outs: { ...looks, tokens: Object.fromEntries(names.map((name) => [name, ""])) } };
+  },
+  async diff(_id, olds: FactsOutputs, looks: Looks) {
+    // What is known only once something else is made stands as this word in both engines; this very text is among the inputs.
+    const unknown = ["04da6b54", "80e4", "46f7", "96ec", "b56ff0331ba9"].join("-");
+    if (JSON.stringify({ ...looks, __provider: "" }).includes(unknown)) return { changes: true };
+    const missing = await lost(looks);
+    const names = [...looks.containers, ...looks.networks];
+    // What the state does not know yet is missing because it was never made.
+    const drifted = Object.entries(missing).filter(([name]) => name in olds.tokens);
+    for (const [name, why] of drifted) console.log(`dify-docker-facts: ${name} is not in place: ${why}`);
+    return { changes: names.some((name) => !(name in olds.tokens)) || drifted.length > 0 };
+  },
+  async update(_id, olds: FactsOutputs, looks: Looks) {
+    const missing = await lost(looks);
+    const token = (name: string) =>
+      name in olds.tokens && name in missing ? globalThis.crypto.randomUUID() : (olds.tokens[name] ?? "");
+    const names = [...looks.containers, ...looks.networks, "images"];
+    return { outs: { ...looks, tokens: Object.fromEntries(names.map((name) => [name, token(name)])) } };
+  },
+};
+
+/**
+ * What the Docker engine has, against what the state believes: neither engine looks there by itself. A container that was stopped or
+ * removed by hand gets a new token, which is a label of it: so the next `up` makes it anew.
+ */
+export class EngineFacts extends pulumi.dynamic.Resource {
+  declare readonly tokens: pulumi.Output<Record<string, string>>;
+
+  constructor(
+    name: string,
+    looks: { [Key in keyof Looks]: pulumi.Input<Looks[Key]> },
+    opts: pulumi.CustomResourceOptions,
+  ) {
+    super(provider, name, { ...looks, tokens: undefined }, opts);
+  }
+
+  token(name: string): pulumi.Output<string> {
+    return this.tokens.apply((tokens) => tokens[name] ?? "");
+  }
+}

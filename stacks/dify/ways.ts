@@ -1,0 +1,82 @@
+import type * as command from "@pulumi/command";
+import type * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+import type { DifyArgs } from "../dify.ts";
+import { dockerAction, type EngineFacts } from "./engine.ts";
+import { dockerHostName, type Reach } from "./reach.ts";
+import { openTunnel, tunnelAlias } from "./tunnel.ts";
+
+export interface WaysContext {
+  /** A container's name. */
+  called: (what: string) => string;
+  owner: string;
+  facts: EngineFacts;
+  networks: { default: docker.Network };
+  onEngine: { parent: pulumi.Resource; provider: docker.Provider };
+  /** Of Dify. */
+  url: string;
+}
+
+export interface Ways {
+  /** The WebUI as Dify's containers reach it, without login. */
+  url: pulumi.Output<string>;
+  host: pulumi.Output<string>;
+  /** Asks the WebUI from inside, once it draws. Nothing is wired to one that is not reached. */
+  check(image: pulumi.Input<string>, daemon: docker.Container): command.local.Command;
+}
+
+/** Opens the way that stacks/dify/reach.ts has chosen. */
+export function waysIn(args: DifyArgs, context: WaysContext): Ways {
+  const { target, settings, webui } = args;
+  const { reach, engine } = target;
+  const { port } = settings.webui;
+  const entry = tunnelEntry(reach, port);
+  const tunnel = reach.way === "tunnel" ? openTunnel(args, reach.network, context) : undefined;
+  const url = addressOf(reach, webui.url, entry);
+  return {
+    url,
+    host: url.apply((address) => new URL(address).hostname),
+    check(image, daemon) {
+      const { called, owner, facts, networks, onEngine } = context;
+      return dockerAction(
+        "dify-reach",
+        "reach",
+        {
+          engine,
+          name: called("reach"),
+          owner,
+          network: networks.default.name,
+          image,
+          hosts: [`${dockerHostName}:host-gateway`],
+          url,
+          mend: mends[reach.way],
+          // Another daemon or another tunnel is another way.
+          token: pulumi.all([daemon.id, tunnel?.id ?? "", facts.token(called("tunnel"))]).apply((ids) => ids.join(" ")),
+        },
+        { parent: onEngine.parent, dependsOn: [webui.ready, daemon, ...(tunnel ? [tunnel] : [])] },
+      );
+    },
+  };
+}
+
+function addressOf(reach: Reach, people: pulumi.Output<string>, port: number): pulumi.Output<string> {
+  if (reach.way === "url") return pulumi.output(reach.url);
+  if (reach.way === "address") return people;
+  const name = reach.way === "tunnel" && reach.network === "dify" ? tunnelAlias : dockerHostName;
+  return pulumi.output(`http://${name}:${port}`);
+}
+
+/** Where the tunnel begins. On the WebUI's own host its port is the WebUI's (and its gate's) alone, whatever the address. */
+export function tunnelEntry(reach: Reach, port: number): number {
+  if (reach.way !== "tunnel" || reach.network === "dify") return port;
+  return port > 55_535 ? port - 10_000 : port + 10_000;
+}
+
+const mends: Record<Reach["way"], string> = {
+  url: "That is dify.webuiUrl: it has to be an address that works inside of a container, never localhost.",
+  address:
+    "A firewall of the WebUI's host or of its platform may let in others only; `dify.webui: tunnel` goes through SSH instead, and dify.webuiUrl names another address.",
+  host: "The Docker host's firewall may refuse its own containers (ufw, firewalld: allow the bridge's network), or the WebUI may listen elsewhere; dify.webuiUrl names another address.",
+  tunnel:
+    "Read what the tunnel's container says (docker logs): its login to the GPU host, or its forwarding, may be refused there.",
+};
