@@ -13,6 +13,7 @@ import { chooseUpstreams, profiles, type Upstreams } from "../../../stacks/upstr
 import { plural } from "../display/text.ts";
 import { UserError } from "../errors.ts";
 import { readIfThere, writeWhole } from "../files.ts";
+import { lookAtDify } from "../lock/dify.ts";
 import { type Finding, lookAtUpstreams } from "../lock/look.ts";
 import { home } from "../paths.ts";
 import { openStack } from "../stack.ts";
@@ -28,14 +29,21 @@ async function write({ options, terminal }: Context): Promise<number> {
   const recorded = readRecorded();
   const files = lockOfFiles(recorded);
   const changes = before ? disagreements(before, files) : [];
-  const { findings, seen } = await lookAtUpstreams({ ...files, seen: before?.seen }, upstreamsOf(options.stack));
+  const upstreams = upstreamsOf(options.stack);
+  const [looked, made] = await Promise.all([
+    lookAtUpstreams({ ...files, seen: before?.seen }, upstreams),
+    lookAtDify(before?.dify ?? files.dify, { docker: upstreams.docker, marketplace: marketplaceOf(options.stack) }),
+  ]);
+  const { seen } = looked;
+  const findings = [...looked.findings, ...made.findings];
+  for (const { name, status, detail } of made.findings) if (status === "moved") changes.push(`${name}: ${detail}`);
   // What could not be reached keeps what was seen of it before.
   const merged = {
     git: { ...before?.seen?.git, ...seen.git },
     packages: { ...before?.seen?.packages, ...seen.packages },
     models: { ...before?.seen?.models, ...seen.models },
   };
-  const text = renderLock({ ...files, seen: merged });
+  const text = renderLock({ ...files, dify: made.dify, seen: merged });
   const changed = readIfThere(lockPath) !== text;
   if (changed) writeWhole(lockPath, text);
   for (const change of changes) terminal.line(`  ${change}`);
@@ -60,7 +68,12 @@ async function write({ options, terminal }: Context): Promise<number> {
 async function check({ options, terminal }: Context): Promise<number> {
   const locked = readLockOrExplain();
   const stale = disagreements(locked);
-  const { findings } = await lookAtUpstreams(locked, upstreamsOf(options.stack));
+  const upstreams = upstreamsOf(options.stack);
+  const [looked, made] = await Promise.all([
+    lookAtUpstreams(locked, upstreams),
+    lookAtDify(locked.dify, { docker: upstreams.docker, marketplace: marketplaceOf(options.stack) }),
+  ]);
+  const findings = [...looked.findings, ...made.findings];
   const moved = findings.filter(({ status }) => status === "moved");
   const recorded = readRecorded();
   const news = locked.models.filter(({ name, sha256 }) => sha256 === undefined && recorded[name]);
@@ -122,6 +135,12 @@ function readRecorded(): Recorded {
   } catch {
     throw new UserError(`${join(home, "recorded.json")} is not JSON: remove it, and the next download records anew.`);
   }
+}
+
+/** Where plugins are looked up: the stack's own, or Dify's. */
+function marketplaceOf(stack: string): string {
+  const usual = "https://marketplace.dify.ai";
+  return stack === "rehearsal" ? usual : (openStack(stack).settings.dify?.marketplace ?? usual);
 }
 
 /** The lock is of no stack, but a stack says how this part of the world is reached. */

@@ -12,7 +12,7 @@ import { indexAddresses, indexFiles, newestVersion } from "../simple-index.ts";
 
 /** What one upstream said of one locked thing. */
 export interface Finding {
-  kind: "git" | "wheels" | "model";
+  kind: "git" | "wheels" | "model" | "image" | "plugin";
   name: string;
   /** `moved`: it says something else than when it was locked, or has it no more. */
   status: "same" | "moved" | "unreachable";

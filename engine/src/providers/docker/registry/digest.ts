@@ -19,6 +19,8 @@ export interface DigestOptions {
   /** True: the registry's certificate is not verified. */
   insecure: boolean;
   signal: AbortSignal;
+  /** Where the registry answers, when its name does not say it: `http://127.0.0.1:5000`. */
+  base?: string | undefined;
 }
 
 interface Answer {
@@ -32,7 +34,8 @@ export async function registryDigest(name: string, options: DigestOptions): Prom
   const { registry, repository, tag, digest } = parseImage(name);
   const login = options.logins.find((one) => one.registry === registry);
   const base =
-    registry === DOCKER_HUB ? "https://registry-1.docker.io" : new URL(login?.url ?? `https://${registry}`).origin;
+    options.base ??
+    (registry === DOCKER_HUB ? "https://registry-1.docker.io" : new URL(login?.url ?? `https://${registry}`).origin);
   const url = `${base}/v2/${repository}/manifests/${digest || tag}`;
   const what = `ask ${base} for the digest of ${name}`;
   const basic = login && `Basic ${Buffer.from(`${login.username}:${login.password}`).toString("base64")}`;

@@ -1,0 +1,102 @@
+import { createHash } from "node:crypto";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { difyImages, difyPlugins } from "../../images/dify.ts";
+import { lookAtDify } from "../../scripts/cli/lock/dify.ts";
+import { noRegistry, type Registry, startRegistry } from "../engine/docker/registry.ts";
+
+const none = { images: {}, plugins: {} };
+const silent = "http://127.0.0.1:1";
+const tool = difyPlugins.tool;
+const identifier = `${tool.id}:${tool.version}@${"a".repeat(64)}`;
+let registry: Registry;
+let marketplace: Server;
+let shop: string;
+let served = identifier;
+
+const digestOf = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+
+/** An image of nothing, by the registry's own API. */
+async function push(name: string, note: string): Promise<string> {
+  const [repository = "", tag = ""] = name.split(":");
+  const base = `http://${registry.address}/v2/${repository}`;
+  const config = JSON.stringify({ architecture: "amd64", os: "linux", note });
+  const begun = await fetch(`${base}/blobs/uploads/`, { method: "POST" });
+  const where = new URL(begun.headers.get("location") ?? "", base);
+  where.searchParams.set("digest", digestOf(config));
+  await fetch(where, { method: "PUT", body: config, headers: { "content-type": "application/octet-stream" } });
+  const type = "application/vnd.docker.distribution.manifest.v2+json";
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: type,
+    config: {
+      mediaType: "application/vnd.docker.container.image.v1+json",
+      size: config.length,
+      digest: digestOf(config),
+    },
+    layers: [],
+  });
+  const put = await fetch(`${base}/manifests/${tag}`, {
+    method: "PUT",
+    body: manifest,
+    headers: { "content-type": type },
+  });
+  expect(put.status).toBe(201);
+  return digestOf(manifest);
+}
+
+describe.skipIf(noRegistry)(`the lock of a Dify${noRegistry ? ` (skipped: ${noRegistry})` : ""}`, () => {
+  beforeAll(async () => {
+    registry = await startRegistry({ open: true });
+    marketplace = createServer((request, response) => {
+      const versions = [
+        { version: "0.0.1", unique_identifier: "other" },
+        { version: tool.version, unique_identifier: served },
+      ];
+      if (request.url?.startsWith(`/api/v1/plugins/${tool.id}/versions?`))
+        response.end(JSON.stringify({ code: 0, data: { versions } }));
+      else if (request.url?.startsWith("/api/v1/plugins/langgenius/ollama/"))
+        response.end(JSON.stringify({ code: 0, data: { versions: [] } }));
+      else response.writeHead(503).end();
+    });
+    await new Promise<void>((listens) => marketplace.listen(0, "127.0.0.1", listens));
+    shop = `http://127.0.0.1:${(marketplace.address() as AddressInfo).port}`;
+  }, 30_000);
+  afterAll(async () => {
+    marketplace?.close();
+    await registry?.stop();
+  });
+
+  test("takes digests from the first registry that has them, and identifiers from the marketplace; --check tells what moved", async () => {
+    const redis = await push("library/redis:6-alpine", "one");
+    const api = await push(difyImages.api, "api");
+    const asked = { docker: [silent, `http://${registry.address}`], marketplace: shop };
+    const first = await lookAtDify(none, asked);
+    expect(first.dify.images).toMatchObject({ "redis:6-alpine": redis, [difyImages.api]: api });
+    expect(Object.keys(first.dify.images)).toHaveLength(2);
+    expect(first.dify.plugins).toEqual({ [tool.id]: { version: tool.version, identifier } });
+    const status = (look: typeof first, name: string) => look.findings.find((one) => one.name.startsWith(name))?.status;
+    expect([
+      status(first, "redis"),
+      status(first, "langgenius/dify-web"),
+      status(first, "langgenius/ollama"),
+      status(first, "langgenius/tongyi"),
+    ]).toEqual(["same", "unreachable", "moved", "unreachable"]);
+
+    // Where nobody answers, what was locked stays.
+    const nobody = await lookAtDify(first.dify, { docker: [silent], marketplace: silent });
+    expect(nobody.dify).toEqual(first.dify);
+    expect(new Set(nobody.findings.map((one) => one.status))).toEqual(new Set(["unreachable"]));
+
+    const moved = await push("library/redis:6-alpine", "two");
+    served = identifier.replaceAll("a", "b").replace(/^.*@/, `${tool.id}:${tool.version}@`);
+    const later = await lookAtDify(first.dify, asked);
+    expect(later.findings.find(({ name }) => name === "redis:6-alpine")).toMatchObject({
+      status: "moved",
+      detail: `the tag was at ${redis}, is at ${moved}`,
+    });
+    expect(status(later, tool.id)).toBe("moved");
+    expect(status(later, difyImages.api)).toBe("same");
+  }, 120_000);
+});
