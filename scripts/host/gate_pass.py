@@ -9,7 +9,7 @@ from gate_answers import HOP, explained, problem
 
 log = logging.getLogger("gate")
 
-PIECE = 2**17
+PIECE = 2**20
 # Errors are short; a longer one is passed on as it came.
 ERROR_BYTES = 2**18
 

@@ -27,7 +27,7 @@ class Upstream:
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             max_line_size=65536,
             max_field_size=65536,
-            read_bufsize=2**18,
+            read_bufsize=2**20,
         )
 
     async def close(self):
