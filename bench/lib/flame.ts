@@ -73,7 +73,7 @@ function tree({ nodes, samples, timeDeltas }: Profile): Frame {
       const where =
         url === ""
           ? ""
-          : `${url.replace(/^.*\/node_modules\//, "").replace(/^.*\/(?=engine\/src\/)/, "")}:${lineNumber + 1}`;
+          : `${url.replace(/^.*\/node_modules\//, "").replace(/^.*\/(?=(engine\/src|bench)\/)/, "")}:${lineNumber + 1}`;
       const key = `${name} ${where}`;
       let child = frame.children.get(key);
       if (!child) {
