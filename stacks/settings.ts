@@ -5,7 +5,7 @@ import { LockError, pinnedInputs } from "../images/lock.ts";
 import type { Tokenizer } from "../images/tokenizer.ts";
 import { type Assembly, assemble } from "./assembly.ts";
 import { type DifyFacts, type DifyTarget, difyTarget } from "./dify/target.ts";
-import type { EngineLogin } from "./docker/look.ts";
+import { type EngineLogin, engineLogin } from "./docker/login.ts";
 import { cache, enginePlace, workspace } from "./docker/place.ts";
 import { readLogin } from "./login.ts";
 import { readPlatform, withPlatform } from "./platforms/saved.ts";
@@ -122,7 +122,10 @@ export function resolveSettings(settings: Settings, stack: string): StackSetting
   const mistakes: string[] = [];
   const home = join(atelierHome(), stack);
   const host = hostOf(settings, home, mistakes);
-  const engine = settings.host.kind === "docker" ? engineLogin(settings.host, mistakes) : undefined;
+  const engine =
+    settings.host.kind === "docker"
+      ? engineLogin(settings.host.docker, "atelier:host.docker.certPath", mistakes)
+      : undefined;
   const rehearsal = standIns(settings, home, mistakes);
   const dify = settings.dify && resolveDify({ ...settings, dify: settings.dify }, home, mistakes);
   const override = readOverride(process.env.ATELIER_UPSTREAMS);
@@ -173,23 +176,6 @@ function dockerHost(host: DockerHostSettings, home: string, mistakes: string[]):
       : undefined;
   const box = { port: host.sshPort, user: "root", hostKey: "", workspace, cache };
   return { ...box, address: kind === "tcp" ? address : "127.0.0.1", jump };
-}
-
-/** Certificates as text: a folder of this machine has no place in the plan. */
-function engineLogin({ docker }: DockerHostSettings, mistakes: string[]): EngineLogin {
-  const { host, certPath } = docker;
-  if (!certPath) return { host };
-  const read = (name: string) => readText(join(certPath, name), "atelier:host.docker.certPath", mistakes);
-  return { host, ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") };
-}
-
-function readText(path: string, key: string, mistakes: string[]): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    mistakes.push(`${key}: ${path} can't be read (${(error as NodeJS.ErrnoException).code ?? error})`);
-    return "";
-  }
 }
 
 function localHost(home: string, mistakes: string[]): Host | undefined {

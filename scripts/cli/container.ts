@@ -1,5 +1,6 @@
 import { unwrapMap } from "@atelier/engine/deploy/steps/marking";
-import { type EngineLogin, look } from "../../stacks/docker/look.ts";
+import type { EngineLogin } from "../../stacks/docker/login.ts";
+import { look } from "../../stacks/docker/look.ts";
 import { exportState, importState, listResources } from "./engines/state.ts";
 import { messageOf } from "./errors.ts";
 import type { Stack } from "./stack.ts";

@@ -1,7 +1,7 @@
 import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import type { EngineLogin } from "./target.ts";
+import type { EngineLogin } from "../docker/login.ts";
 
 /** A docker.Provider for the engine; certificates as text, for a path of this machine has no place in the state. */
 export function dockerProvider(login: EngineLogin, opts: pulumi.ResourceOptions): docker.Provider {

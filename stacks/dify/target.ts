@@ -1,21 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type DifyPlugin, type DifyService, difyImages, difyPlugins, difyServices } from "../../images/dify.ts";
 import type { AtelierLock } from "../../images/lock.ts";
+import { type EngineLogin, engineLogin, readText } from "../docker/login.ts";
 import type { DifyModel, DifySettings, DifyWritten } from "../schema/dify.ts";
 import type { Settings } from "../schema.ts";
 import { planReach, type Reach } from "./reach.ts";
 import type { PinnedPlugin } from "./wiring.ts";
-
-/** A Docker engine and what lets in there. */
-export interface EngineLogin {
-  /** unix:///path, ssh://user@host:port, tcp://host:port */
-  host: string;
-  /** PEM, for tcp:// with TLS. */
-  ca?: string | undefined;
-  cert?: string | undefined;
-  key?: string | undefined;
-}
 
 /** A Dify that stands somewhere already: somebody's, or a rehearsal's process. */
 export interface StandingDify {
@@ -79,7 +70,7 @@ export function difyTarget({ settings, lock, facts }: TargetSources, mistakes: s
     publicKey: publicKey(dify, mistakes),
     reach: planReach(settings, standing?.url, mistakes),
     standing,
-    engine: engineLogin(dify, mistakes),
+    engine: engineLogin(dify.docker, "atelier:dify.docker.certPath", mistakes),
     images: imagesOf(lock, facts),
     standIn: facts !== undefined,
   };
@@ -145,23 +136,6 @@ function pinnedPlugin(
 function publicKey({ plugins }: DifyWritten, mistakes: string[]): string | undefined {
   if (plugins === "marketplace" || !plugins.publicKey) return undefined;
   return readText(placeOf(plugins.publicKey), "atelier:dify.plugins.publicKey", mistakes);
-}
-
-/** Certificates as text: a folder of this machine has no place in the plan. */
-function engineLogin({ docker }: DifyWritten, mistakes: string[]): EngineLogin {
-  const { host, certPath } = docker;
-  if (!certPath) return { host };
-  const read = (name: string) => readText(join(certPath, name), "atelier:dify.docker.certPath", mistakes);
-  return { host, ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") };
-}
-
-function readText(path: string, key: string, mistakes: string[]): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    mistakes.push(`${key}: ${path} can't be read (${(error as NodeJS.ErrnoException).code ?? error})`);
-    return "";
-  }
 }
 
 function imagesOf(lock: AtelierLock["dify"] | undefined, facts: DifyFacts | undefined): DifyTarget["images"] {

@@ -9,7 +9,7 @@ import type { Host } from "../settings.ts";
 import type { Upstreams } from "../upstreams.ts";
 import { DockerFacts } from "./facts.ts";
 import { SshKey } from "./keys.ts";
-import type { EngineLogin } from "./look.ts";
+import type { EngineLogin } from "./login.ts";
 import { cudaArgs, mount, publishedPorts, sshListen, workspace } from "./place.ts";
 
 export interface DockerBoxArgs {

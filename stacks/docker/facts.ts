@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import { type EngineLogin, look } from "./look.ts";
+import type { EngineLogin } from "./login.ts";
+import { look } from "./look.ts";
 
 interface FactsInputs {
   engine: EngineLogin;

@@ -1,12 +1,4 @@
-/** A Docker engine and what lets in there. */
-export interface EngineLogin {
-  /** unix:///path, ssh://user@host:port, tcp://host:port */
-  host: string;
-  /** PEM, for tcp:// with TLS. */
-  ca?: string | undefined;
-  cert?: string | undefined;
-  key?: string | undefined;
-}
+import type { EngineLogin } from "./login.ts";
 
 /** What became of the box: `image` and `container` say why each is not as it was left; undefined where it is. */
 export interface Seen {
