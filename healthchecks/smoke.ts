@@ -3,6 +3,7 @@ import { Checklist } from "./checklist.ts";
 import { checkApiAuth, checkUiAuth } from "./checks/auth.ts";
 import { checkExposure } from "./checks/exposure.ts";
 import * as networks from "./checks/networks.ts";
+import { checkPage } from "./checks/page.ts";
 import * as pictures from "./checks/pictures.ts";
 import { checkExtensions, checkFiles, checkFlags, checkSettings, checkUi } from "./checks/said.ts";
 import { checkModel, checkOptions, checkSampler, checkVersion } from "./checks/settings.ts";
@@ -28,6 +29,7 @@ export async function smoke(session: Session): Promise<Proof> {
   await list.ready(() => waitForPicture(session));
   await list.run("auth-api", "answers", () => checkApiAuth(session));
   await list.run("auth-ui", "answers", () => checkUiAuth(session));
+  await list.run("page", "answers", () => checkPage(session));
   await list.run("exposure", "answers", async () => {
     const found = await checkExposure(session);
     commit = found.commit;

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { openapi } from "../answers.ts";
 import type { Call } from "../client.ts";
 import { CheckFailed } from "../failure.ts";
+import { each, list } from "../many.ts";
 import type { Session } from "../session.ts";
 
 interface Route extends Partial<Call> {
@@ -166,19 +167,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function list(items: string[]): string {
-  const more = items.length > 6 ? ` and ${items.length - 6} more` : "";
-  // Calls run side by side: sorted, so that the same fault gives the same sentence.
-  return items.sort().slice(0, 6).join("; ") + more;
-}
-
-/** Runs over all items, four at a time: enough against a slow line, no load for the WebUI. */
-async function each<T>(items: T[], body: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  const worker = async () => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await body(item);
-  };
-  await Promise.all([worker(), worker(), worker(), worker()]);
 }

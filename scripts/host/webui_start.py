@@ -14,6 +14,7 @@ import binascii
 import importlib.util
 import json
 import os
+import pathlib
 import secrets
 import socket
 import stat
@@ -35,6 +36,7 @@ def main():
     refuse_taken_port(sys.argv[1:])
     refuse_missing_gpu(sys.argv[1:])
     allow_late_middleware()
+    allow_hidden_parents(sys.argv[1:])
     gated = os.environ.get("ATELIER_GATE") == "1"
     guard(credentials[1], None if gated else ("/sdapi/", "/controlnet/"))
     start(credentials, gated)
@@ -126,6 +128,26 @@ def allow_late_middleware():
         self.middleware_stack = self.build_middleware_stack()
 
     Starlette.add_middleware = add_middleware
+
+
+def allow_hidden_parents(arguments):
+    """gradio gives no file whose path has a hidden folder anywhere in it. A workspace below one, such as ~/.atelier, would have a page
+    without scripts, and a gallery without pictures. Only what is hidden below the WebUI's own folders stays refused."""
+    roots = {os.path.abspath(root) for root in (".", value_of("--data-dir", arguments) or ".")}
+    roots = [pathlib.Path(root).parts for root in roots | {os.path.realpath(root) for root in roots}]
+    if not any(part.startswith(".") for root in roots for part in root) or importlib.util.find_spec("gradio") is None:
+        return
+    from gradio import utils
+
+    class Served(type(pathlib.Path())):
+        @property
+        def parts(self):
+            """What gradio looks for hidden names in."""
+            parts = super().parts
+            return parts[max((len(root) for root in roots if parts[: len(root)] == root), default=0) :]
+
+    whole = utils.abspath
+    utils.abspath = lambda path: Served(whole(path))
 
 
 def guard(login, paths):

@@ -38,6 +38,7 @@ describe("auth", () => {
   test("without a UI there is nothing to refuse", async () => {
     const gone = () => ({ status: 404, body: { detail: "Not Found" } });
     const webui = await fake({
+      "GET /": gone,
       "GET /config": gone,
       "GET /info": gone,
       "GET /file=webui.py": gone,
@@ -45,10 +46,12 @@ describe("auth", () => {
       "POST /login": gone,
     });
     const { proof } = await prove(inputFor(webui.url));
-    expect(proof.checks.find(({ name }) => name === "auth-ui")).toMatchObject({
-      ok: true,
-      detail: expect.stringContaining("no UI"),
-    });
+    for (const check of ["auth-ui", "page"]) {
+      expect(proof.checks.find(({ name }) => name === check)).toMatchObject({
+        ok: true,
+        detail: expect.stringContaining("no UI"),
+      });
+    }
   });
 
   test("a wrong password of ours is said at once, and nothing shows it", async () => {
@@ -68,7 +71,7 @@ describe("exposure", () => {
     const { ok, detail } = proof.checks.find(({ name }) => name === "exposure")!;
     expect(ok).toBe(true);
     expect(detail).toBe(
-      "Warning: open without a password, with no secret in it: /openapi.json, /internal/ping, /internal/sysinfo. A gate before the WebUI would close it.",
+      "Warning: open without a password, with no secret in it: /, /openapi.json, /internal/ping, /internal/sysinfo. A gate before the WebUI would close it.",
     );
   });
 

@@ -113,8 +113,11 @@ function answer(name: string, path: string, json: Json, authorised: boolean): Re
     if (!good) return { status: 400, body: { detail: "Incorrect credentials." } };
     return { body: { success: true }, headers: { "set-cookie": ["access-token=yes; HttpOnly; Path=/", "other=1"] } };
   }
+  // The login page, to strangers.
+  if (path === "/") return { body: authorised ? page : "<!doctype html><html></html>" };
   if (["/config", "/info"].includes(path) || path.startsWith("/file=")) {
     if (!authorised) return { status: 401, body: { detail: "Not authenticated" } };
+    if (page.includes(`${path.slice(1)}?`)) return { body: "/* */" };
     return path.startsWith("/file=")
       ? { status: 404, body: { detail: "File not found" } }
       : { body: { version: "3.41.2" } };
@@ -125,6 +128,13 @@ function answer(name: string, path: string, json: Json, authorised: boolean): Re
   if (path === "/openapi.json") return { body: golden("openapi") };
   return notFound;
 }
+
+/** As the real one writes it: gradio's own, the WebUI's, an extension's, and another server's. */
+export const page = `<!doctype html><html><head><link rel="stylesheet" href="https://fonts.example/css?a=1&amp;b=2" />
+<link rel='stylesheet' href='file=style.css?3.5'><link rel="preload" href="file=nothing.css?1">
+<script src="https://cdn.example/x.js"></script><script>window.gradio_config = {};</script>
+<script type="text/javascript" src="file=script.js?1.25"></script><script type="module" src="file=extensions-builtin/Lora/javascript/a.mjs?2"></script>
+</head></html>`;
 
 const gets = new Set(
   Object.keys(JSON.parse(golden("openapi")).paths as Json)

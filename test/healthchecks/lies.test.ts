@@ -13,6 +13,8 @@ const edited = (name: string, edit: (value: never) => void) => (): Reply => {
   return { body: value };
 };
 
+const refused: Lie = () => ({ status: 403, body: { detail: "File not allowed: style.css." } });
+
 // Besides those that the stand-in tells (standin.test.ts). For each lie: what the WebUI does instead, the check that has to fail, its sentence, and the input's differences.
 const lies: [string, Record<string, Lie>, string, RegExp, Record<string, unknown>?][] = [
   [
@@ -117,6 +119,26 @@ const lies: [string, Record<string, Lie>, string, RegExp, Record<string, unknown
     "upscale",
     /enlarged picture is another one/,
   ],
+  [
+    "a style that is refused",
+    { "GET /file=style.css": refused },
+    "page",
+    /page lacks 1 of its 2 scripts and 1 styles: \/file=style\.css answered 403 File not allowed: style\.css\. Restart/,
+  ],
+  [
+    "a page in a script's place",
+    { "GET /file=script.js": () => ({ body: "<!DOCTYPE html><html></html>" }) },
+    "page",
+    /lacks 1 of its 2 scripts and 1 styles: \/file=script\.js is a page\./,
+  ],
+  ["a page without scripts", { "GET /": () => ({ body: "<html></html>" }) }, "page", /names no script of the WebUI/],
+  [
+    "a page without styles",
+    { "GET /": () => ({ body: '<script src="file=script.js?1"></script>' }) },
+    "page",
+    /names no style of the WebUI/,
+  ],
+  ["no page", { "GET /": () => ({ status: 500, body: "no" }) }, "page", /page answered 500 no/],
 ];
 
 describe("each lie is caught by its check", () => {
@@ -127,7 +149,7 @@ describe("each lie is caught by its check", () => {
     expect(failed[check]).toMatch(sentence);
     // One lie stops no other check.
     expect(Object.values(failed).join("\n")).not.toContain("Not run");
-    expect(proof.checks).toHaveLength(14);
+    expect(proof.checks).toHaveLength(15);
   });
 });
 

@@ -14,7 +14,7 @@ test("a start that crashed in the race (404 for long) is said so, and nothing el
   expect(failed.ready).toMatch(
     /start has crashed: its port answers, but \/sdapi has been 404 for 2 s\. Restart its service/,
   );
-  expect(proof.checks).toHaveLength(14);
+  expect(proof.checks).toHaveLength(15);
   expect(failed["auth-api"]).toBe("Not run: the WebUI is gone (see ready).");
   expect(new Set(webui.seen.map(({ name }) => name))).toEqual(new Set([progress]));
 });
@@ -59,7 +59,7 @@ test("a model that never loads: the API answers, no picture comes", async () => 
   expect(failed.txt2img).toBe("Not run: the WebUI was never ready to draw (see ready).");
   // What needs no picture is still checked.
   const passed = proof.checks.filter(({ ok }) => ok).map(({ name }) => name);
-  expect(passed).toEqual(["auth-api", "auth-ui", "exposure", "options", "upscale"]);
+  expect(passed).toEqual(["auth-api", "auth-ui", "page", "exposure", "options", "upscale"]);
 });
 
 test("a WebUI that draws for someone else is left to it", async () => {

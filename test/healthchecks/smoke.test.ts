@@ -5,7 +5,7 @@ import { decodePicture } from "../../healthchecks/picture.ts";
 import { fake, inputFor, prove } from "./prove.ts";
 
 const names = [
-  ["ready", "auth-api", "auth-ui", "exposure", "txt2img", "options", "model", "sampler", "version"],
+  ["ready", "auth-api", "auth-ui", "page", "exposure", "txt2img", "options", "model", "sampler", "version"],
   ["same-seed", "other-seed", "img2img", "inpaint", "upscale"],
 ].flat();
 

@@ -42,6 +42,12 @@ describe.skipIf(reason)(`the stand-in WebUI${reason}`, () => {
       [],
     ],
     ["open-config", "auth-ui", /\/config answered 200 without a password/, []],
+    [
+      "scripts-refused",
+      "page",
+      /lacks 2 of its 1 scripts and 1 styles: \/file=script\.js answered 403 File not allowed/,
+      [],
+    ],
     ["stale-hash", "options", /sd_checkpoint_hash is stale: it says 0000000000/, []],
   ];
   test.each(lies)("%s is caught", async (lie, check, sentence, others) => {

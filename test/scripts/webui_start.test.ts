@@ -20,7 +20,7 @@ beforeEach(() => {
   writeFileSync(join(modules, "__init__.py"), "");
   writeFileSync(
     join(modules, "shared_cmd_options.py"),
-    "import argparse\np = argparse.ArgumentParser()\np.add_argument('--port')\np.add_argument('--api', action='store_true')\ncmd_opts = p.parse_args()\n",
+    "import argparse\np = argparse.ArgumentParser()\np.add_argument('--port')\np.add_argument('--api', action='store_true')\np.add_argument('--data-dir')\ncmd_opts = p.parse_args()\n",
   );
   launchUtils("print('started')");
   writeFileSync(join(workspace, "data", "credentials"), `${login}\n`, { mode: 0o600 });
@@ -199,6 +199,53 @@ test("a request between the open port and the added API does not end the WebUI",
   expect(stderr).toBe("");
   expect(code).toBe(0);
   expect(stdout).toBe("['late', 'early']\n");
+});
+
+/** gradio as far as its rule goes: a hidden name anywhere in the whole path is one too many. */
+const gradio = `
+from pathlib import Path
+def abspath(path):
+    path = Path(path)
+    return path if path.is_absolute() else path.resolve()
+def given(path):
+    whole = abspath(path)
+    return not any(part.startswith(".") for part in whole.parts) and whole.exists()
+`;
+
+test("a workspace below a hidden folder gives its files, and none of what is hidden in it", async () => {
+  const hidden = join(workspace, ".hidden", "of it");
+  for (const name of ["bin", "src", "data"]) cpSync(join(workspace, name), join(hidden, name), { recursive: true });
+  const webui = join(hidden, "src", "webui");
+  mkdirSync(join(webui, "gradio"));
+  mkdirSync(join(webui, ".git"));
+  writeFileSync(join(webui, "gradio", "__init__.py"), "");
+  writeFileSync(join(webui, "gradio", "utils.py"), gradio);
+  for (const file of ["script.js", ".git/config", ".env", "../../data/user.css", "../../beside.js"]) {
+    writeFileSync(join(webui, file), "");
+  }
+  const asked = ["script.js", ".git/config", ".env", "nothing.js", "data/../.hidden/x", `${hidden}/data/user.css`];
+  asked.push(`${hidden}/data/../beside.js`, `${hidden}/beside.js`, `${webui}/script.js`);
+  writeFileSync(
+    join(webui, "modules", "launch_utils.py"),
+    `def start():\n    from gradio import utils\n    print([utils.given(path) for path in ${JSON.stringify(asked)}])\n` +
+      `    print(str(utils.abspath("script.js")), utils.abspath("script.js").relative_to("${hidden}"))\n`,
+  );
+  // Without the mend nothing comes.
+  const bare = spawnSync("python3", ["-c", "from modules import launch_utils; launch_utils.start()"], {
+    cwd: webui,
+    encoding: "utf8",
+  });
+  expect(bare.stdout).toContain(`[${asked.map(() => "False").join(", ")}]`);
+  const { code, stdout, stderr } = await run(["--port", "0", "--data-dir", join(hidden, "data")], {
+    ATELIER_WEBUI: webui,
+  });
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  expect(stdout.split("\n")).toEqual([
+    "[True, False, False, False, False, True, False, False, True]",
+    `${webui}/script.js src/webui/script.js`,
+    "",
+  ]);
 });
 
 /** A FastAPI whose every path answers 200, as a route does that an extension added. */

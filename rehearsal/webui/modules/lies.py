@@ -15,6 +15,7 @@ no-text-chunk           PNGs hold no `parameters`
 unmasked-changed        inpainting changes what the mask leaves alone
 open-api                /sdapi asks for no password
 open-config             /config, /info and /file= ask for none
+scripts-refused         /file= gives no script and no style, to anyone (as gradio below a folder whose name begins with a dot)
 options-ignored         config.json is not gone by
 flags-ignored           the launch flags are not gone by
 ui-ignored              ui-config.json is not gone by

@@ -4,7 +4,7 @@ import html
 import mimetypes
 import os
 
-from modules import contract, ui_defaults
+from modules import contract, lies, ui_defaults
 from modules.auth import UiDoor
 from modules.errors import HTTPException
 from modules.http import Response, as_json
@@ -78,7 +78,10 @@ docs = """<!DOCTYPE html><html><head><title>FastAPI - Swagger UI</title></head>
 
 def page(wants_login):
     body = "<form method=post action=/login><input name=username><input name=password type=password></form>"
-    text = f"<!doctype html><html><head><title>{html.escape(title)}</title></head><body><h1>REHEARSAL</h1>"
+    script, style = (f"file={name}?{os.path.getmtime(os.path.join(script_path, name))}" for name in ("script.js", "style.css"))
+    # As the real one puts them into gradio's page, the login page too.
+    head = f'<script type="text/javascript" src="{script}"></script><link rel="stylesheet" property="stylesheet" href="{style}">'
+    text = f"<!doctype html><html><head><title>{html.escape(title)}</title>{head}</head><body><h1>REHEARSAL</h1>"
     text += f"<p>A stand-in for stable-diffusion-webui.</p>{body if wants_login else ''}</body></html>\n"
     return Response(text, kind="text/html; charset=utf-8")
 
@@ -108,6 +111,8 @@ def config():
 def serve_file(request):
     """Anything under the WebUI's folder and its data, but for hidden files."""
     asked = request.path[len("/file=") :]
+    if lies.tells("scripts-refused") and asked.endswith((".js", ".css")):
+        raise HTTPException(403, f"File not allowed: {asked}.")
     path = os.path.realpath(os.path.join(script_path, asked))
     for base in (os.path.realpath(script_path), os.path.realpath(data_path)):
         inside = os.path.relpath(path, base)

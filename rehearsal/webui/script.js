@@ -1,0 +1,2 @@
+// What every script of the real page leans on.
+window.gradioApp = () => document;
