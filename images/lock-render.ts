@@ -10,6 +10,7 @@ const says: Partial<Record<keyof AtelierLock, string>> = {
   sources: " A commit proves itself, whoever serves it. Paths are under each git upstream, tried in order.",
   wheels: " sha256 of images/wheels/<name>.txt, which has every package with its version and hashes.",
   models: " One without a sha256 is recorded at its first verified download; then `npx atelier lock` takes it in.",
+  dify: " Digests are of image indexes. Of a plugin that is `computed`, `up` asks the marketplace and records what it says; where that is from: images/dify.ts.",
   seen: " What the upstreams showed when this was made. Nothing is installed by it.",
 };
 

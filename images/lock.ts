@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { type CatalogModel, catalog } from "./catalog.ts";
+import { difyDigests, difyImages, difyPlugins, tunnelBase } from "./dify.ts";
 import { extensions } from "./extensions.ts";
 import { lockNames, readLock, type WheelLock } from "./locks.ts";
 import { type Source, sources, webuiVersion } from "./sources.ts";
@@ -28,12 +29,9 @@ const seenSchema = z.strictObject({
 const pluginSchema = z.strictObject({
   version: z.string(),
   /** `<id>:<version>@<checksum>`, as the marketplace has it. */
-  identifier: z
-    .string()
-    .regex(/^[\w-]+\/[\w-]+:[\w.-]+@[0-9a-f]{32,64}$/)
-    .optional(),
-  /** Of the package's bytes, where it was fetched once. */
-  sha256: sha256.optional(),
+  identifier: z.string().regex(/^[\w-]+\/[\w-]+:[\w.-]+@[0-9a-f]{32,64}$/),
+  /** Made from the publisher's source: the marketplace is asked at the first installation, and what it says is recorded. */
+  computed: z.literal(true).optional(),
 });
 
 const lockSchema = z.strictObject({
@@ -57,7 +55,7 @@ const lockSchema = z.strictObject({
   }),
   dify: z.strictObject({
     /** Image -> digest. */
-    images: z.record(z.string(), z.string()),
+    images: z.record(z.string(), z.string().regex(/^sha256:[0-9a-f]{64}$/)),
     /** Plugin -> its package. */
     plugins: z.record(z.string(), pluginSchema),
   }),
@@ -70,6 +68,9 @@ export type Seen = z.infer<typeof seenSchema>;
 
 /** What the machine recorded at the first verified download of a model without a sha256; see docs/architecture.md. */
 export type Recorded = Record<string, { file: string; bytes: number; sha256: string; source?: string; at?: string }>;
+
+/** What the marketplace said of plugins when this machine installed them, where the lock had it computed only. */
+export type RecordedPlugins = Record<string, { version: string; identifier: string; at?: string }>;
 
 /** The lock is missing, broken, or says something else than the files beside it. */
 export class LockError extends Error {
@@ -112,8 +113,41 @@ export function lockOfFiles(recorded: Recorded = {}): AtelierLock {
     wheels: Object.fromEntries(lockNames().map((name) => [name, wheelsOf(name)])),
     models: catalog.map((model) => lockedModel(model, recorded)),
     tokenizer,
-    dify: { images: {}, plugins: {} },
+    dify: difyOfFiles(),
   };
+}
+
+function difyOfFiles(): AtelierLock["dify"] {
+  const names = [...new Set([...Object.values(difyImages), tunnelBase])].sort();
+  return {
+    images: Object.fromEntries(names.flatMap((name) => (difyDigests[name] ? [[name, difyDigests[name].digest]] : []))),
+    plugins: Object.fromEntries(
+      Object.values(difyPlugins).map(({ id, version, checksum, sure }) => [
+        id,
+        {
+          version,
+          identifier: `${id}:${version}@${checksum}`,
+          ...(sure === "computed" ? { computed: true as const } : {}),
+        },
+      ]),
+    ),
+  };
+}
+
+/** What is known of Dify's images and plugins before anybody is asked: of the lock, of this machine's first installations, of the files. */
+export function knownDify(
+  before: AtelierLock["dify"] | undefined,
+  recorded: RecordedPlugins = {},
+): AtelierLock["dify"] {
+  const files = difyOfFiles();
+  const plugins = Object.entries(files.plugins).map(([id, written]) => {
+    const locked = before?.plugins[id];
+    if (locked?.version === written.version && !locked.computed) return [id, locked];
+    const seen = recorded[id];
+    return [id, seen?.version === written.version ? { version: seen.version, identifier: seen.identifier } : written];
+  });
+  const images = Object.keys(files.images).map((name) => [name, before?.images[name] ?? files.images[name]]);
+  return { images: Object.fromEntries(images), plugins: Object.fromEntries(plugins) };
 }
 
 function wheelsOf(name: string): AtelierLock["wheels"][string] {
@@ -166,6 +200,10 @@ export function disagreements(lock: AtelierLock, files: AtelierLock = lockOfFile
   }
   differ("the tokenizer's revision", lock.tokenizer.revision, files.tokenizer.revision);
   differ("the tokenizer's files", filesOf(lock.tokenizer), filesOf(files.tokenizer));
+  // Their digests and checksums may be newer ones: a registry was asked.
+  differ("Dify's images", Object.keys(lock.dify.images).sort(), Object.keys(files.dify.images).sort());
+  for (const id of new Set([...Object.keys(lock.dify.plugins), ...Object.keys(files.dify.plugins)]))
+    differ(`plugin ${id}`, lock.dify.plugins[id]?.version, files.dify.plugins[id]?.version);
   return lines;
 }
 

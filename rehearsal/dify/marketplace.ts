@@ -39,3 +39,28 @@ async function download(url: string): Promise<Uint8Array> {
   }
   throw unreachableAfterRetries(url);
 }
+
+/** What the marketplace says of the newest version of plugins; nothing where it does not answer. */
+export async function latestVersions(dify: Dify, ids: unknown[]): Promise<Record<string, object>> {
+  try {
+    const answer = await fetch(`${dify.config.marketplaceUrl}/api/v1/plugins/batch`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ plugin_ids: ids }),
+      signal: AbortSignal.timeout(5000),
+    });
+    if (!answer.ok) return {};
+    const { data } = (await answer.json()) as { data: { plugins: Record<string, string>[] } };
+    const latest = data.plugins.map((plugin) => ({
+      plugin_id: plugin.plugin_id,
+      version: plugin.latest_version,
+      unique_identifier: plugin.latest_package_identifier,
+      status: plugin.status ?? "active",
+      deprecated_reason: "",
+      alternative_plugin_id: "",
+    }));
+    return Object.fromEntries(latest.map((one) => [one.plugin_id, one]));
+  } catch {
+    return {};
+  }
+}

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Answer, invalid, ok, pluginError, Refusal } from "./answers.ts";
 import type { Dify } from "./dify.ts";
 import { type JsonObject, listIn, objectIn, textIn } from "./json.ts";
-import { downloadFromMarketplace, unreachableAfterRetries } from "./marketplace.ts";
+import { downloadFromMarketplace, latestVersions, unreachableAfterRetries } from "./marketplace.ts";
 import { readPackage } from "./packages.ts";
 import { needDaemon } from "./plugin-daemon.ts";
 import { account, bodyOf, type Call, type Route } from "./router.ts";
@@ -48,7 +48,9 @@ export const pluginRoutes: Route[] = [
     const found = call.dify.state.plugins.filter((each) => wanted.includes(packageOf(call.dify, each).pluginId));
     return ok({ plugins: found.map((each) => listed(call.dify, each)) });
   }),
-  account(`POST ${base}/list/latest-versions`, () => ok({ versions: {} })),
+  account(`POST ${base}/list/latest-versions`, async (call) =>
+    ok({ versions: await latestVersions(call.dify, listIn(bodyOf(call), "plugin_ids")) }),
+  ),
   account(`POST ${base}/uninstall`, (call) => {
     settle(call.dify);
     const id = textIn(bodyOf(call), "plugin_installation_id");

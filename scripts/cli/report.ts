@@ -10,9 +10,9 @@ import { plural, seconds } from "./display/text.ts";
 import { type Outputs, readOutputs } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { standInDify } from "./machine.ts";
-import { keepRecorded } from "./models/recorded.ts";
 import { reportDir } from "./paths.ts";
 import { checkLive } from "./proof.ts";
+import { keepRecorded } from "./recorded.ts";
 import { openDisplay } from "./run.ts";
 import type { Stack } from "./stack.ts";
 
@@ -79,10 +79,12 @@ export async function proveAndReport(
   }
   const more = [...difyRows(report, await standInDify(stack), terminal), ...tunnelRow(stack, input)];
   for (const line of closingLines(report, more, record, context)) terminal.line(line);
-  for (const [name, { sha256 }] of Object.entries(recorded))
+  for (const [name, { sha256 }] of Object.entries(recorded.models))
     terminal.line(
       `  Recorded   ${name}: sha256 ${sha256}; its entry has none, from now on every host is held to this one`,
     );
+  for (const { identifier } of Object.values(recorded.plugins))
+    terminal.line(`  Recorded   ${identifier}, as the marketplace has it; \`npx atelier lock\` takes it in`);
   return 0;
 }
 

@@ -14,15 +14,19 @@ const difySchema = z.strictObject({
   timeout: z.number().positive().max(7200).default(600),
 });
 
+/** `<id>:<version>@<checksum>` */
+const identifier = z.string().regex(/^[\w-]+\/[\w-]+:[\w.-]+@[0-9a-f]{32,64}$/);
+
 const pluginRef = z.strictObject({
   /** `langgenius/stablediffusion` */
   id: z.string().regex(/^[\w-]+\/[\w-]+$/),
   version: word,
-  /** `<id>:<version>@<checksum>`, as the lock has it. */
-  identifier: z
-    .string()
-    .regex(/^[\w-]+\/[\w-]+:[\w.-]+@[0-9a-f]{32,64}$/)
-    .optional(),
+  /** As the lock has it: what comes is held to it. */
+  identifier: identifier.optional(),
+  /** As the lock has it computed: what comes is held to what the marketplace says of the version, and recorded. */
+  computed: identifier.optional(),
+  /** Where the marketplace is, or a mirror of it. */
+  marketplace: z.url({ protocol: /^https?$/ }).optional(),
   /** A .difypkg on this machine; a relative path lies in what ATELIER_HOME names, or in the project. */
   package: z.strictObject({ path: word, sha256: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
 });

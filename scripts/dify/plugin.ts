@@ -5,6 +5,8 @@ import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
 import { FormData } from "./http.ts";
 import { type Item, inPlace, missing, type Work } from "./item.ts";
+import { isIdentifier } from "./marketplace.ts";
+import { choosePackage } from "./package.ts";
 import { type Installed, pluginById } from "./plugins.ts";
 import { pause, type Say, whenDaemonIsUp } from "./wait.ts";
 
@@ -17,25 +19,31 @@ export const plugin: Item<"plugin"> = {
     const { plugin: wanted, own, dify } = input;
     const installed = await whenDaemonIsUp(() => pluginById(console, wanted.id), dify.timeout, say);
     const made = before?.made === true;
+    const source = wanted.package ? "package" : "marketplace";
     if (installed && !own && !made && !force) {
       // Other apps of theirs lean on it.
       if (installed.version !== wanted.version)
         throw new DifyError(
           `${console.url} has ${installed.plugin_unique_identifier}; this wiring was tried with version ${wanted.version}, and other apps there may use the other one. Install ${wanted.version} there yourself, or let \`npx atelier up --force\` replace it.`,
         );
-      return { identifier: installed.plugin_unique_identifier, made: false };
+      return { identifier: installed.plugin_unique_identifier, made: false, source: installed.source };
     }
-    const identifier = wanted.package ? await upload(console, wanted, say) : locked(wanted);
-    if (installed?.plugin_unique_identifier === identifier) return { identifier, made };
+    const asked = wanted.package
+      ? { identifier: await upload(console, wanted, say), sure: true, by: "its package" }
+      : await choosePackage({ console, wanted, installed, say });
+    const { identifier } = asked;
+    if (installed?.plugin_unique_identifier === identifier) return { identifier, made, source };
     // Over another version or checksum an install says "success" and changes nothing.
     if (installed) await uninstall(console, installed, say);
     await install(console, { identifier, wanted, seconds: dify.timeout, say });
     const now = await pluginById(console, wanted.id);
-    if (now?.plugin_unique_identifier === identifier) return { identifier, made: true };
-    // The marketplace's answer is held against the lock here: Dify itself compares nothing.
+    const came = now?.plugin_unique_identifier;
+    // What came is held against what was wanted here: Dify itself compares nothing.
+    if (came === identifier || (came && !asked.sure && isIdentifier(came, wanted)))
+      return { identifier: came, made: true, source };
     if (now && now.plugin_unique_identifier !== installed?.plugin_unique_identifier) await uninstall(console, now, say);
     throw new DifyError(
-      `Installed was ${now?.plugin_unique_identifier ?? "nothing"}, wanted ${identifier}: what came is not what the lock says, and it was taken away again. Ask the one who serves the package (marketplace, mirror, bundle), or lock the new one if it is right.`,
+      `Installed was ${came ?? "nothing"}, wanted ${identifier}: what came is not what ${asked.by} says, and it was taken away again. A publisher can replace a package: \`npx atelier lock\` asks the marketplace, and shows what moved. Otherwise ask the one who serves it (marketplace, mirror, bundle).`,
     );
   },
 
@@ -55,13 +63,6 @@ export const plugin: Item<"plugin"> = {
     return inPlace;
   },
 };
-
-function locked({ id, version, identifier }: Wanted): string {
-  if (identifier) return identifier;
-  throw new DifyError(
-    `No checksum of ${id} ${version} is locked, and the marketplace serves plugins by their checksum. Give its package: dify.plugins: { folder: … } with ${basename(id)}.difypkg in it.`,
-  );
-}
 
 /** A package of this machine; its bytes are those that the plan knew. */
 function readPackage({ id, package: file }: Wanted): { name: string; bytes: Buffer } {

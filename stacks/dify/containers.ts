@@ -9,6 +9,7 @@ import type { DifyPlace } from "./place.ts";
 import { dockerHostName } from "./reach.ts";
 import { makeSecrets } from "./secrets.ts";
 import { type ServiceSpec, services, type VolumeName, volumeNames } from "./services.ts";
+import { tagOf } from "./target.ts";
 import { nginxConf, redisConf, sandboxConf, squidConf } from "./texts.ts";
 import { waysIn } from "./ways.ts";
 
@@ -29,7 +30,9 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
   const fingerprint = pulumi.unsecret(
     secrets.db.apply((password) => createHash("sha256").update(password).digest("hex").slice(0, 16)),
   );
-  const wanted: Record<string, string> = Object.fromEntries(names.map((service) => [service, images[service]]));
+  const wanted: Record<string, string> = Object.fromEntries(
+    names.map((service) => [service, assembly.offline ? tagOf(images[service]) : images[service]]),
+  );
   const mirrors = assembly.upstreams.docker;
 
   const networkNames = { default: called("net"), inside: called("inside") };

@@ -1,6 +1,13 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type DifyPlugin, type DifyService, difyImages, difyPlugins, difyServices } from "../../images/dify.ts";
+import {
+  type DifyPlugin,
+  type DifyService,
+  difyImages,
+  difyPlugins,
+  difyServices,
+  tunnelBase,
+} from "../../images/dify.ts";
 import type { AtelierLock } from "../../images/lock.ts";
 import { type EngineLogin, engineLogin, readText } from "../docker/login.ts";
 import type { DifyModel, DifySettings, DifyWritten } from "../schema/dify.ts";
@@ -32,6 +39,8 @@ export interface DifyTarget {
   engine: EngineLogin;
   /** With digest where the lock has one; in a rehearsal the stand-in's. */
   images: Record<DifyService, string>;
+  /** What the tunnel's image is built on. */
+  tunnelBase: string;
   standIn: boolean;
 }
 
@@ -60,6 +69,7 @@ export function difyTarget({ settings, lock, facts }: TargetSources, mistakes: s
   const model = facts?.model ?? dify.model;
   if (!model) return undefined;
   const standing = standingDify(dify, facts, mistakes);
+  const images = imagesOf(lock, facts);
   return {
     settings: { ...dify, model },
     modelKey: modelKey(model, mistakes),
@@ -71,7 +81,8 @@ export function difyTarget({ settings, lock, facts }: TargetSources, mistakes: s
     reach: planReach(settings, standing?.url, mistakes),
     standing,
     engine: engineLogin(dify.docker, "atelier:dify.docker.certPath", mistakes),
-    images: imagesOf(lock, facts),
+    images,
+    tunnelBase: facts ? images.api : withDigest(tunnelBase, lock),
     standIn: facts !== undefined,
   };
 }
@@ -102,35 +113,34 @@ function variable(name: string | undefined, key: string, mistakes: string[]): st
 const placeOf = (path: string) => resolve(import.meta.dirname, "../..", path);
 
 function pinnedPlugin(
-  plugin: DifyPlugin,
-  { plugins }: DifyWritten,
+  { id, version }: DifyPlugin,
+  { plugins, marketplace }: DifyWritten,
   { lock, facts }: Pick<TargetSources, "lock" | "facts">,
   mistakes: string[],
 ): PinnedPlugin {
-  const given = facts?.plugins[plugin.id];
-  if (given) return { ...plugin, package: given };
-  const locked = lock?.plugins[plugin.id];
-  const pinned = { ...plugin, ...(locked?.identifier && { identifier: locked.identifier }) };
-  if (plugins === "marketplace") {
-    if (!pinned.identifier)
-      mistakes.push(
-        `atelier:dify.plugins: images/atelier.lock has no identifier of ${plugin.id} ${plugin.version} yet; run \`npx atelier lock\` where the marketplace answers, or name a folder with its package`,
-      );
-    return pinned;
-  }
+  const pinned = { id, version };
+  const given = facts?.plugins[id];
+  if (given) return { ...pinned, package: given };
+  const locked = lock?.plugins[id];
+  const known = locked?.version === version ? locked : undefined;
+  if (plugins === "marketplace")
+    return { ...pinned, ...(known && { [known.computed ? "computed" : "identifier"]: known.identifier }), marketplace };
   const folder = placeOf(plugins.folder);
-  const name = plugin.id.split("/")[1] ?? "";
+  const name = id.split("/")[1] ?? "";
   const all = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith(".difypkg")) : [];
   const found = all
-    .filter((file) => file.includes(name) && file.includes(plugin.version))
+    .filter((file) => file.includes(name) && file.includes(version))
     .sort((a, b) => a.length - b.length)[0];
   if (!found) {
     mistakes.push(
-      `atelier:dify.plugins.folder: ${plugins.folder} has no package of ${plugin.id} ${plugin.version} (langgenius-${name}_${plugin.version}.difypkg); it has ${all.join(", ") || "none at all"}`,
+      `atelier:dify.plugins.folder: ${plugins.folder} has no package of ${id} ${version} (langgenius-${name}_${version}.difypkg); it has ${all.join(", ") || "none at all"}`,
     );
     return pinned;
   }
-  return { ...pinned, package: join(folder, found) };
+  // One packed by hand has another checksum than the marketplace's, and is known by its bytes.
+  const theirs = !plugins.unsigned && plugins.publicKey === undefined;
+  const held = theirs && known && !known.computed;
+  return { ...pinned, ...(held && { identifier: known.identifier }), package: join(folder, found) };
 }
 
 function publicKey({ plugins }: DifyWritten, mistakes: string[]): string | undefined {
@@ -139,7 +149,15 @@ function publicKey({ plugins }: DifyWritten, mistakes: string[]): string | undef
 }
 
 function imagesOf(lock: AtelierLock["dify"] | undefined, facts: DifyFacts | undefined): DifyTarget["images"] {
-  const locked = (name: string) => (lock?.images[name] ? `${name}@${lock.images[name]}` : name);
-  const entries = difyServices.map((service) => [service, facts?.images?.[service] ?? locked(difyImages[service])]);
+  const entries = difyServices.map((service) => [
+    service,
+    facts?.images?.[service] ?? withDigest(difyImages[service], lock),
+  ]);
   return Object.fromEntries(entries) as Record<DifyService, string>;
 }
+
+const withDigest = (name: string, lock: AtelierLock["dify"] | undefined) =>
+  lock?.images[name] ? `${name}@${lock.images[name]}` : name;
+
+/** Its name without the digest: what `docker load` keeps of an image, so all that it can be known by offline. */
+export const tagOf = (image: string): string => image.split("@")[0] ?? image;

@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { tunnelBase } from "../../images/dify.ts";
 import type { DifyArgs } from "../dify.ts";
 import { dockerHostName } from "./reach.ts";
+import { tagOf } from "./target.ts";
 import { tunnelEntry, type WaysContext } from "./ways.ts";
 
 /** The WebUI's name in Dify's network, when a tunnel leads to it. */
@@ -18,7 +18,7 @@ const files = "/etc/atelier";
  * Dify's network; where the WebUI is on the Docker host itself, on the address by which containers know that host.
  */
 export function openTunnel(
-  { target, settings, host }: DifyArgs,
+  { target, settings, host, assembly }: DifyArgs,
   network: "dify" | "host",
   { called, owner, facts, networks, onEngine }: WaysContext,
 ): docker.Container {
@@ -28,7 +28,7 @@ export function openTunnel(
   const listen = network === "dify" ? "0.0.0.0" : dockerHostName;
   const { proxy } = target.settings;
   // The stand-in's image has an SSH client of this machine.
-  const base = target.standIn ? target.images.api : tunnelBase;
+  const base = assembly.offline ? tagOf(target.tunnelBase) : target.tunnelBase;
   const image = buildImage({ base, proxy, token: facts.token("images") }, onEngine);
   const uploads = pulumi
     .all([host.address, host.port, host.user, host.hostKey, host.privateKey, host.password, host.privateKeyPassword])

@@ -14,8 +14,12 @@ export interface PinnedPlugin {
   /** `langgenius/stablediffusion` */
   id: string;
   version: string;
-  /** `<id>:<version>@<checksum>`; without it a package has to be given. */
+  /** `<id>:<version>@<checksum>`, which what comes is held to. */
   identifier?: string | undefined;
+  /** The same, computed only: the marketplace is asked first. */
+  computed?: string | undefined;
+  /** Where that is. */
+  marketplace?: string | undefined;
   /** A .difypkg on this machine. @default from the marketplace */
   package?: string | undefined;
 }
@@ -200,9 +204,11 @@ function appInput(
 }
 
 /** A package goes by its bytes, and by no path of this machine where it can be helped. */
-function pluginInput({ id, version, identifier, package: path }: PinnedPlugin, home: string): object {
+function pluginInput(plugin: PinnedPlugin, home: string): object {
+  const { id, version, identifier, computed, marketplace, package: path } = plugin;
   const pinned = { id, version, ...(identifier ? { identifier } : {}) };
-  if (path === undefined) return pinned;
+  if (path === undefined)
+    return { ...pinned, ...(computed ? { computed } : {}), ...(identifier || !marketplace ? {} : { marketplace }) };
   const project = resolve(import.meta.dirname, "../..");
   const place = isAbsolute(path) ? path : [home, project].map((at) => join(at, path)).find((at) => existsSync(at));
   if (!place || !existsSync(place))

@@ -32,11 +32,18 @@ describe("images/atelier.lock", () => {
         uv: { ...(files.wheels.uv as AtelierLock["wheels"][string]), sha256: "1".repeat(64) },
       },
       models: files.models.map((model, index) => (index === 0 ? { ...model, sha256: "2".repeat(64) } : model)),
+      dify: {
+        images: { ...files.dify.images, "gone:1": `sha256:${"3".repeat(64)}` },
+        plugins: { "a/b": { version: "1.0.0", identifier: `a/b:1.0.0@${"4".repeat(64)}` } },
+      },
     };
     const lines = disagreements(changed, files).join("\n");
     expect(lines).toContain(`source ${first?.name}: the lock has ${"0".repeat(40)}, the files have ${first?.commit}`);
     expect(lines).toContain(`source ${others[0]?.name}: the lock has none`);
     expect(lines).toContain("wheels/uv.txt");
+    expect(lines).toMatch(/Dify's images: the lock has .*gone:1/);
+    expect(lines).toContain("plugin a/b: the lock has 1.0.0, the files have none");
+    expect(lines).toContain("plugin langgenius/ollama: the lock has none, the files have 1.0.0");
     expect(lines).toContain(`model ${files.models[0]?.name}, sha256`);
   });
 });

@@ -2,10 +2,13 @@ import { createHash } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { difyImages, difyPlugins } from "../../images/dify.ts";
+import { difyDigests, difyImages, difyPlugins, tunnelBase } from "../../images/dify.ts";
+import { type AtelierLock, knownDify, lockOfFiles } from "../../images/lock.ts";
 import { lookAtDify } from "../../scripts/cli/lock/dify.ts";
+import { freshPlugins } from "../../scripts/cli/recorded.ts";
 import { noRegistry, type Registry, startRegistry } from "../engine/docker/registry.ts";
 
+type Dify = AtelierLock["dify"];
 const none = { images: {}, plugins: {} };
 const silent = "http://127.0.0.1:1";
 const tool = difyPlugins.tool;
@@ -45,6 +48,56 @@ async function push(name: string, note: string): Promise<string> {
   expect(put.status).toBe(201);
   return digestOf(manifest);
 }
+
+describe("what is known of a Dify before anybody is asked", () => {
+  const computed = `${tool.id}:${tool.version}@${"b".repeat(64)}`;
+  const other = computed.replace(/b+$/, "c".repeat(64));
+  const files = knownDify(undefined);
+  const locked = (entry: Omit<Dify["plugins"][string], "version">): Dify => ({
+    images: {},
+    plugins: { [tool.id]: { version: tool.version, ...entry } },
+  });
+  const of = (before: Dify, recorded = {}) => knownDify(before, recorded).plugins[tool.id];
+
+  test("is what public files have: every image by its digest, every plugin, and where each fact is from", () => {
+    expect(Object.keys(files.images).sort()).toEqual([...new Set([...Object.values(difyImages), tunnelBase])].sort());
+    expect(Object.keys(files.plugins)).toEqual(Object.values(difyPlugins).map(({ id }) => id));
+    expect(files.plugins[tool.id]).toMatchObject({ version: tool.version, computed: true });
+    for (const { evidence } of [...Object.values(difyDigests), ...Object.values(difyPlugins)])
+      expect(evidence.length).toBeGreaterThan(20);
+  });
+
+  test("is, before that, what the lock has for sure, and what this machine recorded", () => {
+    expect(of(locked({ identifier: other }))).toEqual({ version: tool.version, identifier: other });
+    expect(of(locked({ identifier: computed, computed: true }))).toEqual(files.plugins[tool.id]);
+    const recorded = { [tool.id]: { version: tool.version, identifier: other, at: "2026-11-28" } };
+    expect(of(locked({ identifier: computed, computed: true }), recorded)).toEqual({
+      version: tool.version,
+      identifier: other,
+    });
+    expect(of(locked({ identifier: computed }), recorded)?.identifier).toBe(computed);
+    // Of another version than is wanted now, neither counts.
+    const stale = { [tool.id]: { version: "0.0.1", identifier: `${tool.id}:0.0.1@${"d".repeat(64)}` } };
+    expect(of({ images: {}, plugins: stale }, stale)).toEqual(files.plugins[tool.id]);
+    expect(knownDify({ images: { "redis:6-alpine": "sha256:1", "gone:1": "sha256:2" }, plugins: {} }).images).toEqual({
+      ...files.images,
+      "redis:6-alpine": "sha256:1",
+    });
+  });
+
+  test("is recorded of what the marketplace gave, and of nothing else", () => {
+    const lock = (entry: Parameters<typeof locked>[0]) => ({ ...lockOfFiles(), dify: locked(entry) });
+    const unsure = lock({ identifier: computed, computed: true });
+    const came = { identifier: other, made: true, source: "marketplace" };
+    const at = expect.any(String);
+    expect(freshPlugins([came, undefined], {}, unsure)).toEqual({
+      [tool.id]: { version: tool.version, identifier: other, at },
+    });
+    expect(freshPlugins([{ ...came, source: "package" }, { ...came, made: false }, {}], {}, unsure)).toEqual({});
+    expect(freshPlugins([came], {}, lock({ identifier: computed }))).toEqual({});
+    expect(freshPlugins([came], { [tool.id]: { version: tool.version, identifier: computed } }, unsure)).toEqual({});
+  });
+});
 
 describe.skipIf(noRegistry)(`the lock of a Dify${noRegistry ? ` (skipped: ${noRegistry})` : ""}`, () => {
   beforeAll(async () => {
@@ -97,6 +150,7 @@ describe.skipIf(noRegistry)(`the lock of a Dify${noRegistry ? ` (skipped: ${noRe
       detail: `the tag was at ${redis}, is at ${moved}`,
     });
     expect(status(later, tool.id)).toBe("moved");
+    expect(later.dify.plugins[tool.id]).toEqual({ version: tool.version, identifier: served });
     expect(status(later, difyImages.api)).toBe("same");
   }, 120_000);
 });

@@ -1,3 +1,5 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { makePackage } from "../../rehearsal/dify/packages.ts";
 import { secrets, World } from "./world.ts";
@@ -57,7 +59,7 @@ describe("a package", () => {
 
   test("is installed, and a second time nothing happens", async () => {
     const facts = await world.apply(world.items.sdPlugin);
-    expect(facts).toEqual({ identifier: identifier(), made: true });
+    expect(facts).toEqual({ identifier: identifier(), made: true, source: "package" });
     const before = [...world.dify.state.plugins];
     const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) };
     expect(await world.apply(world.items.sdPlugin, { env })).toEqual(facts);
@@ -95,15 +97,62 @@ describe("a package", () => {
 });
 
 describe("the marketplace", () => {
-  test("without a locked checksum is not asked", async () => {
-    expect(await fails(item({ id: "langgenius/ollama", version: "1.0.0" }))).toMatch(
-      /No checksum of langgenius\/ollama 1\.0\.0 is locked.*ollama\.difypkg/,
+  const ollama = (more: object = {}) =>
+    item({ id: "langgenius/ollama", version: "1.0.0", marketplace: world.marketplace.url, ...more });
+  const known = () => Object.keys(world.dify.state.packages).find((id) => id.startsWith("langgenius/ollama:")) ?? "";
+  const takeAway = async () => {
+    const user = await world.user();
+    const there = world.dify.state.plugins.find(({ package: id }) => id === known());
+    await user.console("POST", "/workspaces/current/plugin/uninstall", { plugin_installation_id: there?.id });
+  };
+  const computed = `langgenius/ollama:1.0.0@${"c".repeat(64)}`;
+
+  test("that has no such version, of which no checksum is locked either, is told with every mend", async () => {
+    const said = await fails(ollama());
+    expect(said).toMatch(/No checksum of langgenius\/ollama 1\.0\.0 is locked, and the marketplace did not tell one:/);
+    expect(said).toMatch(/- 127\.0\.0\.1:\d+ has no langgenius\/ollama 1\.0\.0 any more\n.*- Dify does not reach/);
+    expect(said).toMatch(/npx atelier lock.*dify\.plugins: \{ folder/);
+    expect(world.marketplace.asked.join()).not.toContain("/download");
+  });
+
+  test("tells the checksum of a version that the lock has computed only, or not at all", async () => {
+    world.marketplace.packages.set("langgenius/ollama", makePackage("ollama"));
+    const { facts, stderr } = await world.run(ollama({ computed }));
+    expect(facts).toEqual({ identifier: known(), made: true, source: "marketplace" });
+    expect(stderr).toContain(`the marketplace has ${known()}; computed was ${computed}`);
+    // Once it is there, nobody is asked again.
+    world.marketplace.asked.length = 0;
+    expect(await world.apply(ollama({ computed }), { env: { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) } })).toEqual(
+      facts,
     );
     expect(world.marketplace.asked).toEqual([]);
+    await takeAway();
+  });
+
+  test("is asked through Dify where this machine has no way to it, and the computed checksum is tried at last", async () => {
+    const through = await world.run(ollama({ marketplace: "http://127.0.0.1:1" }));
+    expect(through.facts).toMatchObject({ identifier: known() });
+    await takeAway();
+    delete world.dify.state.packages[known()];
+    world.marketplace.mute = true;
+    const tried = await world.run(ollama({ computed }));
+    world.marketplace.mute = false;
+    expect(tried.stderr).toMatch(/HTTP 403.*trying the one that was computed/);
+    expect(tried.facts).toMatchObject({ identifier: known(), made: true });
+    await takeAway();
+  });
+
+  test("is held to what this machine recorded of the version", async () => {
+    const home = join(world.folder, "recorded");
+    mkdirSync(home);
+    const recorded = { version: "1.0.0", identifier: `langgenius/ollama:1.0.0@${"d".repeat(64)}` };
+    writeFileSync(join(home, "recorded.json"), JSON.stringify({ plugins: { "langgenius/ollama": recorded } }));
+    expect(await fails(ollama({ computed }), "apply", { env: { ATELIER_HOME: home } })).toMatch(
+      /wanted langgenius\/ollama:1\.0\.0@d{64}: what came is not what .*recorded\.json says/,
+    );
   });
 
   test("that serves something else than the lock says fails, and what came is taken away again", async () => {
-    world.marketplace.packages.set("langgenius/ollama", makePackage("ollama"));
     const wrong = `langgenius/ollama:1.0.0@${"0".repeat(64)}`;
     const said = await fails(item({ id: "langgenius/ollama", version: "1.0.0", identifier: wrong }));
     expect(said).toMatch(
@@ -113,10 +162,11 @@ describe("the marketplace", () => {
   });
 
   test("that serves what the lock says is good", async () => {
-    const { package: _, ...rest } = item({}).plugin as Record<string, unknown>;
-    const known = Object.keys(world.dify.state.packages).find((id) => id.startsWith("langgenius/ollama:"));
-    const ollama = { ...rest, id: "langgenius/ollama", version: "1.0.0", identifier: known };
-    expect(await world.apply({ item: "plugin", plugin: ollama })).toEqual({ identifier: known, made: true });
+    expect(await world.apply(ollama({ identifier: known() }))).toEqual({
+      identifier: known(),
+      made: true,
+      source: "marketplace",
+    });
   });
 
   test("that can't be reached says which way there is", async () => {
@@ -143,12 +193,12 @@ describe("in somebody's Dify", () => {
     );
     expect(identifier("0.0.6")).toBe(old);
     const facts = await world.apply(world.items.sdPlugin, { own, env: { ATELIER_FORCE: "1" } });
-    expect(facts).toEqual({ identifier: identifier(), made: true });
+    expect(facts).toEqual({ identifier: identifier(), made: true, source: "package" });
   });
 
   test("one that was there is used, and stays; one that was made goes", async () => {
     const facts = await world.apply(world.items.sdPlugin, { own });
-    expect(facts).toEqual({ identifier: identifier(), made: false });
+    expect(facts).toEqual({ identifier: identifier(), made: false, source: "package" });
     const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) };
     expect((await world.run(world.items.sdPlugin, "remove", { own, env })).code).toBe(0);
     expect(identifier()).toBeDefined();

@@ -1,14 +1,14 @@
-import { join } from "node:path";
 import {
   type AtelierLock,
   disagreements,
+  knownDify,
   LockError,
   lockOfFiles,
   lockPath,
-  type Recorded,
   readAtelierLock,
 } from "../../../images/lock.ts";
 import { renderLock } from "../../../images/lock-render.ts";
+import { type Recordings, readRecordings } from "../../../images/recorded.ts";
 import { chooseUpstreams, profiles, type Upstreams } from "../../../stacks/upstreams.ts";
 import { plural } from "../display/text.ts";
 import { UserError } from "../errors.ts";
@@ -26,13 +26,16 @@ export async function lock(context: Context): Promise<number> {
 
 async function write({ options, terminal }: Context): Promise<number> {
   const before = lockIfWhole();
-  const recorded = readRecorded();
+  const { models: recorded, plugins } = recordings();
   const files = lockOfFiles(recorded);
   const changes = before ? disagreements(before, files) : [];
   const upstreams = upstreamsOf(options.stack);
   const [looked, made] = await Promise.all([
     lookAtUpstreams({ ...files, seen: before?.seen }, upstreams),
-    lookAtDify(before?.dify ?? files.dify, { docker: upstreams.docker, marketplace: marketplaceOf(options.stack) }),
+    lookAtDify(knownDify(before?.dify, plugins), {
+      docker: upstreams.docker,
+      marketplace: marketplaceOf(options.stack),
+    }),
   ]);
   const { seen } = looked;
   const findings = [...looked.findings, ...made.findings];
@@ -50,9 +53,17 @@ async function write({ options, terminal }: Context): Promise<number> {
   for (const name of Object.keys(recorded))
     if (files.models.some((model) => model.name === name))
       terminal.line(`  ${name}: recorded at its first verified download`);
+  for (const [id, { computed, identifier }] of Object.entries(made.dify.plugins))
+    if (!computed && before?.dify.plugins[id]?.computed && plugins[id]?.identifier === identifier)
+      terminal.line(`  ${identifier}: recorded at its first installation`);
   const unknown = files.models.filter(({ sha256 }) => sha256 === undefined).map(({ name }) => name);
   if (unknown.length > 0)
     terminal.line(`Without a sha256 yet, recorded at the first verified download: ${unknown.join(", ")}`);
+  const computed = Object.entries(made.dify.plugins).filter(([, plugin]) => plugin.computed);
+  if (computed.length > 0)
+    terminal.line(
+      `Computed, until the marketplace tells: ${computed.map(([id, { version }]) => `${id} ${version}`).join(", ")}`,
+    );
   const silent = findings.filter(({ status }) => status === "unreachable").length;
   if (silent > 0)
     terminal.line(`${plural(silent, "upstream")} could not be reached: what was seen of them stays as it was.`);
@@ -75,7 +86,7 @@ async function check({ options, terminal }: Context): Promise<number> {
   ]);
   const findings = [...looked.findings, ...made.findings];
   const moved = findings.filter(({ status }) => status === "moved");
-  const recorded = readRecorded();
+  const { models: recorded, plugins } = recordings();
   const news = locked.models.filter(({ name, sha256 }) => sha256 === undefined && recorded[name]);
   for (const line of stale) terminal.line(`${terminal.colours.red("stale")}        ${line}`);
   for (const finding of findings) {
@@ -87,6 +98,10 @@ async function check({ options, terminal }: Context): Promise<number> {
   if (same > 0) terminal.line(`${"same".padEnd(12)} ${plural(same, "package")} as locked`);
   for (const { name } of news)
     terminal.line(`${"recorded".padEnd(12)} ${name}: ${recorded[name]?.sha256}; \`npx atelier lock\` takes it in`);
+  const taken = knownDify(locked.dify, plugins).plugins;
+  for (const [id, { identifier }] of Object.entries(taken))
+    if (locked.dify.plugins[id]?.computed && identifier === plugins[id]?.identifier)
+      terminal.line(`${"recorded".padEnd(12)} ${identifier}; \`npx atelier lock\` takes it in`);
   terminal.line("A rehearsal's stand-ins are not in the lock: they are made on this machine, from this clone.");
   const unreachable = findings.filter(({ status }) => status === "unreachable").length;
   terminal.line(
@@ -126,14 +141,12 @@ function readLockOrExplain(): AtelierLock {
   }
 }
 
-/** What this machine recorded of models without a sha256; see docs/architecture.md. */
-function readRecorded(): Recorded {
-  const text = readIfThere(join(home, "recorded.json"));
-  if (text === undefined) return {};
+/** What this machine recorded of what the lock does not know for sure; see docs/architecture.md. */
+function recordings(): Recordings {
   try {
-    return (JSON.parse(text) as { models?: Recorded }).models ?? {};
-  } catch {
-    throw new UserError(`${join(home, "recorded.json")} is not JSON: remove it, and the next download records anew.`);
+    return readRecordings(home);
+  } catch (error) {
+    throw new UserError((error as Error).message);
   }
 }
 

@@ -1,8 +1,9 @@
 import { registryDigest } from "@atelier/engine/providers/docker/registry/digest";
 import { difyImages, difyPlugins, tunnelBase } from "../../../images/dify.ts";
 import type { AtelierLock } from "../../../images/lock.ts";
+import { identifierAt } from "../../dify/marketplace.ts";
 import { atMirror } from "../../docker/images.ts";
-import { inParallel, request, whyFailed } from "../http.ts";
+import { inParallel } from "../http.ts";
 import type { Finding } from "./look.ts";
 
 type Dify = AtelierLock["dify"];
@@ -12,16 +13,17 @@ const patience = 20;
 
 /**
  * Asks registries for the digest of each of Dify's images, and the marketplace for the identifier of each plugin.
- * @returns what was found of each, and as it was locked where nobody answered
+ * @param known what is said of them where nobody answers
+ * @returns what was found of each
  */
 export async function lookAtDify(
-  locked: Dify,
+  known: Dify,
   { docker: mirrors, marketplace }: { docker: readonly string[]; marketplace: string },
 ): Promise<{ findings: Finding[]; dify: Dify }> {
   const names = [...new Set([...Object.values(difyImages), tunnelBase])].sort();
-  const images = await inParallel(names, 4, (name) => lookAtImage(name, locked.images[name], mirrors));
+  const images = await inParallel(names, 4, (name) => lookAtImage(name, known.images[name], mirrors));
   const plugins = await inParallel(Object.values(difyPlugins), 4, (plugin) =>
-    lookAtPlugin(plugin, locked.plugins[plugin.id], marketplace),
+    lookAtPlugin(plugin, known.plugins[plugin.id], marketplace),
   );
   return {
     findings: [...images, ...plugins].map(({ finding }) => finding),
@@ -62,31 +64,21 @@ async function lookAtImage(
 
 async function lookAtPlugin(
   { id, version }: { id: string; version: string },
-  before: Dify["plugins"][string] | undefined,
+  known: Dify["plugins"][string] | undefined,
   marketplace: string,
 ): Promise<{ finding: Finding; entry: Dify["plugins"][string] | undefined }> {
   const name = `${id} ${version}`;
-  const known = before?.version === version ? before : undefined;
   const found = (status: Finding["status"], detail: string, entry = known) => ({
     finding: { kind: "plugin" as const, name, status, detail },
     entry,
   });
-  const url = `${marketplace}/api/v1/plugins/${id}/versions?page=1&page_size=100`;
-  try {
-    const answer = await request(url, { headers: { accept: "application/json" }, seconds: patience });
-    if (answer.status !== 200) return found("unreachable", `${url}: HTTP ${answer.status}`);
-    const { data } = (await answer.json()) as {
-      data?: { versions?: { version: string; unique_identifier: string }[] };
-    };
-    const identifier = data?.versions?.find((one) => one.version === version)?.unique_identifier;
-    if (!identifier) return found("moved", `${new URL(marketplace).host} has no ${name} any more`);
-    // Another answer than of a marketplace.
-    if (!new RegExp(`^${id}:${version.replaceAll(".", "\\.")}@[0-9a-f]{32,64}$`).test(identifier))
-      return found("unreachable", `${url}: its identifier is ${identifier}`);
-    if (known?.identifier && known.identifier !== identifier)
-      return found("moved", `was ${known.identifier}, is ${identifier}`, { version, identifier });
-    return found("same", identifier, { ...known, version, identifier });
-  } catch (error) {
-    return found("unreachable", `${url}: ${whyFailed(error)}`);
-  }
+  const told = await identifierAt(marketplace, { id, version });
+  if (told.identifier === undefined) return found(told.gone ? "moved" : "unreachable", told.why);
+  const { identifier } = told;
+  if (known && known.identifier !== identifier)
+    return found("moved", `was ${known.computed ? "computed as " : ""}${known.identifier}, is ${identifier}`, {
+      version,
+      identifier,
+    });
+  return found("same", identifier, { version, identifier });
 }

@@ -100,16 +100,37 @@ describe("the settings of a Dify", () => {
     });
   });
 
-  it("pin images by digest and plugins by identifier where the lock has them, and want the latter", () => {
+  it("pin images by digest and plugins by identifier where the lock has them; what it has computed is asked for", () => {
     const { target } = resolve({});
     expect(target?.images.redis).toBe(`redis:6-alpine@sha256:${"a".repeat(64)}`);
     expect(target?.images.api).toBe("langgenius/dify-api:1.14.2");
+    expect(target?.tunnelBase).toBe("alpine:3.21");
     expect(target?.plugins.tool.identifier).toBe(`langgenius/stablediffusion:0.0.7@${checksum}`);
-    const { mistakes } = resolve({}, { lock: { images: {}, plugins: {} } });
-    expect(mistakes).toEqual([
-      "atelier:dify.plugins: images/atelier.lock has no identifier of langgenius/stablediffusion 0.0.7 yet; run `npx atelier lock` where the marketplace answers, or name a folder with its package",
-      "atelier:dify.plugins: images/atelier.lock has no identifier of langgenius/tongyi 0.2.13 yet; run `npx atelier lock` where the marketplace answers, or name a folder with its package",
-    ]);
+
+    const tool = {
+      version: "0.0.7",
+      identifier: `langgenius/stablediffusion:0.0.7@${checksum}`,
+      computed: true as const,
+    };
+    const old = { version: "0.1.0", identifier: `langgenius/tongyi:0.1.0@${checksum}` };
+    const plugins = { "langgenius/stablediffusion": tool, "langgenius/tongyi": old };
+    const partly = resolve({ marketplace: "https://m.example.com/" }, { lock: { images: {}, plugins } });
+    const marketplace = "https://m.example.com";
+    expect(partly.mistakes).toEqual([]);
+    expect(partly.target?.plugins).toEqual({
+      tool: { id: "langgenius/stablediffusion", version: "0.0.7", computed: tool.identifier, marketplace },
+      model: { id: "langgenius/tongyi", version: "0.2.13", marketplace },
+    });
+  });
+
+  it("hold packages of a folder to the lock, but not those that somebody else packed", () => {
+    const packed = (more: object) => resolve({ plugins: { folder, ...more } }).target?.plugins.tool;
+    expect(packed({})).toMatchObject({ identifier: `langgenius/stablediffusion:0.0.7@${checksum}` });
+    expect(packed({ unsigned: true })).toEqual({
+      id: "langgenius/stablediffusion",
+      version: "0.0.7",
+      package: join(folder, "langgenius-stablediffusion_0.0.7.difypkg"),
+    });
   });
 
   it("of a rehearsal are the stand-in's", () => {
