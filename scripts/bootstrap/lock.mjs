@@ -25,9 +25,12 @@ export async function withLock(folder, work, { deadlineMs = 600_000, doing = "wo
           "If it does nothing any more, end it and run the same command again.",
       );
     }
-    if (!said) say(`Waiting: process ${holder?.pid ?? ""} ${doing}.`);
-    said = true;
-    await sleep(250);
+    if (!said && holder) {
+      say(`Waiting: process ${holder.pid} ${doing}.`);
+      said = true;
+    }
+    // A holder without a name yet has one in a moment.
+    await sleep(holder ? 250 : 10);
   }
   try {
     return await work();

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync }
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { withLock } from "../../../scripts/bootstrap/lock.mjs";
 
 let dir: string;
@@ -50,6 +50,20 @@ test("a living holder is waited for, until the deadline", async () => {
     new RegExp(`Process ${process.pid} on .* has held`),
   );
   expect(existsSync(join(dir, "lock"))).toBe(true);
+});
+
+test("a holder that has not written its name yet is named once it has", async () => {
+  const said = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  mkdirSync(join(dir, "lock"));
+  const waiting = withLock(join(dir, "lock"), () => "done");
+  await sleep(30);
+  expect(said).not.toHaveBeenCalled();
+  writeFileSync(join(dir, "lock", "holder.json"), holder(process.pid));
+  await vi.waitFor(() => expect(said).toHaveBeenCalled());
+  expect(said.mock.calls.flat().join("")).toContain(`Waiting: process ${process.pid} works.`);
+  said.mockRestore();
+  rmSync(join(dir, "lock"), { recursive: true });
+  expect(await waiting).toBe("done");
 });
 
 test("what fails inside releases it", async () => {
