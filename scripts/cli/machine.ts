@@ -17,8 +17,9 @@ const wantsAnything = (stack: Stack): boolean => Object.values(wants(stack)).som
 /** Starts what the stack needs on this machine; what runs is left alone. */
 export async function startMachine(stack: Stack): Promise<void> {
   if (!wantsAnything(stack)) return;
-  ensureSystemPackages();
-  const { startRehearsal } = await import("../../rehearsal/index.ts");
+  const { rehearsalStatus, startRehearsal } = await import("../../rehearsal/index.ts");
+  // A host that runs has all of it; asking Python takes a good part of a second behind pyenv.
+  if (!rehearsalStatus({ stackDir: stackHome(stack.name) }).host.running) ensureSystemPackages();
   const wanted = wants(stack);
   try {
     const dify = wanted.dify && (await difyIn(stack));

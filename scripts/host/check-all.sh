@@ -30,6 +30,16 @@ check_step() {
   answer "$1" "$_code" "$_said"
 }
 
+# Side by side, each into a file of its own: a check waits for disks, a service and a picture.
+answers=$(mktemp -d) || exit 1
+trap 'rm -rf "$answers"' EXIT
+count=100
+# begin STEP INPUTS
+begin() {
+  count=$((count + 1))
+  check_step "$1" "$2" >"$answers/$count" </dev/null &
+}
+
 # The scripts themselves: all that the steps source and run is there.
 missing=$(sed -n 's/^# uses: //p' "$BIN"/[0-9][0-9]-*.sh 2>/dev/null | tr ' ' '\n' | sort -u | while read -r name; do
   [ -z "$name" ] || [ -f "$BIN/$name" ] || printf '%s ' "$name"
@@ -42,7 +52,7 @@ if [ -z "$sections" ]; then
     step=$(basename "$script" .sh)
     step=${step#[0-9][0-9]-}
     if [ -f "$WORKSPACE/run/$step/applied" ]; then
-      check_step "$step" "$(cat "$WORKSPACE/run/$step/applied")"
+      begin "$step" "$(cat "$WORKSPACE/run/$step/applied")"
     else
       answer "$step" 10 "never applied here"
     fi
@@ -53,7 +63,7 @@ else
   while IFS= read -r line; do
     case $line in
       '=== '*)
-        [ -z "$step" ] || check_step "$step" "$text"
+        [ -z "$step" ] || begin "$step" "$text"
         step=${line#=== }
         text=''
         ;;
@@ -65,6 +75,9 @@ else
   done <<END
 $sections
 END
-  [ -z "$step" ] || check_step "$step" "$text"
+  [ -z "$step" ] || begin "$step" "$text"
 fi
+wait
+# Their names are as long as each other: in the order of the steps.
+for file in "$answers"/*; do [ ! -f "$file" ] || cat "$file"; done
 printf '{"workspace":"%s"}\n' "$(cat "$WORKSPACE/run/id" 2>/dev/null)"
