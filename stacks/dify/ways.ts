@@ -50,6 +50,8 @@ export function waysIn(args: DifyArgs, context: WaysContext): Ways {
           hosts: [`${dockerHostName}:host-gateway`],
           url,
           mend: mends[reach.way],
+          // In seconds. The WebUI draws by now: only a tunnel has still to find its way in.
+          timeout: reach.way === "tunnel" ? 60 : 15,
           // Another daemon or another tunnel is another way.
           token: pulumi.all([daemon.id, tunnel?.id ?? "", facts.token(called("tunnel"))]).apply((ids) => ids.join(" ")),
         },

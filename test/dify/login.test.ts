@@ -42,6 +42,19 @@ describe("the first admin, and every later login", () => {
     expect(world.dify.state.preferences.permission).toMatchObject({ install_permission: "everyone" });
   });
 
+  test("as a command it answers by its streams and its exit code", async () => {
+    const { item, ...rest } = world.items.setup;
+    const input = { ...rest, dify: world.login(), own: true, token: "" };
+    const [done, wrong, silent] = await Promise.all([
+      world.spawn([item, "apply"], input, { PULUMI_COMMAND_STDOUT: '{"version":"1"}' }),
+      world.spawn([item], input),
+      world.spawn(["check"], { dify: world.login({ url: "http://127.0.0.1:9", timeout: 1 }), own: true, items: {} }),
+    ]);
+    expect([done.code, done.facts]).toEqual([0, { version: "1.14.2", workspaceId: expect.any(String) }]);
+    expect([wrong.code, wrong.stdout, wrong.stderr]).toEqual([2, "", expect.stringMatching(/usage: .*apply\|remove/)]);
+    expect([silent.code, silent.stdout, silent.stderr]).toEqual([4, "", expect.stringContaining("127.0.0.1:9")]);
+  });
+
   test("a wrong password is tried once, and said so", async () => {
     const before = logins();
     for (const ran of [

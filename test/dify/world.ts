@@ -10,6 +10,7 @@ import { Dify } from "../../rehearsal/dify/dify.ts";
 import { makePackage } from "../../rehearsal/dify/packages.ts";
 import { serveDify } from "../../rehearsal/dify/server.ts";
 import { LanguageModel } from "../../rehearsal/llm/server.ts";
+import { runJob } from "../../scripts/dify/run.ts";
 import { type AppRole, appDsl, appModes } from "../../stacks/dify/apps.ts";
 import { modelItem } from "../../stacks/dify/model.ts";
 import { Client } from "../rehearsal/dify/client.ts";
@@ -198,7 +199,22 @@ export class World {
     return ran;
   }
 
-  execute(args: string[], input: unknown, env: Record<string, string> = {}): Promise<Ran> {
+  /** In this process: a start of Node would take longer than what it does. */
+  async execute(args: string[], input: unknown, env: Record<string, string> = {}): Promise<Ran> {
+    let stderr = "";
+    const { code, facts } = await runJob({
+      args,
+      input: async () => (typeof input === "string" ? input : JSON.stringify(input)),
+      env,
+      print: (line) => {
+        stderr += `${line}\n`;
+      },
+    });
+    return { code, stdout: code === 0 ? `${JSON.stringify(facts)}\n` : "", stderr, facts };
+  }
+
+  /** As a command of the stack runs it. */
+  spawn(args: string[], input: unknown, env: Record<string, string> = {}): Promise<Ran> {
     const child = spawn(process.execPath, [script, ...args], {
       env: { ...process.env, ...env },
       stdio: ["pipe", "pipe", "pipe"],

@@ -189,6 +189,20 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect((await inspect("db")).Id).toBe(before.Id);
   }, 300_000);
 
+  test("say where the WebUI is not to be reached from inside", async () => {
+    const port = await freePort();
+    settings({ webuiUrl: `http://host.docker.internal:${port}` });
+    const up = await work.run("up");
+    expect(up.errors.join("\n")).toMatch(
+      new RegExp(
+        `Dify's containers do not reach the WebUI at http://host\\.docker\\.internal:${port}: asked from a container of the network atelier-t-dify-net .*dify\\.webuiUrl`,
+        "s",
+      ),
+    );
+    expect(up.steps).not.toContain("update wired");
+    settings();
+  }, 300_000);
+
   test("take an https address of people's, a proxy and a mirror, and packages of one's own key", async () => {
     settings({
       publicUrl: "https://dify.example.com/",
@@ -224,20 +238,6 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect(daemon.NO_PROXY?.split(",")).toEqual(
       expect.arrayContaining(["api", "redis", "db", "host.docker.internal", "localhost"]),
     );
-  }, 300_000);
-
-  test("say where the WebUI is not to be reached from inside", async () => {
-    const port = await freePort();
-    settings({ webuiUrl: `http://host.docker.internal:${port}` });
-    const up = await work.run("up");
-    expect(up.errors.join("\n")).toMatch(
-      new RegExp(
-        `Dify's containers do not reach the WebUI at http://host\\.docker\\.internal:${port}: asked from a container of the network atelier-t-dify-net .*dify\\.webuiUrl`,
-        "s",
-      ),
-    );
-    expect(up.steps).not.toContain("update wired");
-    settings();
   }, 300_000);
 
   test("are all removed, with their volumes and networks", async () => {

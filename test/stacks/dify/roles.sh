@@ -2,7 +2,8 @@
 # Stands for every image of a Dify in the tests of its containers: by the container's name it is one service or another, listens on
 # that one's port, and answers as health checks want. What it was given stays to be looked at.
 say() { mkdir -p "$(dirname "/www/$2")" && printf '%s' "$3" >"/www/$2" && serve "$1"; }
-serve() { exec httpd -f -p "$1" -h /www; }
+# A first process without a handler hears no TERM: a stop would take its whole time of grace.
+serve() { httpd -f -p "$1" -h /www & trap 'exit 0' TERM; wait; }
 mkdir -p /www /run
 role=$(hostname)
 case $role in

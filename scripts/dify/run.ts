@@ -1,0 +1,106 @@
+import { app } from "./app.ts";
+import { check } from "./check.ts";
+import { Console } from "./client.ts";
+import { DifyError, InputError, unreachable } from "./errors.ts";
+import { type CheckInput, type ItemInput, type ItemName, itemNames, parseCheck, parseItem } from "./input.ts";
+import type { Item } from "./item.ts";
+import { Masker } from "./masker.ts";
+import { model } from "./model.ts";
+import { plugin } from "./plugin.ts";
+import { setup } from "./setup.ts";
+import { baseUrl, tool } from "./tool.ts";
+
+const items: { [Name in ItemName]: Item<Name> } = { setup, plugin, tool, model, app };
+
+export interface Job {
+  /** `<item> apply|remove`, or `check`. */
+  args: string[];
+  /** JSON: what the item wants. */
+  input: () => Promise<string>;
+  /** Its last facts in PULUMI_COMMAND_STDOUT; ATELIER_FORCE overwrites what people have edited. */
+  env: Record<string, string | undefined>;
+  /** Takes lines for people, without a secret in them. */
+  print: (line: string) => void;
+}
+
+/** What came of it. `code`: 0 done, 1 failed, 2 bad input; of `check` 4, nobody answers. No fact is secret but those of `app`. */
+export interface Done {
+  code: number;
+  facts?: unknown;
+}
+
+/** Does what one item wants inside of a Dify, or checks them all. An error is printed, never thrown. */
+export async function runJob(job: Job): Promise<Done> {
+  const masker = new Masker();
+  const say = (line: string) => job.print(masker.mask(line));
+  try {
+    return { code: 0, facts: (await begin(job, masker, say)) ?? {} };
+  } catch (error) {
+    const known = error instanceof DifyError || error instanceof InputError;
+    say(`error: dify: ${known ? error.message : error instanceof Error ? error.stack : String(error)}`);
+    const silent = error instanceof DifyError && error.code === unreachable;
+    return { code: error instanceof InputError ? 2 : silent && job.args[0] === "check" ? 4 : 1 };
+  }
+}
+
+async function begin(job: Job, masker: Masker, say: (line: string) => void): Promise<unknown> {
+  const [name, what, ...rest] = job.args;
+  if (name === "check" && what === undefined) return checkAll(parseCheck(await job.input()), masker);
+  if (!isItem(name) || (what !== "apply" && what !== "remove") || rest.length > 0)
+    throw new InputError(
+      `usage: node scripts/dify/main.ts ${itemNames.join("|")} apply|remove, or check; with JSON on standard input`,
+    );
+  return run(name, what, job, masker, say);
+}
+
+const isItem = (word: string | undefined): word is ItemName => (itemNames as (string | undefined)[]).includes(word);
+
+async function run<Name extends ItemName>(
+  name: Name,
+  what: "apply" | "remove",
+  job: Job,
+  masker: Masker,
+  say: (line: string) => void,
+) {
+  const input = parseItem(name, await job.input());
+  masker.add(input.dify.password, input.dify.initPassword);
+  learn(input, masker);
+  // What is inside of an own Dify goes with its volumes, or stays with them.
+  if (what === "remove" && input.own) return undefined;
+  const console = consoleOf(input, masker);
+  // The first item finds out what stands there, and logs in itself.
+  if (name !== "setup") await console.login();
+  const before = facts(job.env.PULUMI_COMMAND_STDOUT);
+  return items[name][what]({ console, input, say, before, force: Boolean(job.env.ATELIER_FORCE) });
+}
+
+async function checkAll(input: CheckInput, masker: Masker) {
+  masker.add(input.dify.password, input.dify.initPassword);
+  for (const item of Object.values(input.items)) learn(item, masker);
+  return { items: await check(consoleOf(input, masker), input) };
+}
+
+const consoleOf = ({ dify }: { dify: CheckInput["dify"] }, masker: Masker) => new Console(dify, masker);
+
+/** What of an item nobody may see. */
+interface Secretive {
+  webui?: ItemInput<"tool">["webui"];
+  credentials?: Record<string, string>;
+  custom?: Record<string, string> | undefined;
+  secrets?: string[];
+}
+
+/** Before a word is said. */
+function learn(item: object, masker: Masker): void {
+  const { webui, credentials, custom, secrets = [] } = item as Secretive;
+  if (webui) masker.add(webui.password, `${webui.user}:${webui.password}`, baseUrl(webui));
+  for (const values of [credentials, custom]) for (const secret of secrets) masker.add(values?.[secret]);
+}
+
+function facts(line: string | undefined): Record<string, unknown> | undefined {
+  try {
+    return line ? (JSON.parse(line.trim().split("\n").pop() ?? "") as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
