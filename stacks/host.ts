@@ -125,7 +125,8 @@ function connectionTo(host: Host): command.types.input.remote.ConnectionArgs {
     ...(password ? { password: pulumi.secret(password) } : {}),
     ...(privateKey ? { privateKey: pulumi.secret(privateKey) } : {}),
     ...(privateKeyPassword ? { privateKeyPassword: pulumi.secret(privateKeyPassword) } : {}),
-    dialErrorLimit: host.patience ? 10 : 3,
+    // A second or two lie between two attempts.
+    dialErrorLimit: host.patience ?? 3,
     perDialTimeout: 15,
     ...(jump ? { proxy: proxyOf(jump) } : {}),
   };

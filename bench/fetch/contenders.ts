@@ -25,6 +25,8 @@ export interface Wanted {
   sha256: string;
 }
 
+// The interpreter itself, as the host's step has it: a version manager's shim starts a shell first.
+const python = execFileSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).trim();
 const script = resolve(import.meta.dirname, "..", "..", "scripts", "host", "fetch.py");
 const uv = process.env.UV ?? "uv";
 const onPath = (name: string) =>
@@ -36,7 +38,7 @@ function own(name: string, aria2: "yes" | "no", { bytes, sha256 }: Wanted): Cont
     several: true,
     proves: true,
     run: (urls, folder) => ({
-      command: ["python3", script],
+      command: [python, script],
       env: { ATELIER_FETCH_ARIA2: aria2, PYTHONDONTWRITEBYTECODE: "1" },
       stdin: `cache\t${folder}\nfile\tf.safetensors\t${bytes}\t${sha256}\t${urls.join(" ")}\n`,
     }),
