@@ -125,8 +125,8 @@ function connectionTo(host: Host): command.types.input.remote.ConnectionArgs {
     ...(password ? { password: pulumi.secret(password) } : {}),
     ...(privateKey ? { privateKey: pulumi.secret(privateKey) } : {}),
     ...(privateKeyPassword ? { privateKeyPassword: pulumi.secret(privateKeyPassword) } : {}),
-    // A second or two lie between two attempts.
-    dialErrorLimit: host.patience ?? 3,
+    // The pauses between attempts grow to 5 s: fourteen of them are the 30 s that a container may take.
+    dialErrorLimit: host.patience ? 14 : 3,
     perDialTimeout: 15,
     ...(jump ? { proxy: proxyOf(jump) } : {}),
   };
