@@ -127,8 +127,9 @@ export function resolveSettings(settings: Settings, stack: string): StackSetting
       ? engineLogin(settings.host.docker, "atelier:host.docker.certPath", mistakes)
       : undefined;
   const rehearsal = standIns(settings, home, mistakes);
-  const dify = settings.dify && resolveDify({ ...settings, dify: settings.dify }, home, mistakes);
   const override = readOverride(process.env.ATELIER_UPSTREAMS);
+  const bundled = override !== undefined && "bundle" in override;
+  const dify = settings.dify && resolveDify({ ...settings, dify: settings.dify }, { home, bundled }, mistakes);
   if (mistakes.length > 0 || !host) throw new SettingsError(stack, mistakes);
   return { stack, settings, host, engine, assembly: assemble(stack, settings, rehearsal, override), dify };
 }
@@ -148,11 +149,11 @@ export function resolveAssembly(settings: Settings, stack: string): Assembly {
 
 function resolveDify(
   settings: Parameters<typeof difyTarget>[0]["settings"],
-  home: string,
+  { home, bundled }: { home: string; bundled: boolean },
   mistakes: string[],
 ): DifyTarget | undefined {
   if (settings.upstreams.profile !== "rehearsal" || settings.dify.url)
-    return difyTarget({ settings, lock: pinnedInputs().dify, facts: undefined }, mistakes);
+    return difyTarget({ settings, lock: pinnedInputs().dify, facts: undefined, bundled }, mistakes);
   const facts = readJson<DifyFacts>(join(home, "dify", "dify.json"), "atelier:dify", mistakes);
   return facts && difyTarget({ settings, lock: undefined, facts }, mistakes);
 }

@@ -82,11 +82,12 @@ export function makePackage(
   return zipSync(dated);
 }
 
-/** Over names and contents, so that it doesn't depend on how they were packed. */
+/** As the real daemon has it: over names and contents, so that it doesn't depend on how they were packed. */
 function checksumOf(files: Record<string, Uint8Array>): string {
   const hash = createHash("sha256");
+  const sum = (data: string | Uint8Array) => createHash("sha256").update(data).digest();
   for (const [path, content] of Object.entries(files).sort(([one], [other]) => (one < other ? -1 : 1)))
-    hash.update(`${path}\0`).update(createHash("sha256").update(content).digest());
+    hash.update(sum(path)).update(sum(content));
   return hash.digest("hex");
 }
 

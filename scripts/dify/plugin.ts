@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, isAbsolute, join, resolve } from "node:path";
+import { bundledPackage } from "./bundled.ts";
 import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
 import { FormData } from "./http.ts";
@@ -19,7 +20,7 @@ export const plugin: Item<"plugin"> = {
     const { plugin: wanted, own, dify } = input;
     const installed = await whenDaemonIsUp(() => pluginById(console, wanted.id), dify.timeout, say);
     const made = before?.made === true;
-    const source = wanted.package ? "package" : "marketplace";
+    const source = fromPackage(wanted) ? "package" : "marketplace";
     if (installed && !own && !made && !force) {
       // Other apps of theirs lean on it.
       if (installed.version !== wanted.version)
@@ -28,8 +29,8 @@ export const plugin: Item<"plugin"> = {
         );
       return { identifier: installed.plugin_unique_identifier, made: false, source: installed.source };
     }
-    const asked = wanted.package
-      ? { identifier: await upload(console, wanted, say), sure: true, by: "its package" }
+    const asked = fromPackage(wanted)
+      ? { identifier: await identify(console, wanted, installed, say), sure: true, by: "its package" }
       : await choosePackage({ console, wanted, installed, say });
     const { identifier } = asked;
     if (installed?.plugin_unique_identifier === identifier) return { identifier, made, source };
@@ -64,6 +65,22 @@ export const plugin: Item<"plugin"> = {
   },
 };
 
+/** What a package is; it goes to Dify for that, where it is not installed already. */
+async function identify(console: Console, wanted: Wanted, installed: Installed | undefined, say: Say): Promise<string> {
+  const there = installed?.plugin_unique_identifier;
+  return there !== undefined && there === wanted.identifier ? there : upload(console, wanted, say);
+}
+
+const bundle = () => process.env.ATELIER_BUNDLE || undefined;
+
+/** A package of the settings comes first, one of the bundle in use then, the marketplace last. */
+const fromPackage = (wanted: Wanted): boolean => wanted.package !== undefined || bundle() !== undefined;
+
+function packageOf(wanted: Wanted): { name: string; bytes: Buffer } {
+  const from = bundle();
+  return wanted.package || !from ? readPackage(wanted) : bundledPackage(from, wanted);
+}
+
 /** A package of this machine; its bytes are those that the plan knew. */
 function readPackage({ id, package: file }: Wanted): { name: string; bytes: Buffer } {
   const { path: told, sha256 } = file ?? { path: "", sha256: "" };
@@ -84,7 +101,7 @@ function readPackage({ id, package: file }: Wanted): { name: string; bytes: Buff
 
 /** Uploading twice is harmless, and only Dify's own reading of a package tells its identifier. */
 async function upload(console: Console, wanted: Wanted, say: Say): Promise<string> {
-  const { name, bytes } = readPackage(wanted);
+  const { name, bytes } = packageOf(wanted);
   say(`uploading ${name}, ${(bytes.length / 1e6).toFixed(1)} MB`);
   const form = new FormData();
   form.append("pkg", new Blob([new Uint8Array(bytes)]), name);
@@ -117,16 +134,16 @@ async function install(
   console: Console,
   { identifier, wanted, seconds, say }: { identifier: string; wanted: Wanted; seconds: number; say: Say },
 ): Promise<void> {
-  const from = wanted.package ? "pkg" : "marketplace";
+  const from = fromPackage(wanted) ? "pkg" : "marketplace";
   const { all_installed, task_id } = await console.post<{ all_installed: boolean; task_id: string }>(
     `${path}/install/${from}`,
     { plugin_unique_identifiers: [identifier] },
     {
       // Three tries of the marketplace are in it.
       seconds: 120,
-      mend: wanted.package
+      mend: fromPackage(wanted)
         ? undefined
-        : "Dify's API fetches it from the marketplace: give it a way there (dify.proxy), or packages (dify.plugins: { folder: … }).",
+        : "Dify's API fetches it from the marketplace: give it a way there (dify.proxy), packages (dify.plugins: { folder: … }), or a bundle.",
     },
   );
   if (all_installed) return;

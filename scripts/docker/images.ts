@@ -2,6 +2,7 @@ import { findImage, type LocalImage, pullImage } from "@atelier/engine/providers
 import { DOCKER_HUB, parseImage } from "@atelier/engine/providers/docker/registry/reference";
 import { type Call, callOf } from "./engine.ts";
 import type { Input } from "./input.ts";
+import { bundledImage, findBundled, loadedName, loadImage } from "./load.ts";
 
 /** Seconds without a word of progress after which a registry counts as dead. */
 const SILENCE = 120;
@@ -23,7 +24,8 @@ export const namesOf = (name: string, mirrors: string[]): string[] => [
 
 /** What the engine has of it already, by whichever name it came. */
 export async function presentImage(name: string, mirrors: string[], call: Call): Promise<LocalImage | undefined> {
-  for (const one of [name, ...namesOf(name, mirrors)]) {
+  const loaded = loadedName(name);
+  for (const one of [name, ...(loaded ? [loaded] : []), ...namesOf(name, mirrors)]) {
     const found = await findImage(one, callOf(call));
     if (found) return found;
   }
@@ -31,12 +33,14 @@ export async function presentImage(name: string, mirrors: string[], call: Call):
 }
 
 /**
- * Has the engine get every image that it lacks: from the first registry that gives it, held to its digest where that is known.
+ * Has the engine get every image that it lacks: out of a bundle, or from the first registry that gives it, held to its digest where that is known.
+ * @param bundle a bundle's folder on this machine: what is not in it is an error
  * @returns the id of each
  */
 export async function getImages(
   { images, mirrors, offline }: Input<"images">,
   call: Call,
+  bundle?: string,
 ): Promise<{ images: Record<string, string> }> {
   const wanted = [...new Set(Object.values(images))];
   const ids = new Map<string, string>();
@@ -44,14 +48,29 @@ export async function getImages(
   const next = async (): Promise<void> => {
     const name = wanted.shift();
     if (name === undefined) return;
-    const there = await presentImage(name, mirrors, call);
-    ids.set(name, (there ?? (await getImage(name, { mirrors, offline }, call))).Id);
+    const there = await presentImage(bundle ? pinnedByBundle(name, bundle) : name, mirrors, call);
+    const get = () => (bundle ? takeFromBundle(name, bundle, call) : getImage(name, { mirrors, offline }, call));
+    ids.set(name, (there ?? (await get())).Id);
     done += 1;
     if (!there) call.say(`${name} is there (${done} of ${done + wanted.length})`);
     await next();
   };
   await Promise.all(Array.from({ length: AT_ONCE }, next));
   return { images: Object.fromEntries(Object.entries(images).map(([key, name]) => [key, ids.get(name) ?? ""])) };
+}
+
+/** What the lock pins by a tag alone, a bundle pins by the digest that it took. */
+function pinnedByBundle(name: string, bundle: string): string {
+  const found = loadedName(name) ? undefined : findBundled(bundle, name);
+  return found ? `${name}@${found.digest}` : name;
+}
+
+async function takeFromBundle(name: string, bundle: string, call: Call): Promise<LocalImage> {
+  const entry = bundledImage(bundle, name);
+  const image = await loadImage(bundle, entry, call);
+  await tagAs(image, entry.image, call);
+  await tagAs(image, loadedName(`${entry.image}@${entry.digest}`) ?? entry.image, call);
+  return image;
 }
 
 async function getImage(
@@ -62,7 +81,7 @@ async function getImage(
   const where = call.engine.host;
   if (offline)
     throw new Error(
-      `The Docker engine at ${where} has no image ${name}, and nothing may be fetched (upstreams: offline). Load it there: docker load.`,
+      `The Docker engine at ${where} has no image ${name}, and nothing may be fetched (upstreams: offline). Bring it there by a bundle (--upstreams bundle:<folder>), or by hand (docker load).`,
     );
   const whys: string[] = [];
   for (const one of namesOf(name, mirrors)) {

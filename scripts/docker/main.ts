@@ -36,7 +36,7 @@ async function run(action: Action, told: string, signal: AbortSignal): Promise<o
   };
   if (action === "images") {
     const input = parseInput(action, told);
-    return within(open(input.engine), (call) => getImages(input, call));
+    return within(open(input.engine), (call) => getImages(input, call, process.env.ATELIER_BUNDLE || undefined));
   }
   if (action === "look") {
     const input = parseInput(action, told);

@@ -112,7 +112,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
     settings,
     secrets,
     url,
-    pypi: settings.pipMirror ?? assembly.upstreams.pypi.find((index) => /^https?:/.test(index)) ?? "",
+    pypi: settings.pipMirror ?? assembly.upstreams.pypi.find(reachable) ?? "",
     direct: ways.host.apply((host) => ["localhost", "127.0.0.1", ...difyServices, host].join(",")),
     publicKey: target.publicKey ? publicKeyFile : undefined,
   };
@@ -177,6 +177,9 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
     ready: [...(Object.values(made) as docker.Container[]), reached],
   };
 }
+
+/** An index on a loopback, such as a served bundle's, is nobody's in a container. */
+const reachable = (index: string): boolean => /^https?:\/\/(?!127\.|localhost\b|\[::1\])/.test(index);
 
 /** Sorted: the same content is the same plan. */
 function envsOf(spec: ServiceSpec, args: EnvironmentArgs): pulumi.Output<string[]> {

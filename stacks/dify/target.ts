@@ -61,10 +61,15 @@ export interface TargetSources {
   lock: AtelierLock["dify"] | undefined;
   /** Of a rehearsal. */
   facts: DifyFacts | undefined;
+  /** Images and packages come from a bundle (`--upstreams`), which is looked into when they are wanted. */
+  bundled?: boolean;
 }
 
 /** Joins the settings with keys, certificates, packages and the lock. Mistakes are added to the list. */
-export function difyTarget({ settings, lock, facts }: TargetSources, mistakes: string[]): DifyTarget | undefined {
+export function difyTarget(
+  { settings, lock, facts, bundled }: TargetSources,
+  mistakes: string[],
+): DifyTarget | undefined {
   const { dify } = settings;
   const model = facts?.model ?? dify.model;
   if (!model) return undefined;
@@ -74,8 +79,8 @@ export function difyTarget({ settings, lock, facts }: TargetSources, mistakes: s
     settings: { ...dify, model },
     modelKey: modelKey(model, mistakes),
     plugins: {
-      tool: pinnedPlugin(difyPlugins.tool, dify, { lock, facts }, mistakes),
-      model: pinnedPlugin(difyPlugins[model.provider], dify, { lock, facts }, mistakes),
+      tool: pinnedPlugin(difyPlugins.tool, dify, { lock, facts, bundled }, mistakes),
+      model: pinnedPlugin(difyPlugins[model.provider], dify, { lock, facts, bundled }, mistakes),
     },
     publicKey: publicKey(dify, mistakes),
     reach: planReach(settings, standing?.url, mistakes),
@@ -115,7 +120,7 @@ const placeOf = (path: string) => resolve(import.meta.dirname, "../..", path);
 function pinnedPlugin(
   { id, version }: DifyPlugin,
   { plugins, marketplace }: DifyWritten,
-  { lock, facts }: Pick<TargetSources, "lock" | "facts">,
+  { lock, facts, bundled }: Pick<TargetSources, "lock" | "facts" | "bundled">,
   mistakes: string[],
 ): PinnedPlugin {
   const pinned = { id, version };
@@ -125,22 +130,32 @@ function pinnedPlugin(
   const known = locked?.version === version ? locked : undefined;
   if (plugins === "marketplace")
     return { ...pinned, ...(known && { [known.computed ? "computed" : "identifier"]: known.identifier }), marketplace };
-  const folder = placeOf(plugins.folder);
+  const held = known && !known.computed && !isOwn(plugins) && { identifier: known.identifier };
+  if (bundled) return { ...pinned, ...held };
+  const { found, name, all } = packageIn(plugins.folder, { id, version });
+  if (found) return { ...pinned, ...held, package: found };
+  mistakes.push(
+    `atelier:dify.plugins.folder: ${plugins.folder} has no package of ${id} ${version} (langgenius-${name}_${version}.difypkg); it has ${all.join(", ") || "none at all"}`,
+  );
+  return pinned;
+}
+
+/** One packed by hand has another checksum than the marketplace's, and is known by its bytes. */
+export const isOwn = (plugins: Exclude<DifyWritten["plugins"], "marketplace">): boolean =>
+  plugins.unsigned || plugins.publicKey !== undefined;
+
+/** A plugin's package in a folder that a setting names. */
+export function packageIn(
+  folder: string,
+  { id, version }: Pick<DifyPlugin, "id" | "version">,
+): { found: string | undefined; name: string; all: string[] } {
+  const place = placeOf(folder);
   const name = id.split("/")[1] ?? "";
-  const all = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith(".difypkg")) : [];
+  const all = existsSync(place) ? readdirSync(place).filter((file) => file.endsWith(".difypkg")) : [];
   const found = all
     .filter((file) => file.includes(name) && file.includes(version))
     .sort((a, b) => a.length - b.length)[0];
-  if (!found) {
-    mistakes.push(
-      `atelier:dify.plugins.folder: ${plugins.folder} has no package of ${id} ${version} (langgenius-${name}_${version}.difypkg); it has ${all.join(", ") || "none at all"}`,
-    );
-    return pinned;
-  }
-  // One packed by hand has another checksum than the marketplace's, and is known by its bytes.
-  const theirs = !plugins.unsigned && plugins.publicKey === undefined;
-  const held = theirs && known && !known.computed;
-  return { ...pinned, ...(held && { identifier: known.identifier }), package: join(folder, found) };
+  return { found: found && join(place, found), name, all };
 }
 
 function publicKey({ plugins }: DifyWritten, mistakes: string[]): string | undefined {

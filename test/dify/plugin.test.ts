@@ -1,7 +1,9 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { makePackage } from "../../rehearsal/dify/packages.ts";
+import { bundledPackage } from "../../scripts/dify/bundled.ts";
+import { bundleOfDify } from "../helpers/bundle.ts";
 import { secrets, World } from "./world.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -174,6 +176,46 @@ describe("the marketplace", () => {
     const id = `langgenius/tongyi:0.2.13@${"1".repeat(64)}`;
     expect(await fails(item({ id: "langgenius/tongyi", version: "0.2.13", identifier: id }))).toMatch(
       /answered 400.*\. Dify's API fetches it from the marketplace: .*dify\.proxy/,
+    );
+  });
+});
+
+describe("a bundle", () => {
+  const id = "langgenius/zhipuai";
+  const wanted = { id, version: "0.0.33" };
+  const bundle = () => join(world.folder, "bundle");
+  const apply = (plugin: object) =>
+    world.run({ item: "plugin", plugin }, "apply", { env: { ATELIER_BUNDLE: bundle() } });
+
+  test("gives the package, and no marketplace is asked", async () => {
+    const { plugins } = await bundleOfDify(bundle(), {
+      plugins: [{ ...wanted, package: world.package("zhipuai").path }],
+    });
+    const { identifier } = plugins[0] ?? {};
+    const asked = [...world.marketplace.asked];
+    expect((await apply(wanted)).facts).toEqual({ identifier, made: true, source: "package" });
+    // Once it is there, it is not even sent.
+    world.asked.length = 0;
+    expect((await apply({ ...wanted, identifier })).facts).toMatchObject({ identifier });
+    expect(world.asked.join("\n")).not.toContain("upload");
+    expect(world.marketplace.asked).toEqual(asked);
+  });
+
+  test("without the plugin, with another one than is locked, or with changed bytes is refused by name", async () => {
+    const ollama = { id: "langgenius/ollama", version: "1.0.0" };
+    expect((await apply(ollama)).stderr).toMatch(
+      /The bundle \S+ \(made for t\) has no plugin langgenius\/ollama 1\.0\.0; it has langgenius\/zhipuai 0\.0\.33\. `npx atelier bundle create/,
+    );
+    const identifier = `${id}:0.0.33@${"0".repeat(64)}`;
+    expect(() => bundledPackage(bundle(), { ...wanted, identifier })).toThrow(
+      /has langgenius\/zhipuai:0\.0\.33@[0-9a-f]{64}; the lock has \S+@0{64}\. It was made with another lock/,
+    );
+    const path = join(bundle(), "plugins/langgenius-zhipuai_0.0.33.difypkg");
+    const bytes = readFileSync(path);
+    bytes[50] = (bytes[50] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+    expect(() => bundledPackage(bundle(), wanted)).toThrow(
+      /is broken: the sha256 of plugins\/.* is .*; it was .*not installed/,
     );
   });
 });

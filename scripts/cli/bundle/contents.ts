@@ -1,10 +1,17 @@
 import { catalog } from "../../../images/catalog.ts";
-import { type AtelierLock, lockedWheels } from "../../../images/lock.ts";
+import { difyImages, difyPlugins, difyServices } from "../../../images/dify.ts";
+import { type AtelierLock, lockedWheels, pinnedInputs } from "../../../images/lock.ts";
 import { parseLock } from "../../../images/locks.ts";
+import { readRecordings } from "../../../images/recorded.ts";
 import type { Tokenizer } from "../../../images/tokenizer.ts";
 import type { Assembly } from "../../../stacks/assembly.ts";
+import { isOwn, packageIn } from "../../../stacks/dify/target.ts";
 import type { Model } from "../../../stacks/schema/models.ts";
 import type { Settings } from "../../../stacks/schema.ts";
+import { UserError } from "../errors.ts";
+import { home } from "../paths.ts";
+import type { WantedImage } from "./images.ts";
+import type { WantedPlugin } from "./plugins.ts";
 
 export interface Contents {
   for: string;
@@ -15,6 +22,15 @@ export interface Contents {
   usable(file: string): boolean;
   models: Pick<Model, "name" | "file" | "bytes" | "sha256" | "sources">[];
   tokenizer: Tokenizer;
+  dify: DifyContents;
+}
+
+export interface DifyContents {
+  images: WantedImage[];
+  /** `linux/amd64`: of the machine with Dify's Docker engine. */
+  platform: string;
+  plugins: WantedPlugin[];
+  marketplace: string;
 }
 
 /** What one stack is made of. */
@@ -28,8 +44,61 @@ export function contentsOfStack(stack: string, settings: Settings, assembly: Ass
     usable: (file) => fits(file, settings.host.python, settings.host.kind === "local" ? process.arch : "x64"),
     models: assembly.models,
     tokenizer: assembly.tokenizer,
+    dify: difyOfStack(settings),
   };
 }
+
+/** A rehearsal's images and packages are made on the machine that it runs on. */
+function difyOfStack({ dify, upstreams }: Settings): DifyContents {
+  const nothing = { images: [], platform: "linux/amd64", plugins: [], marketplace: "" };
+  if (!dify || (upstreams.profile === "rehearsal" && !dify.url)) return nothing;
+  const lock = pinnedInputs().dify;
+  const services = difyServices.filter((service) => service !== "weaviate" || dify.vectorStore === "weaviate");
+  const { plugins: from, model } = dify;
+  const plugins = [difyPlugins.tool, ...(model ? [difyPlugins[model.provider]] : [])].map((plugin): WantedPlugin => {
+    const { id, version } = plugin;
+    if (from === "marketplace") return lockedPlugin(plugin, lock);
+    // One that is not there is a mistake of the settings, which the program tells as well.
+    const { found } = packageIn(from.folder, plugin);
+    if (!found)
+      throw new UserError(`${from.folder} has no package of ${id} ${version} (atelier:dify.plugins.folder).`, 2);
+    const { identifier } = isOwn(from) ? {} : lockedPlugin(plugin, lock);
+    return { id, version, identifier, package: found };
+  });
+  const here = dify.docker.host.startsWith("unix://") && process.arch === "arm64";
+  return {
+    ...nothing,
+    images: dify.url
+      ? []
+      : imagesOf(
+          services.map((service) => difyImages[service]),
+          lock,
+        ),
+    platform: here ? "linux/arm64" : "linux/amd64",
+    plugins,
+    marketplace: dify.marketplace,
+  };
+}
+
+const imagesOf = (names: readonly string[], { images }: AtelierLock["dify"]): WantedImage[] =>
+  [...new Set(names)].map((image) => ({ image, digest: images[image] }));
+
+/** As it is locked; what was only computed, as this machine recorded it when the marketplace told. */
+function lockedPlugin({ id, version }: { id: string; version: string }, lock: AtelierLock["dify"]): WantedPlugin {
+  const locked = lock.plugins[id];
+  if (locked?.version !== version) return { id, version };
+  if (!locked.computed) return { id, version, identifier: locked.identifier };
+  const recorded = readRecordings(home).plugins[id];
+  if (recorded?.version === version) return { id, version, identifier: recorded.identifier };
+  return { id, version, computed: locked.identifier };
+}
+
+const difyOfLock = ({ dify }: AtelierLock): DifyContents => ({
+  images: imagesOf(Object.values(difyImages), dify),
+  platform: "linux/amd64",
+  plugins: Object.values(difyPlugins).map((plugin) => lockedPlugin(plugin, dify)),
+  marketplace: "https://marketplace.dify.ai",
+});
 
 /** Everything in the lock. */
 export function contentsOfLock(lock: AtelierLock): Contents {
@@ -41,6 +110,7 @@ export function contentsOfLock(lock: AtelierLock): Contents {
     usable: (file) => fits(file, ["3.10", "3.11"], "x64"),
     models: catalog.map((model) => ({ ...model, ...lock.models.find(({ name }) => name === model.name) })),
     tokenizer: lock.tokenizer,
+    dify: difyOfLock(lock),
   };
 }
 

@@ -6,7 +6,9 @@ import { inParallel } from "../http.ts";
 import { type IndexFile, indexAddresses, indexFiles } from "../simple-index.ts";
 import type { Contents } from "./contents.ts";
 import { download, type Wanted } from "./download.ts";
-import { filesBelow, hashFile, inWords, type Manifest, writeManifest } from "./manifest.ts";
+import { takeImage, writeLayout } from "./images.ts";
+import { type BundledImage, filesBelow, hashFile, inWords, type Manifest, writeManifest } from "./manifest.ts";
+import { takePlugin } from "./plugins.ts";
 import { mirrorCommit } from "./repositories.ts";
 
 /**
@@ -84,6 +86,22 @@ export async function createBundle(
     const got = await get(`tokenizer ${file}`, { urls, path: join(folder, path), bytes, sha256 });
     return got && { file, path, bytes: got.bytes, sha256: got.sha256 };
   });
+
+  const { dify } = contents;
+  const images = await inParallel(dify.images, 2, async (wanted) => {
+    const { platform } = dify;
+    const taking = takeImage(wanted, { folder, platform, mirrors: upstreams.docker, signal, get });
+    const got = await attempt(`image ${wanted.image}`, taking);
+    if (got && wanted.digest === undefined)
+      say(`image ${wanted.image}: no digest is locked; the bundle holds it to ${got.entry.digest}`);
+    return got;
+  });
+  const plugins = await inParallel(dify.plugins, 2, (wanted) =>
+    attempt(
+      `plugin ${wanted.id} ${wanted.version}`,
+      takePlugin(wanted, { folder, marketplace: dify.marketplace, get }),
+    ),
+  );
   fetched.end();
   signal.throwIfAborted();
   if (failures.length > 0)
@@ -91,7 +109,12 @@ export async function createBundle(
       `The bundle is not whole; run it again, it goes on where it was:\n${failures.map((failure) => `  - ${failure.replaceAll("\n", "\n    ")}`).join("\n")}`,
     );
   const there = <T>(list: (T | undefined)[]): T[] => list.filter((item) => item !== undefined);
-  const known = [...there(wheels.flat()), ...there(models), ...there(tokenizer)];
+  const entries: BundledImage[] = there(images).map(({ entry }) => entry);
+  const blobs = there(images).flatMap(({ files }) => files);
+  const known = [
+    ...[...there(wheels.flat()), ...there(models), ...there(tokenizer), ...there(plugins)],
+    ...new Map([...blobs, ...(await writeLayout(folder, entries))].map((file) => [file.path, file])).values(),
+  ];
   const manifest: Manifest = {
     form: 1,
     for: contents.for,
@@ -99,8 +122,8 @@ export async function createBundle(
     wheels: there(wheels.flat()),
     models: there(models),
     tokenizer: { repository, revision, files: there(tokenizer) },
-    images: [],
-    plugins: [],
+    images: entries,
+    plugins: there(plugins),
     files: [...known.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })), ...(await gitFiles(folder, git))],
   };
   removeStrays(folder, manifest);
@@ -147,7 +170,7 @@ async function gitFiles(folder: string, git: Manifest["git"]): Promise<Manifest[
 function removeStrays(folder: string, { files }: Manifest): void {
   const wanted = new Set(files.map(({ path }) => path));
   for (const path of filesBelow(folder))
-    if (/^(git|wheels|models|tokenizer)\//.test(path) && !wanted.has(path)) rmSync(join(folder, path));
+    if (/^(git|wheels|models|tokenizer|images|plugins)\//.test(path) && !wanted.has(path)) rmSync(join(folder, path));
 }
 
 /** A line every 2 s while bytes come. */

@@ -29,6 +29,8 @@ export interface Wanted {
   path: string;
   bytes?: number | undefined;
   sha256?: string | undefined;
+  /** What an address wants to be asked with, such as a token. Left behind where it redirects to another host. */
+  headers?: ((url: string) => Promise<Record<string, string>>) | undefined;
 }
 
 /**
@@ -86,7 +88,8 @@ class Busy extends Error {
 
 const sizeOf = (path: string) => (existsSync(path) ? statSync(path).size : 0);
 
-async function fetchWhole(url: string, part: string, { bytes }: Wanted, run: Run): Promise<void> {
+async function fetchWhole(url: string, part: string, wanted: Wanted, run: Run): Promise<void> {
+  const { bytes } = wanted;
   let barren = 0;
   // A server without ranges begins anew each time: only what was never reached before is progress.
   let furthest = sizeOf(part);
@@ -96,7 +99,7 @@ async function fetchWhole(url: string, part: string, { bytes }: Wanted, run: Run
     if (bytes !== undefined && before > bytes) throw new Lie("it is longer than it should be");
     let wait: number | undefined;
     try {
-      await fetchOnce(url, part, before, bytes, run);
+      await fetchOnce(url, part, before, wanted, run);
       return;
     } catch (error) {
       const final = error instanceof Refused || error instanceof Lie || error instanceof NoRoom;
@@ -117,7 +120,8 @@ const isUntrusted = (error: unknown): boolean =>
   /CERT|SIGNATURE|SELF_SIGNED/.test(String((error as { cause?: { code?: string } }).cause?.code ?? ""));
 
 /** One request, until the answer came to its end. */
-async function fetchOnce(url: string, part: string, from: number, bytes: number | undefined, run: Run): Promise<void> {
+async function fetchOnce(url: string, part: string, from: number, wanted: Wanted, run: Run): Promise<void> {
+  const { bytes } = wanted;
   const { progress, signal, stall = 30 } = run;
   const range: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
   // The whole may take hours: the deadline is on silence.
@@ -131,7 +135,7 @@ async function fetchOnce(url: string, part: string, from: number, bytes: number 
   const signals = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
   try {
     const answer = await request(url, {
-      headers: { "accept-encoding": "identity", ...range },
+      headers: { "accept-encoding": "identity", ...range, ...(await wanted.headers?.(url)) },
       seconds: 24 * 3600,
       signal: signals,
     });

@@ -8,6 +8,7 @@ import { writeWhole } from "../files.ts";
 const file = { bytes: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) };
 // Every path is below the bundle: it is served, and copied to a host.
 const path = z.string().regex(/^[\w@+-][\w.@+-]*(\/[\w@+-][\w.@+-]*)*$/);
+const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const manifestSchema = z.strictObject({
   form: z.literal(1),
   /** The stack that it was made for, or `everything`. */
@@ -21,15 +22,20 @@ const manifestSchema = z.strictObject({
     revision: z.string(),
     files: z.array(z.strictObject({ file: z.string(), path, ...file })),
   }),
-  /** Dify's images and plugin packages. */
-  images: z.array(z.strictObject({ image: z.string(), digest: z.string(), path, ...file })),
-  plugins: z.array(z.strictObject({ plugin: z.string(), path, ...file })),
+  /** Dify's images, as an OCI layout in `images/`. `digest` is what the registry has under the tag, `manifest` this platform's in it. */
+  images: z.array(z.strictObject({ image: z.string(), platform: z.string(), digest, manifest: digest })),
+  /** Dify's plugin packages; `identifier` as the lock has it. */
+  plugins: z.array(
+    z.strictObject({ id: z.string(), version: z.string(), identifier: z.string().optional(), path, ...file }),
+  ),
   /** Every file of the bundle but this one. */
   files: z.array(z.strictObject({ path, ...file })),
 });
 
 /** What a bundle holds: all that a stack is made of, but Python and the system's packages. */
 export type Manifest = z.infer<typeof manifestSchema>;
+export type BundledImage = Manifest["images"][number];
+export type BundledPlugin = Manifest["plugins"][number];
 
 const nameOf = (folder: string) => join(folder, "bundle.json");
 
@@ -58,6 +64,9 @@ export function readManifest(folder: string): Manifest {
       `\`npx atelier bundle create ${folder}\` mends it.`,
   );
 }
+
+/** Where a bundle keeps what has this digest: a blob of its images. */
+export const blobPath = (digest: string): string => `images/blobs/${digest.replace(":", "/")}`;
 
 export const writeManifest = (folder: string, manifest: Manifest): void =>
   writeWhole(nameOf(folder), `${JSON.stringify(manifest, null, 1)}\n`);

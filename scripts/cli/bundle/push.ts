@@ -59,7 +59,9 @@ interface Place {
 function placesOf({ files, git, models, tokenizer, wheels }: Manifest): Place[] {
   const stored = new Set([...models, ...tokenizer.files].map(({ path }) => path));
   const wheel = new Set(wheels.map(({ path }) => path));
-  return files.map(({ path, bytes, sha256 }) => ({
+  // Dify's part is not for this host: `up` brings it to Dify's Docker engine from this machine.
+  const forHost = files.filter(({ path }) => !/^(images|plugins)\//.test(path));
+  return forHost.map(({ path, bytes, sha256 }) => ({
     path,
     bytes,
     sha256,

@@ -9,6 +9,7 @@ import { openSession } from "../ssh.ts";
 import { openStack, type Stack } from "../stack.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
+import { pushedBundle } from "./pushed.ts";
 import { type Serving, serveBundle } from "./server.ts";
 
 /** How often a line that carries the bundle to a host is made again. */
@@ -29,6 +30,8 @@ export async function useUpstreams(asked: string, stackName: string, terminal: T
         2,
       );
     process.env.ATELIER_UPSTREAMS = asked;
+    const pushed = asked === "offline" ? pushedBundle(stackName) : undefined;
+    if (pushed) process.env.ATELIER_BUNDLE = pushed;
     return async () => {};
   }
   const stack = openStack(stackName);
@@ -43,6 +46,8 @@ export async function useUpstreams(asked: string, stackName: string, terminal: T
     const line = overSsh ? await holdForward(stack, known, serving.port, terminal) : undefined;
     const port = line?.port ?? serving.port;
     writeWhole(portFile, `${port}\n`);
+    // What is brought from this machine itself: Dify's images and plugins.
+    process.env.ATELIER_BUNDLE = path;
     process.env.ATELIER_UPSTREAMS = `bundle:http://127.0.0.1:${port}/`;
     return async () => {
       line?.end();

@@ -6,6 +6,7 @@ import { contentsOfLock, contentsOfStack } from "../bundle/contents.ts";
 import { createBundle } from "../bundle/create.ts";
 import { inWords, type Manifest, readManifest } from "../bundle/manifest.ts";
 import { pushBundle } from "../bundle/push.ts";
+import { rememberBundle } from "../bundle/pushed.ts";
 import { serveBundle } from "../bundle/server.ts";
 import { plural } from "../display/text.ts";
 import { Interrupted, messageOf, UsageError, UserError } from "../errors.ts";
@@ -70,6 +71,7 @@ async function serve(folder: string, manifest: Manifest, { options, terminal, in
   });
   terminal.line(`Serving ${summary(manifest)} for ${manifest.for} on loopback. For plain \`pulumi\`:`);
   terminal.answer(`export ATELIER_UPSTREAMS=bundle:${serving.base}`);
+  terminal.answer(`export ATELIER_BUNDLE='${folder.replaceAll("'", "'\\''")}'`);
   terminal.line("Ctrl-C ends it.");
   await new Promise<void>((done) => interrupt.signal.addEventListener("abort", () => done(), { once: true }));
   await serving.close();
@@ -96,17 +98,30 @@ async function push(folder: string, manifest: Manifest, { options, terminal, int
   } finally {
     session.close();
   }
+  rememberBundle(options.stack, folder, manifest);
   if (options.json)
     terminal.answer(
       JSON.stringify({ folder, host: session.where, cache: session.cache, files: manifest.files.length }),
     );
+  const dify = manifest.images.length + manifest.plugins.length > 0;
+  if (dify)
+    terminal.line(
+      `Dify's images and plugins stay in ${folder}: up brings them to Dify's Docker engine from there, so keep the folder until then.`,
+    );
   terminal.line(
-    `Everything of ${folder} is in ${session.cache} on ${session.where}. Now: npx atelier up --stack ${options.stack} --upstreams offline`,
+    `Everything ${dify ? "else " : ""}of ${folder} is in ${session.cache} on ${session.where}. Now: npx atelier up --stack ${options.stack} --upstreams offline`,
   );
   return 0;
 }
 
-const summary = ({ git, wheels, models }: Manifest): string =>
-  `${plural(git.length, "repository", "repositories")}, ${plural(wheels.length, "package file")}, ${plural(models.length, "model")}, the tokenizer`;
+const summary = ({ git, wheels, models, images, plugins }: Manifest): string =>
+  [
+    plural(git.length, "repository", "repositories"),
+    plural(wheels.length, "package file"),
+    plural(models.length, "model"),
+    "the tokenizer",
+    ...(images.length > 0 ? [`${plural(images.length, "image")} of Dify`] : []),
+    ...(plugins.length > 0 ? [plural(plugins.length, "plugin")] : []),
+  ].join(", ");
 
 const sizeOf = ({ files }: Manifest): number => files.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,14 +1,18 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../../rehearsal/lib/ports.ts";
+import { noRegistry, startRegistry } from "../../engine/docker/registry.ts";
+import { bundleOfDify, pushImage } from "../../helpers/bundle.ts";
 import { startDocker, type TestDocker } from "../../helpers/docker.ts";
-import { importStandIn } from "./images.ts";
+import { importStandIn, STAND_IN } from "./images.ts";
 import { DifyWorkspace } from "./workspace.ts";
 
 const { test: made, missing } = await startDocker();
 const it = made as TestDocker;
 const work = new DifyWorkspace();
+const bundle = join(work.dir, "bundle");
 let webui: Server;
 let difyPort: number;
 
@@ -47,9 +51,22 @@ async function watch({ docker }: TestDocker): Promise<string[]> {
   return told;
 }
 
+/** The engine no longer has the image, nor anybody to pull it from. */
+async function intoBundle(): Promise<void> {
+  const registry = await startRegistry({ open: true });
+  try {
+    await pushImage(it.docker, STAND_IN, registry);
+    await bundleOfDify(bundle, { images: [{ image: STAND_IN }] }, { mirrors: [`http://${registry.address}`] });
+    await it.docker.getImage(STAND_IN).remove();
+  } finally {
+    await registry.stop();
+  }
+}
+
 beforeAll(async () => {
   if (missing) return;
   await importStandIn(it.docker);
+  if (!noRegistry) await intoBundle();
   difyPort = await freePort();
   // Asks for a login, as the WebUI does.
   webui = createServer((_, answer) => answer.writeHead(401).end());
@@ -74,9 +91,11 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     settings();
   }, 120_000);
 
-  test("are made in the order of their health, with nothing of the public defaults, and found unchanged", async () => {
+  test("are made of a bundle's images, in the order of their health, with nothing of the public defaults, and found unchanged", async () => {
     const order = await watch(it);
+    if (!noRegistry) process.env.ATELIER_BUNDLE = bundle;
     const up = await work.run("up");
+    delete process.env.ATELIER_BUNDLE;
     expect(up.errors).toEqual([]);
     expect(up.outputs.url?.value).toBe(`http://127.0.0.1:${difyPort}`);
     const answer = await fetch(`http://127.0.0.1:${difyPort}/console/api/setup`);

@@ -22,7 +22,14 @@ const model = { provider: "tongyi", apiKey: "sk-1" };
 
 function resolve(
   dify: object,
-  more: { host?: object; webui?: object; lock?: AtelierLock["dify"]; facts?: DifyFacts; profile?: string } = {},
+  more: {
+    host?: object;
+    webui?: object;
+    lock?: AtelierLock["dify"];
+    facts?: DifyFacts;
+    profile?: string;
+    bundled?: boolean;
+  } = {},
 ): { target: DifyTarget | undefined; mistakes: string[] } {
   const { host = box, webui = {}, profile = "direct" } = more;
   const raw = { host, webui, upstreams: { profile }, dify: { ...(profile === "rehearsal" ? {} : { model }), ...dify } };
@@ -35,7 +42,7 @@ function resolve(
   }
   const mistakes: string[] = [];
   const sources = { settings: { ...settings, dify: settings.dify! }, lock: more.lock ?? lock, facts: more.facts };
-  return { target: difyTarget(sources, mistakes), mistakes };
+  return { target: difyTarget({ ...sources, bundled: more.bundled ?? false }, mistakes), mistakes };
 }
 
 describe("the settings of a Dify", () => {
@@ -130,6 +137,16 @@ describe("the settings of a Dify", () => {
       id: "langgenius/stablediffusion",
       version: "0.0.7",
       package: join(folder, "langgenius-stablediffusion_0.0.7.difypkg"),
+    });
+  });
+
+  it("of a bundle want no package beside it", () => {
+    const { target, mistakes } = resolve({ plugins: { folder: "/nowhere" } }, { bundled: true });
+    expect(mistakes).toEqual([]);
+    expect(target?.plugins.tool).toEqual({
+      id: difyPlugins.tool.id,
+      version: difyPlugins.tool.version,
+      identifier: `langgenius/stablediffusion:0.0.7@${checksum}`,
     });
   });
 

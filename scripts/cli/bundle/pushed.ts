@@ -1,0 +1,19 @@
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { readIfThere, writeWhole } from "../files.ts";
+import { stackHome } from "../paths.ts";
+import type { Manifest } from "./manifest.ts";
+
+const fileOf = (stack: string) => join(stackHome(stack), "bundle.folder");
+
+/** Notes which bundle was pushed for a stack, where it holds a part for Dify: that part stays on this machine. */
+export function rememberBundle(stack: string, folder: string, { images, plugins }: Manifest): void {
+  if (images.length + plugins.length > 0) writeWhole(fileOf(stack), `${folder}\n`);
+  else rmSync(fileOf(stack), { force: true });
+}
+
+/** The bundle that was pushed last, as long as it is there. */
+export function pushedBundle(stack: string): string | undefined {
+  const folder = readIfThere(fileOf(stack))?.trim();
+  return folder && existsSync(join(folder, "bundle.json")) ? folder : undefined;
+}
