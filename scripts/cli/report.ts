@@ -1,6 +1,7 @@
 import { join, relative } from "node:path";
 import { type Report, readReport, writeReport } from "../../healthchecks/report.ts";
 import { type Proof, parseProof } from "../../healthchecks/result.ts";
+import type { Recordings } from "../../images/recorded.ts";
 import { cacheLine, cacheReport } from "./cacheReport.ts";
 import { type Context, hint } from "./commands/command.ts";
 import { operations } from "./display/operations.ts";
@@ -24,6 +25,8 @@ export async function proveAndReport(
   context: Context,
 ): Promise<number> {
   const { options, terminal, interrupt, startedAt } = context;
+  // Whether it draws or not: what came is what the next host gets.
+  const recorded = await keepRecorded(stack.name);
   const outputs = await readOutputs(stack.name);
   const input = text(outputs, "liveCheck");
   const display = openDisplay(context, { idle: "live check" });
@@ -41,7 +44,6 @@ export async function proveAndReport(
     stack.name,
     record.steps.steps.filter(({ op }) => op !== "same").map(({ urn }) => urn),
   );
-  const recorded = await keepRecorded(stack.name);
   const report = writeReport({
     reportDir: reportDir(stack.name),
     update: {
@@ -74,18 +76,23 @@ export async function proveAndReport(
   if (!live.ok) {
     for (const check of live.checks)
       if (!check.ok) terminal.line(`${terminal.colours.red("failed")}: ${check.name}: ${check.detail}`);
+    sayRecorded(recorded, terminal);
     terminal.line(`Everything is in place, but the live check failed. Once mended: ${hint("up", stack.name)}`);
     return 1;
   }
   const more = [...difyRows(report, await standInDify(stack), terminal), ...tunnelRow(stack, input)];
   for (const line of closingLines(report, more, record, context)) terminal.line(line);
-  for (const [name, { sha256 }] of Object.entries(recorded.models))
+  sayRecorded(recorded, terminal);
+  return 0;
+}
+
+function sayRecorded({ models, plugins }: Recordings, terminal: Context["terminal"]): void {
+  for (const [name, { sha256 }] of Object.entries(models))
     terminal.line(
       `  Recorded   ${name}: sha256 ${sha256}; its entry has none, from now on every host is held to this one`,
     );
-  for (const { identifier } of Object.values(recorded.plugins))
+  for (const { identifier } of Object.values(plugins))
     terminal.line(`  Recorded   ${identifier}, as the marketplace has it; \`npx atelier lock\` takes it in`);
-  return 0;
 }
 
 function lastProof(outputs: Outputs, name: "proof" | "difyProof"): Proof {

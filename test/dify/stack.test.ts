@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { makePackage } from "../../rehearsal/dify/packages.ts";
 import { Clone, nowhere } from "../cli/clone.ts";
 import { secrets, World } from "./world.ts";
 
@@ -20,7 +21,9 @@ const official = (() => {
   }
 })();
 
-/** The wiring alone. */
+const model = "langgenius/openai_api_compatible";
+
+/** The wiring alone: the tool's plugin out of a package, the model's from a marketplace, whose checksum of it nobody knows. */
 const program = (world: World, steps: number) => `
 import * as pulumi from "@pulumi/pulumi";
 import { wireDify } from "./dify/wiring.ts";
@@ -38,7 +41,10 @@ const wired = wireDify({
   checkpoint: "v1-5-pruned-emaonly", drawing: { model: "v1-5-pruned-emaonly", width: 512, height: 512, steps: ${steps} },
   plugins: {
     tool: { id: "langgenius/stablediffusion", version: "0.0.7", package: ${JSON.stringify(world.package("stablediffusion").path)} },
-    model: { id: "langgenius/openai_api_compatible", version: "0.0.63", package: ${JSON.stringify(world.package("openai_api_compatible").path)} },
+    model: {
+      id: "langgenius/openai_api_compatible", version: "0.0.63", marketplace: ${JSON.stringify(world.marketplace.url)},
+      computed: "langgenius/openai_api_compatible:0.0.63@${"0".repeat(64)}",
+    },
   },
   home: atelierHome(),
 }, {});
@@ -54,6 +60,7 @@ describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (
   beforeAll(async () => {
     if (skipped) return;
     world = await new World().start();
+    world.marketplace.packages.set(model, makePackage("openai_api_compatible"));
     clone = new Clone();
     clone.settings("dify", { host: nowhere });
   });
@@ -71,7 +78,11 @@ describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (
 
   test.skipIf(skipped)(`are made, and then there are no changes${skipped}`, async () => {
     clone.program(program(world, 20));
-    expect(await run("up")).toContain("+ dify-chatflow created");
+    const first = await run("up");
+    expect(first).toContain("+ dify-chatflow created");
+    const { package: came } = world.dify.state.plugins.find(({ package: id }) => id.startsWith(model)) ?? {};
+    const recorded = JSON.parse(readFileSync(join(clone.home, "recorded.json"), "utf8"));
+    expect(recorded.plugins).toEqual({ [model]: { version: "0.0.63", identifier: came, at: expect.any(String) } });
     expect(await run("preview")).toContain("Plan: no changes, 8 resources.");
   });
 
