@@ -202,7 +202,7 @@ export class World {
   /** In this process: a start of Node would take longer than what it does. */
   async execute(args: string[], input: unknown, env: Record<string, string> = {}): Promise<Ran> {
     // Read where it is wanted, deep inside.
-    if (env.ATELIER_HOME !== undefined) return this.spawn(args, input, env);
+    if (env.ATELIER_HOME !== undefined || env.ATELIER_BUNDLE !== undefined) return this.spawn(args, input, env);
     let stderr = "";
     const { code, facts } = await runJob({
       args,
