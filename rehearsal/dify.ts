@@ -1,15 +1,14 @@
-import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { DaemonSettings, Told } from "./dify/daemon.ts";
 import { difyVersion, modelName } from "./dify/dify.ts";
 import type { DifyLie } from "./dify/lies.ts";
 import { knownPlugins, makePackage, readPackage } from "./dify/packages.ts";
+import { type Daemon, daemonRuns, daemonServes, startDaemon, stopDaemon } from "./lib/daemon.ts";
 import { readJson, writeWhole } from "./lib/files.ts";
 import { fingerprintOf } from "./lib/fingerprint.ts";
 import { freePort } from "./lib/ports.ts";
-import { endProcesses, isOurs } from "./lib/processes.ts";
 import type { ModelLie } from "./llm/lies.ts";
 
 /** What `dify.json` holds. */
@@ -41,7 +40,7 @@ export interface DifyFacts {
   pid: number;
 }
 
-const daemon = join(import.meta.dirname, "dify", "daemon.ts");
+const daemonIn = (dir: string): Daemon => ({ script: join(import.meta.dirname, "dify", "daemon.ts"), dir });
 const factsPath = (dir: string) => join(dir, "dify.json");
 
 /**
@@ -56,7 +55,8 @@ export async function startDify(options: { dir: string; socket?: string }): Prom
   const known = readJson<DifyFacts>(factsPath(dir));
   const fingerprint = fingerprintOf(import.meta.dirname, ["dify", "llm", "lib"]);
   if (options.socket) return giveImage({ dir, socket: options.socket, known, fingerprint });
-  if (known && (await servesNow(dir, known, fingerprint))) return known;
+  const daemon = daemonIn(dir);
+  if (known && (await daemonServes(daemon, { pid: known.pid, base: known.url, fingerprint }))) return known;
   await stopDify({ dir });
 
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -72,7 +72,14 @@ export async function startDify(options: { dir: string; socket?: string }): Prom
     modelName,
   };
   writeWhole(join(dir, "settings.json"), `${JSON.stringify(settings, null, 2)}\n`, 0o600);
-  const { pid } = await spawnDaemon(dir, port, modelPort, fingerprint);
+  const ports = ["--port", String(port), "--model-port", String(modelPort)];
+  const args = [...ports, "--fingerprint", fingerprint];
+  const { pid } = await startDaemon<Told>(daemon, { args }).catch((error: Error) => {
+    throw new Error(
+      `The stand-in Dify did not start on 127.0.0.1:${port} and ${modelPort} (its folder: ${dir}): ${error.message}. ` +
+        "If another program has a port, end it, or remove the stack with `npx atelier down` and start anew.",
+    );
+  });
   const facts: DifyFacts = {
     kind: "process",
     url,
@@ -158,16 +165,14 @@ async function giveImage({
 /** Ends the process. Its folder stays. Nothing happens when it does not run. */
 export async function stopDify({ dir }: { dir: string }): Promise<void> {
   const folder = resolve(dir);
-  const pid = readJson<DifyFacts>(factsPath(folder))?.pid;
-  const still = (number: number) => isOurs(number, mark(folder));
-  if (pid && still(pid)) await endProcesses([pid], still);
+  await stopDaemon(daemonIn(folder), readJson<DifyFacts>(factsPath(folder))?.pid);
 }
 
 /** What `dify.json` says, and whether the process runs. */
 export function difyStatus({ dir }: { dir: string }): { running: boolean; facts: DifyFacts | undefined } {
   const folder = resolve(dir);
   const facts = readJson<DifyFacts>(factsPath(folder));
-  return { running: isOurs(facts?.pid, mark(folder)), facts };
+  return { running: daemonRuns(daemonIn(folder), facts?.pid), facts };
 }
 
 /** Orders a lie from a running stand-in Dify, for a number of times or until cleared; `null` clears all. */
@@ -194,9 +199,6 @@ async function order(base: string, lie: string | null, times: number | undefined
   });
   if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
 }
-
-/** In the process's command line: whose it is. */
-const mark = (dir: string) => `${daemon} --dir ${dir} `;
 
 const portOf = (url: string) => Number(new URL(url).port);
 
@@ -227,45 +229,4 @@ function packagesIn(folder: string): Pick<DifyFacts, "plugins" | "identifiers"> 
     plugins: Object.fromEntries(made.map(({ id, path }) => [id, path])),
     identifiers: Object.fromEntries(made.map(({ id, identifier }) => [id, identifier])),
   };
-}
-
-async function servesNow(dir: string, facts: DifyFacts, fingerprint: string): Promise<boolean> {
-  if (!isOurs(facts.pid, mark(dir))) return false;
-  try {
-    const response = await fetch(`${facts.url}/control/health`, { signal: AbortSignal.timeout(2000) });
-    return ((await response.json()) as { fingerprint: string }).fingerprint === fingerprint;
-  } catch {
-    return false;
-  }
-}
-
-async function spawnDaemon(dir: string, port: number, modelPort: number, fingerprint: string) {
-  const log = openSync(join(dir, "daemon.log"), "a", 0o600);
-  const ports = ["--port", String(port), "--model-port", String(modelPort)];
-  const child = spawn(process.execPath, [daemon, "--dir", dir, ...ports, "--fingerprint", fingerprint], {
-    detached: true,
-    cwd: "/",
-    stdio: ["ignore", log, log, "ipc"],
-    env: { PATH: process.env.PATH, HOME: process.env.HOME },
-  });
-  closeSync(log);
-  const told = await new Promise<Told>((answer) => {
-    const deadline = setTimeout(() => answer({ error: "it said nothing for 20 s" }), 20_000);
-    const once = (told: Told) => {
-      clearTimeout(deadline);
-      answer(told);
-    };
-    child.once("message", (message) => once(message as Told));
-    child.once("error", (error) => once({ error: error.message }));
-    child.once("exit", (code) => once({ error: `it ended with ${code}; see ${join(dir, "daemon.log")}` }));
-  });
-  child.unref();
-  if ("error" in told) {
-    child.kill();
-    throw new Error(
-      `The stand-in Dify did not start on 127.0.0.1:${port} and ${modelPort} (its folder: ${dir}): ${told.error}. ` +
-        "If another program has a port, end it, or remove the stack with `npx atelier down` and start anew.",
-    );
-  }
-  return { pid: child.pid ?? 0 };
 }

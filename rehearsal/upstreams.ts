@@ -1,10 +1,9 @@
-import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { type Daemon, daemonRuns, daemonServes, startDaemon, stopDaemon } from "./lib/daemon.ts";
 import { readJson, writeWhole } from "./lib/files.ts";
 import { fingerprintOf } from "./lib/fingerprint.ts";
 import { freePort } from "./lib/ports.ts";
-import { endProcesses, isOurs } from "./lib/processes.ts";
 import {
   type Content,
   clipRepository,
@@ -57,7 +56,7 @@ export interface UpstreamsOptions {
   port?: number;
 }
 
-const daemon = join(import.meta.dirname, "upstreams", "daemon.ts");
+const daemonIn = (dir: string): Daemon => ({ script: join(import.meta.dirname, "upstreams", "daemon.ts"), dir });
 const factsPath = (dir: string) => join(dir, "upstreams.json");
 
 /**
@@ -71,14 +70,27 @@ export async function startUpstreams(options: UpstreamsOptions): Promise<Upstrea
   const known = readJson<UpstreamFacts>(factsPath(dir));
   const fingerprint = fingerprintOf(import.meta.dirname);
   const knownPort = known ? portOf(known) : undefined;
-  if (known && (options.port ?? knownPort) === knownPort && (await servesNow(dir, known, fingerprint))) return known;
+  const daemon = daemonIn(dir);
+  if (known && (options.port ?? knownPort) === knownPort) {
+    const today = { pid: known.pid, base: `http://127.0.0.1:${knownPort}`, fingerprint };
+    if (await daemonServes(daemon, today)) return known;
+  }
   await stopUpstreams({ dir });
 
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   mkdirSync(cacheDir, { recursive: true });
   const port = options.port ?? knownPort ?? (await freePort());
-  const { content, pid } = await spawnDaemon(dir, cacheDir, port, fingerprint);
-  const facts = describe(content, port, pid);
+  const { told, pid } = await startDaemon<Told>(daemon, {
+    nodeArgs: ["--max-old-space-size=64"],
+    args: ["--cache", cacheDir, "--port", String(port), "--fingerprint", fingerprint],
+    env: { NODE_COMPILE_CACHE: join(cacheDir, "compiled") },
+  }).catch((error: Error) => {
+    throw new Error(
+      `The stand-in upstreams did not start on 127.0.0.1:${port} (their folder: ${dir}): ${error.message}. ` +
+        "If another program has the port, end it, or remove the stack with `npx atelier down` and start anew.",
+    );
+  });
+  const facts = describe(told.content, port, pid);
   writeWhole(factsPath(dir), `${JSON.stringify(facts, null, 2)}\n`, 0o600);
   return facts;
 }
@@ -86,16 +98,14 @@ export async function startUpstreams(options: UpstreamsOptions): Promise<Upstrea
 /** Ends the process. Its folder stays. Nothing happens when it does not run. */
 export async function stopUpstreams({ dir }: { dir: string }): Promise<void> {
   const folder = resolve(dir);
-  const pid = readJson<UpstreamFacts>(factsPath(folder))?.pid;
-  const still = (number: number) => isOurs(number, mark(folder));
-  if (pid && still(pid)) await endProcesses([pid], still);
+  await stopDaemon(daemonIn(folder), readJson<UpstreamFacts>(factsPath(folder))?.pid);
 }
 
 /** What `upstreams.json` says, and whether the process runs. */
 export function upstreamsStatus({ dir }: { dir: string }): { running: boolean; facts: UpstreamFacts | undefined } {
   const folder = resolve(dir);
   const facts = readJson<UpstreamFacts>(factsPath(folder));
-  return { running: isOurs(facts?.pid, mark(folder)), facts };
+  return { running: daemonRuns(daemonIn(folder), facts?.pid), facts };
 }
 
 /** Every request that the upstreams of a folder answered, oldest first. */
@@ -115,52 +125,7 @@ export async function orderFault({ dir }: { dir: string }, fault: Fault | null):
   if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
 }
 
-/** In the process's command line: whose it is. */
-const mark = (dir: string) => `${daemon} --dir ${dir} `;
-
 const portOf = (facts: UpstreamFacts) => Number(new URL(facts.git[0] ?? "http://127.0.0.1:0/").port);
-
-async function servesNow(dir: string, facts: UpstreamFacts, fingerprint: string): Promise<boolean> {
-  if (!isOurs(facts.pid, mark(dir))) return false;
-  try {
-    const url = `http://127.0.0.1:${portOf(facts)}/control/health`;
-    const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
-    return ((await response.json()) as { fingerprint: string }).fingerprint === fingerprint;
-  } catch {
-    return false;
-  }
-}
-
-async function spawnDaemon(dir: string, cacheDir: string, port: number, fingerprint: string) {
-  const log = openSync(join(dir, "daemon.log"), "a");
-  const args = ["--dir", dir, "--cache", cacheDir, "--port", String(port), "--fingerprint", fingerprint];
-  const child = spawn(process.execPath, ["--max-old-space-size=64", daemon, ...args], {
-    detached: true,
-    cwd: "/",
-    stdio: ["ignore", log, log, "ipc"],
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, NODE_COMPILE_CACHE: join(cacheDir, "compiled") },
-  });
-  closeSync(log);
-  const told = await new Promise<Told>((answer) => {
-    const deadline = setTimeout(() => answer({ error: "it said nothing for 20 s" }), 20_000);
-    const once = (told: Told) => {
-      clearTimeout(deadline);
-      answer(told);
-    };
-    child.once("message", (message) => once(message as Told));
-    child.once("error", (error) => once({ error: error.message }));
-    child.once("exit", (code) => once({ error: `it ended with ${code}; see ${join(dir, "daemon.log")}` }));
-  });
-  child.unref();
-  if ("error" in told) {
-    child.kill();
-    throw new Error(
-      `The stand-in upstreams did not start on 127.0.0.1:${port} (their folder: ${dir}): ${told.error}. ` +
-        "If another program has the port, end it, or remove the stack with `npx atelier down` and start anew.",
-    );
-  }
-  return { content: told.content, pid: child.pid ?? 0 };
-}
 
 function describe(content: Content, port: number, pid: number): UpstreamFacts {
   const base = `http://127.0.0.1:${port}`;
