@@ -7,9 +7,9 @@ export async function each<T>(items: T[], body: (item: T) => Promise<void>): Pro
   await Promise.all([worker(), worker(), worker(), worker()]);
 }
 
-/** The first six of what went wrong, in a sentence. */
-export function list(items: string[]): string {
-  const more = items.length > 6 ? ` and ${items.length - 6} more` : "";
+/** The first of what went wrong, in a sentence. */
+export function list(items: string[], shown = 6): string {
+  const more = items.length > shown ? ` and ${items.length - shown} more` : "";
   // Calls run side by side: sorted, so that the same fault gives the same sentence.
-  return items.sort().slice(0, 6).join("; ") + more;
+  return items.sort().slice(0, shown).join("; ") + more;
 }

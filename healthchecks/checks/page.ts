@@ -28,12 +28,12 @@ export async function checkPage(session: Session): Promise<string> {
   await each([...scripts, ...styles], async (path) => {
     const answer = await session.ask(path, { cookies });
     const name = path.replace(/\?.*/, "");
-    if (answer.status !== 200) missing.push(`${name} answered ${answer.status} ${serverError(answer)}`.trim());
+    if (answer.status !== 200) missing.push(`${name} answered ${answer.status}`);
     else if (/^\s*<(!doctype|html)/i.test(answer.text)) missing.push(`${name} is a page`);
   });
   if (missing.length > 0) {
     throw new CheckFailed(
-      `The UI is of no use in a browser: its page lacks ${missing.length} of its ${scripts.length} scripts and ${styles.length} styles: ${list(missing)}`,
+      `The UI is of no use in a browser: its page lacks ${missing.length} of ${scripts.length + styles.length} scripts and styles: ${list(missing, 3)}`,
       "Restart the service, whose starter has gradio give them below a hidden folder too; if they are missing, apply the sources step again",
     );
   }

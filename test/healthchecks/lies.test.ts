@@ -123,13 +123,13 @@ const lies: [string, Record<string, Lie>, string, RegExp, Record<string, unknown
     "a style that is refused",
     { "GET /file=style.css": refused },
     "page",
-    /page lacks 1 of its 2 scripts and 1 styles: \/file=style\.css answered 403 File not allowed: style\.css\. Restart/,
+    /page lacks 1 of 3 scripts and styles: \/file=style\.css answered 403\. Restart/,
   ],
   [
     "a page in a script's place",
     { "GET /file=script.js": () => ({ body: "<!DOCTYPE html><html></html>" }) },
     "page",
-    /lacks 1 of its 2 scripts and 1 styles: \/file=script\.js is a page\./,
+    /lacks 1 of 3 scripts and styles: \/file=script\.js is a page\./,
   ],
   ["a page without scripts", { "GET /": () => ({ body: "<html></html>" }) }, "page", /names no script of the WebUI/],
   [

@@ -45,7 +45,7 @@ describe.skipIf(reason)(`the stand-in WebUI${reason}`, () => {
     [
       "scripts-refused",
       "page",
-      /lacks 2 of its 1 scripts and 1 styles: \/file=script\.js answered 403 File not allowed/,
+      /lacks 2 of 2 scripts and styles: \/file=script\.js answered 403; \/file=style\.css answered 403/,
       [],
     ],
     ["stale-hash", "options", /sd_checkpoint_hash is stale: it says 0000000000/, []],
