@@ -6,7 +6,7 @@ import * as networks from "./checks/networks.ts";
 import { checkPage } from "./checks/page.ts";
 import * as pictures from "./checks/pictures.ts";
 import { checkExtensions, checkFiles, checkFlags, checkSettings, checkUi } from "./checks/said.ts";
-import { checkModel, checkOptions, checkSampler, checkVersion } from "./checks/settings.ts";
+import { checkModel, checkOptions, checkSampler, checkVersion, chooseModel } from "./checks/settings.ts";
 import { type Generated, generate } from "./draw.ts";
 import { CheckFailed } from "./failure.ts";
 import { blemish } from "./picture.ts";
@@ -26,7 +26,7 @@ export async function smoke(session: Session): Promise<Proof> {
     throw new CheckFailed("There is no picture to tell it by (see txt2img)");
   };
 
-  await list.ready(() => waitForPicture(session));
+  await list.ready(async () => (await waitForPicture(session)) + (await chooseModel(session)));
   await list.run("auth-api", "answers", () => checkApiAuth(session));
   await list.run("auth-ui", "answers", () => checkUiAuth(session));
   await list.run("page", "answers", () => checkPage(session));

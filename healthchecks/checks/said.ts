@@ -9,7 +9,7 @@ import { uiCookies } from "./auth.ts";
 export async function checkSettings(session: Session): Promise<string> {
   const call = "GET /sdapi/v1/options";
   const now = read(options, await session.ask("/sdapi/v1/options"), call);
-  return compare(session.input.options, now, call, "Choose it in the WebUI, or run up again, which writes it anew");
+  return compare(session.input.options, now, call, "Choose it so in the WebUI, which keeps what was chosen there");
 }
 
 /** What the settings put on the command line is what the WebUI was started with. */

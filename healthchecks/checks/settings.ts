@@ -5,6 +5,22 @@ import { bareTitle, findModel, shortHash } from "../models.ts";
 import type { Session } from "../session.ts";
 
 /**
+ * Asks for the settings' checkpoint where somebody chose another one in the WebUI, which remembers that over a restart.
+ * Whether it is loaded, and whether there is one at all, the checks tell.
+ * @returns a sentence, or nothing
+ */
+export async function chooseModel(session: Session): Promise<string> {
+  const { model, deadlines } = session.input;
+  const models = await listModels(session);
+  const now = read(options, await session.ask("/sdapi/v1/options"), "GET /sdapi/v1/options");
+  const [wanted, set] = [findModel(models, model), findModel(models, bareTitle(now.sd_model_checkpoint ?? ""))];
+  if (!wanted || !set || set.filename === wanted.filename) return "";
+  const json = { sd_model_checkpoint: wanted.title };
+  await session.ask("/sdapi/v1/options", { method: "POST", json, timeout: deadlines.picture * 1000 });
+  return ` It was set to ${bareTitle(set.title)}; ${model} was asked for.`;
+}
+
+/**
  * The WebUI's options name the checkpoint that was asked for. Asked after a picture was drawn: before that,
  * `sd_checkpoint_hash` is whatever an earlier run left in config.json.
  */
@@ -16,7 +32,7 @@ export async function checkOptions(session: Session): Promise<string> {
   if (findModel(models, set)?.filename !== wanted.filename) {
     throw new CheckFailed(
       `The WebUI is set to ${set || "no checkpoint"}, not to ${session.input.model}`,
-      "Choose it in the WebUI, or run up again, which writes the option anew",
+      "It was asked for, and not loaded: read the WebUI's log for 'failed to load', and restart the service",
     );
   }
   const expected = session.input.modelSha256 ?? wanted.sha256;

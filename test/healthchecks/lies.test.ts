@@ -168,6 +168,24 @@ test("with xformers a slight difference is the same picture, without it is not",
   expect(failed).toEqual({});
 });
 
+test("another checkpoint, chosen in the WebUI, gives way to the settings' one", async () => {
+  let set = "v1-5-pruned-emaonly.ckpt";
+  const webui = await fake({
+    "GET /sdapi/v1/options": ({ honest }) => ({
+      body: { ...JSON.parse(String(honest().body)), sd_model_checkpoint: set },
+    }),
+    "POST /sdapi/v1/options": ({ json }) => {
+      set = String(json.sd_model_checkpoint ?? set);
+      return { body: null };
+    },
+  });
+  const { failed, proof } = await prove(inputFor(webui.url));
+  expect(failed).toEqual({});
+  expect(proof.checks[0]?.detail).toMatch(
+    /It was set to v1-5-pruned-emaonly\.ckpt; v1-5-pruned-emaonly\.safetensors was asked for\./,
+  );
+});
+
 test("a model is known by its file though its title gains a hash", async () => {
   const bare = edited("sd-models", (models: { title: string; hash: null; sha256: null }[]) => {
     Object.assign(models[0]!, { title: "v1-5-pruned-emaonly.safetensors", hash: null, sha256: null });
