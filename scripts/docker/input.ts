@@ -38,6 +38,14 @@ const schemas = {
     images: z.record(z.string(), word),
     mirrors: z.array(z.string()).default([]),
   }),
+  wheels: z.strictObject({
+    ...common,
+    volume: word,
+    /** Of the container that holds it while it is filled; any image will do. */
+    image: word,
+    name: word,
+    owner: word,
+  }),
   reach: z.strictObject({
     ...common,
     /** Of the container that asks. */

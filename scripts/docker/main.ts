@@ -4,6 +4,7 @@ import { getImages } from "./images.ts";
 import { type Action, actions, InputError, parseInput } from "./input.ts";
 import { look } from "./look.ts";
 import { reach } from "./reach.ts";
+import { layWheels } from "./wheels.ts";
 
 // What only a Docker engine can say or do, for the resources of a Dify: JSON on standard input, a line of JSON as the answer.
 const usage = `usage: node scripts/docker/main.ts ${actions.join("|")}`;
@@ -34,13 +35,18 @@ async function run(action: Action, told: string, signal: AbortSignal): Promise<o
       call.engine.close();
     }
   };
+  const bundle = process.env.ATELIER_BUNDLE || undefined;
   if (action === "images") {
     const input = parseInput(action, told);
-    return within(open(input.engine), (call) => getImages(input, call, process.env.ATELIER_BUNDLE || undefined));
+    return within(open(input.engine), (call) => getImages(input, call, bundle));
   }
   if (action === "look") {
     const input = parseInput(action, told);
     return within(open(input.engine), (call) => look(input, call));
+  }
+  if (action === "wheels") {
+    const input = parseInput(action, told);
+    return within(open(input.engine), (call) => layWheels(input, call, bundle));
   }
   const input = parseInput(action, told);
   return within(open(input.engine), (call) => reach(input, call));

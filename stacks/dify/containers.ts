@@ -10,7 +10,7 @@ import { dockerHostName } from "./reach.ts";
 import { makeSecrets } from "./secrets.ts";
 import { type ServiceSpec, services, type VolumeName, volumeNames } from "./services.ts";
 import { tagOf } from "./target.ts";
-import { nginxConf, redisConf, sandboxConf, squidConf } from "./texts.ts";
+import { nginxConf, redisConf, sandboxConf, squidConf, wheelsUrl } from "./texts.ts";
 import { waysIn } from "./ways.ts";
 
 const publicKeyFile = "/etc/atelier/plugins.pem";
@@ -25,7 +25,9 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
   const called = (what: string) => `${pulumi.getProject()}-${pulumi.getStack()}-dify-${what}`;
   const own = { parent };
   const secrets = makeSecrets(withStore, own);
-  const stores = volumeNames.filter((name) => withStore || name !== "weaviate");
+  // What the plugins want of PyPI, where nothing may be fetched: out of a bundle, served by nginx inside.
+  const withWheels = assembly.offline;
+  const stores = volumeNames.filter((name) => ({ weaviate: withStore, wheels: withWheels })[name as string] ?? true);
   // Of 32 random letters: it tells nothing of them.
   const fingerprint = pulumi.unsecret(
     secrets.db.apply((password) => createHash("sha256").update(password).digest("hex").slice(0, 16)),
@@ -89,6 +91,27 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
   const ids = pulled.stdout.apply((text) => (JSON.parse(text) as { images: Record<string, string> }).images);
   const imageOf = (service: DifyService) => ids.apply((known) => known[service] ?? "");
 
+  const { tool, model } = target.plugins;
+  const wheels = withWheels
+    ? [
+        dockerAction(
+          "dify-wheels",
+          "wheels",
+          {
+            engine,
+            volume: volumes.wheels.name,
+            image: imageOf("nginx"),
+            name: called("wheels"),
+            owner,
+            // Other plugins, or another bundle, are other wheels.
+            token:
+              [tool, model].map(({ id, version }) => `${id} ${version}`).join(" ") + assembly.upstreams.pypi.join(" "),
+          },
+          own,
+        ),
+      ]
+    : [];
+
   // The API runs as a user of its own, and a new volume is root's.
   const storage = new docker.Container(
     "dify-storage-owner",
@@ -112,7 +135,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
     settings,
     secrets,
     url,
-    pypi: settings.pipMirror ?? assembly.upstreams.pypi.find(reachable) ?? "",
+    pypi: settings.pipMirror ?? (withWheels ? wheelsUrl : (assembly.upstreams.pypi.find(reachable) ?? "")),
     direct: ways.host.apply((host) => ["localhost", "127.0.0.1", ...difyServices, host].join(",")),
     publicKey: target.publicKey ? publicKeyFile : undefined,
   };
@@ -120,7 +143,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
     redis: [{ file: "/etc/atelier/redis.conf", content: secrets.redis.apply(redisConf) }],
     ssrf_proxy: [{ file: "/etc/squid/squid.conf", content: pulumi.secret(squidConf(settings.proxy)) }],
     sandbox: [{ file: "/conf/config.yaml", content: secrets.sandbox.apply(sandboxConf) }],
-    nginx: [{ file: "/etc/nginx/conf.d/default.conf", content: nginxConf() }],
+    nginx: [{ file: "/etc/nginx/conf.d/default.conf", content: nginxConf({ wheels: withWheels }) }],
     ...(target.publicKey ? { plugin_daemon: [{ file: publicKeyFile, content: target.publicKey }] } : {}),
   };
 
@@ -137,11 +160,16 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
         image: imageOf(service),
         envs: envsOf(spec, environment),
         networksAdvanced: spec.networks.map((name) => ({ name: networks[name].name, aliases: [service] })),
-        mounts: Object.entries(spec.volumes ?? {}).map(([name, where]) => ({
-          type: "volume",
-          source: volumes[name as VolumeName].name,
-          target: where,
-        })),
+        mounts: [
+          ...Object.entries(spec.volumes ?? {}).map(([name, where]) => ({
+            type: "volume",
+            source: volumes[name as VolumeName].name,
+            target: where,
+          })),
+          ...(service === "nginx" && withWheels
+            ? [{ type: "volume", source: volumes.wheels.name, target: "/wheels", readOnly: true }]
+            : []),
+        ],
         ...(uploads[service] ? { uploads: uploads[service] } : {}),
         ...(service === "plugin_daemon" ? { hosts: [{ host: dockerHostName, ip: "host-gateway" }] } : {}),
         ...(service === "nginx"
@@ -174,7 +202,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
     initPassword: secrets.init,
     own: true,
     webuiUrl: ways.url,
-    ready: [...(Object.values(made) as docker.Container[]), reached],
+    ready: [...(Object.values(made) as docker.Container[]), reached, ...wheels],
   };
 }
 

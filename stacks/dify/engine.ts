@@ -17,7 +17,7 @@ export const secretLogin = ({ host, ca, cert, key }: EngineLogin) =>
 /** What only the engine can do: scripts/docker/main.ts. Its facts come back as JSON. */
 export function dockerAction(
   name: string,
-  action: "images" | "reach",
+  action: "images" | "reach" | "wheels",
   input: pulumi.Input<object>,
   opts: pulumi.CustomResourceOptions,
 ): command.local.Command {

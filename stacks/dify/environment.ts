@@ -143,6 +143,8 @@ export function daemonEnvironment({ settings, secrets, pypi, direct, publicKey }
     PLUGIN_MAX_EXECUTION_TIMEOUT: String(waits.plugin),
     PYTHON_ENV_INIT_TIMEOUT: "600",
     PIP_MIRROR_URL: pypi,
+    // A plugin's own lock names PyPI's addresses: with it, no mirror would be asked.
+    ...(pypi ? { PLUGIN_IGNORE_UV_LOCK: "true" } : {}),
     FORCE_VERIFYING_SIGNATURE: String(!unsigned),
     ...(publicKey
       ? {

@@ -1,7 +1,7 @@
 import type { DifyService } from "../../images/dify.ts";
 import * as environment from "./environment.ts";
 
-export const volumeNames = ["storage", "db", "redis", "plugins", "sandbox", "weaviate"] as const;
+export const volumeNames = ["storage", "db", "redis", "plugins", "sandbox", "weaviate", "wheels"] as const;
 export type VolumeName = (typeof volumeNames)[number];
 
 /** A service as data: what Dify's own compose file says of it, and what that leaves out. */

@@ -12,11 +12,15 @@ const upstreams: [place: string, upstream: string][] = [
   ["/", "web:3000"],
 ];
 
+/** The Python packages of a bundle, as containers reach them: a port that is published nowhere. */
+export const wheelsUrl = "http://nginx:8090/simple/";
+
 /**
  * The one door: which service answers for which path. A name is looked up again while it runs (Docker's own resolver), so a service
  * that was made anew is found. Streams of answers are passed on as they come.
+ * @param options.wheels what lies in /wheels is served inside
  */
-export function nginxConf(): string {
+export function nginxConf({ wheels = false } = {}): string {
   const places = upstreams.map(([place, upstream]) =>
     [
       `  location ${place} {`,
@@ -47,7 +51,7 @@ ${proxyHeaders.join("\n")}
 
 ${places.join("\n")}
 }
-`;
+${wheels ? "server {\n  listen 8090;\n  server_tokens off;\n  root /wheels;\n}\n" : ""}`;
 }
 
 // nginx takes none from outside where a location sets one of its own.

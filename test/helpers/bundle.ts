@@ -11,7 +11,7 @@ export const platform = process.arch === "arm64" ? "linux/arm64" : "linux/amd64"
 export function bundleOfDify(
   folder: string,
   dify: Partial<DifyContents>,
-  { mirrors = [], said = [] }: { mirrors?: string[]; said?: string[] } = {},
+  { mirrors = [], pypi = [], said = [] }: { mirrors?: string[]; pypi?: string[]; said?: string[] } = {},
 ): Promise<Manifest> {
   const contents: Contents = {
     for: "t",
@@ -22,7 +22,7 @@ export function bundleOfDify(
     tokenizer: { repository: "o/r", revision: "x", files: [] },
     dify: { images: [], platform, plugins: [], marketplace: "", ...dify },
   };
-  const upstreams = { ...profiles.offline, docker: mirrors };
+  const upstreams = { ...profiles.offline, docker: mirrors, pypi };
   const run = { say: (line: string) => said.push(line), signal: AbortSignal.timeout(60_000) };
   return createBundle(folder, contents, upstreams, run);
 }

@@ -1,14 +1,24 @@
-import { rmSync, statSync } from "node:fs";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { modelUrls, type Upstreams } from "../../../stacks/upstreams.ts";
+import { readPluginPackage } from "../../dify/difypkg.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { inParallel } from "../http.ts";
 import { type IndexFile, indexAddresses, indexFiles } from "../simple-index.ts";
 import type { Contents } from "./contents.ts";
 import { download, type Wanted } from "./download.ts";
 import { takeImage, writeLayout } from "./images.ts";
-import { type BundledImage, filesBelow, hashFile, inWords, type Manifest, writeManifest } from "./manifest.ts";
+import {
+  type BundledImage,
+  type BundledPlugin,
+  filesBelow,
+  hashFile,
+  inWords,
+  type Manifest,
+  writeManifest,
+} from "./manifest.ts";
 import { takePlugin } from "./plugins.ts";
+import { type WantedWheels, wheelsOfPlugin } from "./pluginWheels.ts";
 import { mirrorCommit } from "./repositories.ts";
 
 /**
@@ -52,18 +62,19 @@ export async function createBundle(
   });
 
   const indexes = await indexAddresses(upstreams.pypi);
-  const wheels = await inParallel([...contents.wheels.values()], 6, async ({ name, version, sha256 }) => {
-    const found = await attempt(`package ${name} ${version}`, wheelFiles(indexes, name, sha256, contents.usable));
-    return inParallel([...(found ?? [])], 2, async ([hash, files]) => {
-      const path = `wheels/${files[0]?.file}`;
-      const got = await get(files[0]?.file ?? name, {
-        urls: files.map(({ url }) => url),
-        path: join(folder, path),
-        sha256: hash,
+  const getWheels = async (packages: Iterable<WantedWheels>, into: string, usable: (file: string) => boolean) => {
+    const got = await inParallel([...packages], 6, async ({ name, version, sha256 }) => {
+      const found = await attempt(`package ${name} ${version}`, wheelFiles(indexes, name, sha256, usable));
+      return inParallel([...(found ?? [])], 2, async ([hash, files]) => {
+        const path = `${into}/${files[0]?.file}`;
+        const urls = files.map(({ url }) => url);
+        const file = await get(files[0]?.file ?? name, { urls, path: join(folder, path), sha256: hash });
+        return file && { project: name, path, bytes: file.bytes, sha256: file.sha256 };
       });
-      return got && { project: name, path, bytes: got.bytes, sha256: got.sha256 };
     });
-  });
+    return got.flat().filter((item) => item !== undefined);
+  };
+  const wheels = await getWheels(contents.wheels.values(), "wheels", contents.usable);
 
   const models = await inParallel(contents.models, 2, async (model) => {
     const path = `models/${model.name}/${model.file}`;
@@ -102,33 +113,62 @@ export async function createBundle(
       takePlugin(wanted, { folder, marketplace: dify.marketplace, get }),
     ),
   );
+  const there = <T>(list: (T | undefined)[]): T[] => list.filter((item) => item !== undefined);
+  const pluginWheels = await getWheels(
+    wheelsOfPlugins(folder, there(plugins), dify.platform, say),
+    "plugins/wheels",
+    () => true,
+  );
   fetched.end();
   signal.throwIfAborted();
   if (failures.length > 0)
     throw new UserError(
       `The bundle is not whole; run it again, it goes on where it was:\n${failures.map((failure) => `  - ${failure.replaceAll("\n", "\n    ")}`).join("\n")}`,
     );
-  const there = <T>(list: (T | undefined)[]): T[] => list.filter((item) => item !== undefined);
   const entries: BundledImage[] = there(images).map(({ entry }) => entry);
   const blobs = there(images).flatMap(({ files }) => files);
   const known = [
-    ...[...there(wheels.flat()), ...there(models), ...there(tokenizer), ...there(plugins)],
+    ...[...wheels, ...there(models), ...there(tokenizer), ...there(plugins), ...pluginWheels],
     ...new Map([...blobs, ...(await writeLayout(folder, entries))].map((file) => [file.path, file])).values(),
   ];
   const manifest: Manifest = {
     form: 1,
     for: contents.for,
     git,
-    wheels: there(wheels.flat()),
+    wheels,
     models: there(models),
     tokenizer: { repository, revision, files: there(tokenizer) },
     images: entries,
     plugins: there(plugins),
+    pluginWheels,
     files: [...known.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 })), ...(await gitFiles(folder, git))],
   };
   removeStrays(folder, manifest);
   writeManifest(folder, manifest);
   return manifest;
+}
+
+/** What plugins want together, each file once. */
+function wheelsOfPlugins(
+  folder: string,
+  plugins: BundledPlugin[],
+  platform: string,
+  say: (line: string) => void,
+): Iterable<WantedWheels> {
+  const together = new Map<string, WantedWheels>();
+  for (const { id, version, path } of plugins) {
+    const own = readPluginPackage(readFileSync(join(folder, path)));
+    const wheels = own && wheelsOfPlugin(own, platform);
+    if (!wheels)
+      say(
+        `plugin ${id} ${version} has no uv.lock: what it wants of PyPI is not in the bundle, unless it brings it along`,
+      );
+    for (const one of wheels ?? []) {
+      const key = `${one.name}==${one.version}`;
+      together.set(key, { ...one, sha256: new Set([...(together.get(key)?.sha256 ?? []), ...one.sha256]) });
+    }
+  }
+  return together.values();
 }
 
 /** Of each locked file that is of use, where the indexes have it, by its hash. */

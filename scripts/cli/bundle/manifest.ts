@@ -28,6 +28,8 @@ const manifestSchema = z.strictObject({
   plugins: z.array(
     z.strictObject({ id: z.string(), version: z.string(), identifier: z.string().optional(), path, ...file }),
   ),
+  /** Python packages that the plugins want when they are installed. */
+  pluginWheels: z.array(z.strictObject({ project: z.string(), path, ...file })).default([]),
   /** Every file of the bundle but this one. */
   files: z.array(z.strictObject({ path, ...file })),
 });

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { basename, join } from "node:path";
 import { answerFile } from "../../../rehearsal/upstreams/downloads.ts";
 import { serveGit } from "../../../rehearsal/upstreams/git-http.ts";
+import { indexPages } from "./indexPages.ts";
 import type { Manifest } from "./manifest.ts";
 
 export interface Serving {
@@ -21,7 +22,7 @@ export interface Serving {
  */
 export async function serveBundle(folder: string, manifest: Manifest, port = 0): Promise<Serving> {
   const routes = filesByPath(manifest);
-  const pages = indexPages(manifest);
+  const pages = indexPages(manifest.wheels);
   let sent = 0;
   const server = createServer((request, response) => {
     const { socket } = request;
@@ -73,23 +74,6 @@ function filesByPath({ wheels, models, tokenizer }: Manifest): Map<string, Serve
     ...models.map((file) => [`/models/${file.name}/${file.file}`, file] as const),
     ...tokenizer.files.map((file) => [`/hf/${repository}/resolve/${revision}/${file.file}`, file] as const),
   ]);
-}
-
-function indexPages({ wheels }: Manifest): Map<string, string> {
-  const projects = Map.groupBy(wheels, ({ project }) => project.toLowerCase().replace(/[-_.]+/g, "-"));
-  const pages = new Map<string, string>();
-  for (const [project, files] of projects) {
-    const links = files.map(
-      ({ path, sha256 }) =>
-        `<a href="/wheels/${encodeURIComponent(basename(path))}#sha256=${sha256}">${basename(path)}</a><br>`,
-    );
-    pages.set(`/simple/${project}/`, `<!doctype html><title>${project}</title>\n${links.join("\n")}\n`);
-  }
-  pages.set(
-    "/simple/",
-    `<!doctype html><title>bundle</title>\n${[...projects.keys()].map((name) => `<a href="/simple/${name}/">${name}</a>`).join("\n")}\n`,
-  );
-  return pages;
 }
 
 /** A repository's path upstream, `owner/name.git`, stands for the folder that it has in the bundle. */

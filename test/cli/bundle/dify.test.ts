@@ -1,7 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { strToU8, zipSync } from "fflate";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makePackage } from "../../../rehearsal/dify/packages.ts";
 import type { DifyContents } from "../../../scripts/cli/bundle/contents.ts";
@@ -11,6 +15,7 @@ import { readPluginPackage } from "../../../scripts/dify/difypkg.ts";
 import { type Call, openEngine } from "../../../scripts/docker/engine.ts";
 import { getImages } from "../../../scripts/docker/images.ts";
 import { look } from "../../../scripts/docker/look.ts";
+import { layWheels } from "../../../scripts/docker/wheels.ts";
 import { noRegistry, type Registry, startRegistry } from "../../engine/docker/registry.ts";
 import { bundleOfDify, platform, pushImage } from "../../helpers/bundle.ts";
 import { IMAGE, startDocker, type TestDocker } from "../../helpers/docker.ts";
@@ -20,12 +25,16 @@ import { StubMarketplace } from "../../rehearsal/dify/stub-marketplace.ts";
 const { test: made, missing: noDocker } = await startDocker();
 const it = made as TestDocker;
 const missing = noDocker ?? noRegistry;
+const noNamespace =
+  spawnSync("unshare", ["-n", "true"]).status === 0 ? undefined : "no network namespace may be made here";
 const API = "langgenius/dify-api:9.9.9";
 const folder = mkdtempSync(join(tmpdir(), "atelier-bundle-"));
 const marketplace = new StubMarketplace();
 const sd = makePackage("stablediffusion");
 const identifier = readPluginPackage(sd)?.identifier ?? "";
 const plugin = { id: "langgenius/stablediffusion", version: "0.0.7", identifier };
+/** Stand-ins want nothing of PyPI. */
+const noLock = expect.stringMatching(/^plugin langgenius\/stablediffusion 0\.0\.7 has no uv\.lock: /);
 let registry: Registry;
 /** Of the index that the registry has under the tag, and of the image's manifest in it. */
 let index: string;
@@ -147,7 +156,7 @@ describe.skipIf(missing)(`Dify's part of a bundle${missing ? ` (skipped: ${missi
     const again: string[] = [];
     const computed = { ...plugin, identifier: undefined, computed: `${plugin.id}:${plugin.version}@${"0".repeat(64)}` };
     expect((await create({ images: [{ image: API }], plugins: [computed] }, folder, again)).plugins).toEqual(plugins);
-    expect(again).toEqual([`image ${API}: no digest is locked; the bundle holds it to ${index}`]);
+    expect(again).toEqual([`image ${API}: no digest is locked; the bundle holds it to ${index}`, noLock]);
     expect(marketplace.asked.filter((line) => line.includes("download"))).toHaveLength(2);
   });
 
@@ -174,6 +183,22 @@ describe.skipIf(missing)(`Dify's part of a bundle${missing ? ` (skipped: ${missi
     await forget();
   });
 
+  test.skipIf(noNamespace)(
+    `goes into it without any network${noNamespace ? ` (skipped: ${noNamespace})` : ""}`,
+    async () => {
+      const main = join(import.meta.dirname, "../../../scripts/docker/main.ts");
+      const { status, stdout, stderr } = spawnSync("unshare", ["-n", process.execPath, main, "images"], {
+        input: JSON.stringify({ engine: { host: it.host }, images: { api: `${API}@${index}` }, offline: true }),
+        env: { ...process.env, ATELIER_BUNDLE: folder },
+        encoding: "utf8",
+      });
+      expect([status, stderr]).toEqual([0, expect.stringContaining("is there (1 of 1)")]);
+      expect(JSON.parse(stdout)).toEqual({ images: { api: (await it.docker.getImage(API).inspect()).Id } });
+      await forget();
+    },
+    30_000,
+  );
+
   test.skipIf(noSshd)(
     `goes over ssh://, too${noSshd ? ` (skipped: ${noSshd})` : ""}`,
     async () => {
@@ -195,6 +220,71 @@ describe.skipIf(missing)(`Dify's part of a bundle${missing ? ` (skipped: ${missi
     },
     60_000,
   );
+
+  test("has the Python packages that a plugin's own lock names, and lays them into a volume as an index", async () => {
+    const [fits, other] = ["a-1.0-py3-none-any.whl", "b-1.0-cp312-cp312-win_amd64.whl"];
+    const files = { [fits as string]: "for every system", [other as string]: "for Windows", "a-1.0.tar.gz": "source" };
+    const of = (file: string) => ({ file, hash: digestOf(files[file] ?? "") });
+    const index = createServer(({ url = "" }, answer) => {
+      const [, name] = /^\/simple\/(\w)\/$/.exec(url) ?? [];
+      const file = url.slice("/files/".length);
+      const links = Object.keys(files).filter((one) => name && one.startsWith(`${name}-`));
+      if (links.length > 0)
+        answer
+          .setHeader("content-type", "text/html")
+          .end(links.map((one) => `<a href="/files/${one}#${of(one).hash.replace(":", "=")}">${one}</a>`).join("\n"));
+      else if (file in files) answer.end(files[file]);
+      else answer.writeHead(404).end();
+    });
+    await new Promise<void>((listens) => index.listen(0, "127.0.0.1", listens));
+    const base = `http://127.0.0.1:${(index.address() as AddressInfo).port}`;
+    const locked = (name: string, of: { file: string; hash: string }[]) =>
+      `[[package]]\nname = "${name}"\nversion = "1.0"\n${of.map(({ file, hash }) => `{ url = "${base}/${file}", hash = "${hash}" },\n`).join("")}\n`;
+    const difypkg = join(folder, "p.difypkg");
+    writeFileSync(
+      difypkg,
+      zipSync({
+        "manifest.yaml": strToU8("author: x\nname: p\nversion: 1.0.0\nmeta: { runner: { version: '3.12' } }\n"),
+        "uv.lock": strToU8(
+          `version = 1\n\n${locked("a", [of("a-1.0.tar.gz"), of(fits as string)])}${locked("b", [of(other as string)])}`,
+        ),
+      }),
+    );
+    const to = join(folder, "wheels");
+    const own = { plugins: [{ id: "x/p", version: "1.0.0", package: difypkg }] };
+    const said: string[] = [];
+    const { pluginWheels } = await bundleOfDify(to, own, { pypi: [`${base}/simple`], said });
+    index.close();
+    expect(pluginWheels.map(({ path }) => path)).toEqual([`plugins/wheels/${fits}`, `plugins/wheels/${other}`]);
+
+    const input = {
+      engine: { host: it.host },
+      token: "",
+      volume: "wheels",
+      image: IMAGE,
+      name: "filler",
+      owner: "a/t",
+    };
+    // Without a bundle nothing is touched.
+    expect(await layWheels(input, call())).toEqual({ files: 0 });
+    expect(await layWheels(input, call(), to)).toEqual({ files: 2 });
+    const box = await it.docker.createContainer({
+      Image: IMAGE,
+      Cmd: ["sh", "-c", "cat /w/simple/a/index.html /w/wheels/a-*"],
+      HostConfig: { NetworkMode: "none", Mounts: [{ Type: "volume", Source: "wheels", Target: "/w" }] },
+    });
+    await box.start();
+    await box.wait();
+    const printed = (await box.logs({ stdout: true })).toString();
+    expect(printed).toContain(`<a href="/wheels/${fits}#${of(fits as string).hash.replace(":", "=")}">`);
+    expect(printed).toContain("for every system");
+    expect((await it.docker.listContainers({ all: true })).map(({ Names }) => Names)).toHaveLength(1);
+    await box.remove();
+
+    writeFileSync(join(to, "plugins/wheels", fits as string), "FOR every system");
+    await expect(layWheels(input, call(), to)).rejects.toThrow(/is broken: the sha256 of plugins\/wheels\/a-1\.0/);
+    await it.docker.getVolume("wheels").remove();
+  });
 
   test("that is not in the bundle, or another there than the lock says, is refused by name", async () => {
     await expect(load("redis:6-alpine")).rejects.toThrow(
@@ -221,7 +311,7 @@ describe.skipIf(missing)(`Dify's part of a bundle${missing ? ` (skipped: ${missi
     // The same command mends it, with that part alone.
     const said: string[] = [];
     await create({ images: [{ image: API, digest: index }], plugins: [plugin] }, folder, said);
-    expect(said).toEqual([expect.stringMatching(`^image ${API}: \\d+ kB|MB$`)]);
+    expect(said).toEqual([expect.stringMatching(`^image ${API}: \\d+ kB|MB$`), noLock]);
     expect(readFileSync(part).equals(whole)).toBe(true);
 
     // Another configuration under the same manifest entry: the chain of digests breaks.

@@ -49,6 +49,7 @@ beforeAll(async () => {
     },
     images: [],
     plugins: [],
+    pluginWheels: [],
     files: [],
   };
   file("secret.txt", "not in the manifest");

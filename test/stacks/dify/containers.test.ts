@@ -28,6 +28,7 @@ const envOf = async (service: string): Promise<Record<string, string>> =>
 function settings(dify: object = {}, webuiMore: object = {}): void {
   const { port } = webui.address() as AddressInfo;
   work.tell({
+    offline: true,
     settings: {
       host: { kind: "local" },
       webui: { port, listen: "0.0.0.0", ...webuiMore },
@@ -173,7 +174,13 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
       DB_PASSWORD: api.DB_PASSWORD,
       FORCE_VERIFYING_SIGNATURE: "true",
       PLUGIN_REMOTE_INSTALLING_ENABLED: "false",
+      // Nothing may be fetched: what a bundle has is served by nginx inside.
+      PIP_MIRROR_URL: "http://nginx:8090/simple/",
+      PLUGIN_IGNORE_UV_LOCK: "true",
     });
+    expect(all.nginx.Mounts).toEqual([
+      expect.objectContaining({ Name: called("wheels-data"), Destination: "/wheels", RW: false }),
+    ]);
     expect((await envOf("sandbox")).API_KEY).toBe(api.CODE_EXECUTION_API_KEY);
     expect(api).toMatchObject({
       FILES_URL: `http://127.0.0.1:${difyPort}`,

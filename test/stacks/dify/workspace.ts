@@ -27,6 +27,7 @@ export interface Told {
   /** What a rehearsal's dify.json would say. */
   facts?: object | null;
   mirrors?: string[];
+  offline?: boolean;
   host?: object;
 }
 
@@ -54,7 +55,7 @@ export class DifyWorkspace {
   }
 
   get config(): Record<string, string> {
-    const { settings, facts, mirrors = [], host = {} } = this.#told;
+    const { settings, facts, mirrors = [], offline = false, host = {} } = this.#told;
     const model = {
       provider: "ollama",
       name: "m",
@@ -68,7 +69,7 @@ export class DifyWorkspace {
       plugins: { "langgenius/stablediffusion": "/a", "langgenius/ollama": "/b" },
       images: standIns,
     };
-    const told = { settings, facts: facts === undefined ? standIn : facts, mirrors, host };
+    const told = { settings, facts: facts === undefined ? standIn : facts, mirrors, offline, host };
     return Object.fromEntries(Object.entries(told).map(([key, value]) => [`atelier:${key}`, JSON.stringify(value)]));
   }
 

@@ -21,7 +21,7 @@ const ready = new command.local.Command("webui-ready", { create: "true" });
 const args = {
   target,
   settings,
-  assembly: { upstreams, offline: false } as unknown as Assembly,
+  assembly: { upstreams, offline: read<boolean>("offline") } as unknown as Assembly,
   host: read<DifyArgs["host"]>("host"),
   webui: {
     user: "atelier",
