@@ -55,6 +55,7 @@ export function bundledImage(bundle: string, name: string): BundledImage {
  * @throws Error where it is not; DockerFailed
  */
 export async function loadImage(bundle: string, image: BundledImage, call: Call): Promise<LocalImage> {
+  await checkPlatform(bundle, image, call);
   const { config, layers } = await proved(bundle, image);
   const { engine, say } = call;
   const blobs = [...new Set([image.manifest, config, ...layers])];
@@ -97,6 +98,15 @@ export async function loadImage(bundle: string, image: BundledImage, call: Call)
   }
   throw new Error(
     `The Docker engine at ${engine.host} took the image ${image.image} and does not have it as ${config} now: is its disk full? Its log says more.`,
+  );
+}
+
+/** An engine loads another machine's programs without a word, and their containers end at once. */
+async function checkPlatform(bundle: string, { image, platform }: BundledImage, call: Call): Promise<void> {
+  const { Os, Arch } = await call.engine.ask("ask for its platform", call, (docker) => docker.version());
+  if (platform === `${Os}/${Arch}`) return;
+  throw new Error(
+    `The bundle ${bundle} has the image ${image} for ${platform}; the Docker engine at ${call.engine.host} is ${Os}/${Arch}. A bundle is for linux/amd64, or, made without --all, for the machine that it is made on where dify.docker.host is that machine's.`,
   );
 }
 

@@ -7,7 +7,11 @@ import type { Manifest } from "./manifest.ts";
 const fileOf = (stack: string) => join(stackHome(stack), "bundle.folder");
 
 /** Notes which bundle was pushed for a stack, where it holds a part for Dify: that part stays on this machine. */
-export function rememberBundle(stack: string, folder: string, { images, plugins }: Manifest): void {
+export function rememberBundle(
+  stack: string,
+  folder: string,
+  { images, plugins }: Pick<Manifest, "images" | "plugins">,
+): void {
   if (images.length + plugins.length > 0) writeWhole(fileOf(stack), `${folder}\n`);
   else rmSync(fileOf(stack), { force: true });
 }

@@ -292,6 +292,13 @@ describe.skipIf(missing)(`Dify's part of a bundle${missing ? ` (skipped: ${missi
     );
     const other = `sha256:${"1".repeat(64)}`;
     await expect(load(`${API}@${other}`)).rejects.toThrow(`has the image ${API} at ${index}; wanted: ${other}`);
+    const path = join(folder, "bundle.json");
+    const text = readFileSync(path, "utf8");
+    writeFileSync(path, text.replace(platform, "linux/s390x"));
+    await expect(load(API)).rejects.toThrow(
+      `has the image ${API} for linux/s390x; the Docker engine at ${it.host} is ${platform}`,
+    );
+    writeFileSync(path, text);
     expect(await names()).toEqual([IMAGE]);
   });
 

@@ -1,0 +1,81 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { difyImages, difyPlugins } from "../../../images/dify.ts";
+import { pinnedInputs } from "../../../images/lock.ts";
+import { assemble } from "../../../stacks/assembly.ts";
+import { parseSettings } from "../../../stacks/schema.ts";
+
+const home = mkdtempSync(join(tmpdir(), "atelier-contents-"));
+vi.stubEnv("ATELIER_HOME", home);
+const { contentsOfLock, contentsOfStack } = await import("../../../scripts/cli/bundle/contents.ts");
+const { pushedBundle, rememberBundle } = await import("../../../scripts/cli/bundle/pushed.ts");
+afterAll(() => {
+  vi.unstubAllEnvs();
+  rmSync(home, { recursive: true, force: true });
+});
+
+const lock = pinnedInputs();
+const host = { kind: "ssh", address: "gpu.example.com", keyFile: "k" };
+const model = { provider: "tongyi", apiKey: "sk-1" };
+const contents = (dify?: object) => {
+  const settings = parseSettings({ host, ...(dify && { dify }) }, "t");
+  return contentsOfStack("t", settings, assemble("t", settings, undefined)).dify;
+};
+
+describe("what a bundle takes of a Dify", () => {
+  test("is what the stack makes, by the lock's digests; nothing without one, and no image where somebody's is wired", () => {
+    expect(contents()).toMatchObject({ images: [], plugins: [] });
+    const { images, plugins, platform } = contents({ model, docker: { host: "ssh://docker.example.com" } });
+    const { weaviate, ...always } = difyImages;
+    expect(images).toEqual(
+      [...new Set(Object.values(always))].map((image) => ({ image, digest: lock.dify.images[image] })),
+    );
+    expect(images.every(({ digest }) => digest?.startsWith("sha256:"))).toBe(true);
+    expect(plugins.map(({ id, identifier, computed }) => identifier ?? computed ?? id)).toEqual(
+      [difyPlugins.tool.id, difyPlugins.tongyi.id].map((id) => lock.dify.plugins[id]?.identifier),
+    );
+    expect(platform).toBe("linux/amd64");
+    expect(contents({ model, vectorStore: "weaviate" }).images.map(({ image }) => image)).toContain(weaviate);
+    const theirs = contents({ model, url: "https://dify.example.com", password: "hunter22" });
+    expect([theirs.images, theirs.plugins.length]).toEqual([[], 2]);
+  });
+
+  test("takes packages from the folder that the settings name, and says which one is missing", () => {
+    const folder = join(home, "packages");
+    mkdirSync(folder);
+    const name = `langgenius-stablediffusion_${difyPlugins.tool.version}.difypkg`;
+    writeFileSync(join(folder, name), "");
+    expect(() => contents({ model, plugins: { folder } })).toThrow(
+      `${folder} has no package of langgenius/tongyi ${difyPlugins.tongyi.version} (atelier:dify.plugins.folder)`,
+    );
+    writeFileSync(join(folder, name.replace("stablediffusion_0.0.7", `tongyi_${difyPlugins.tongyi.version}`)), "");
+    const { plugins } = contents({ model, plugins: { folder, unsigned: true } });
+    // Packed by hand: known by no checksum of the lock.
+    expect(plugins[0]).toEqual({
+      id: difyPlugins.tool.id,
+      version: difyPlugins.tool.version,
+      package: join(folder, name),
+    });
+  });
+
+  test("is all of it with the whole lock", () => {
+    const { images, plugins } = contentsOfLock(lock).dify;
+    expect(images).toHaveLength(new Set(Object.values(difyImages)).size);
+    expect(plugins).toHaveLength(Object.keys(difyPlugins).length);
+  });
+
+  test("is found again for an offline up after a push, as long as the folder is there", () => {
+    const folder = join(home, "bundle");
+    const plugin = { id: "a/b", version: "1", path: "plugins/p", bytes: 1, sha256: "0".repeat(64) };
+    expect(pushedBundle("t")).toBeUndefined();
+    rememberBundle("t", folder, { images: [], plugins: [plugin] });
+    expect(pushedBundle("t")).toBeUndefined();
+    mkdirSync(folder);
+    writeFileSync(join(folder, "bundle.json"), "{}");
+    expect(pushedBundle("t")).toBe(folder);
+    rememberBundle("t", folder, { images: [], plugins: [] });
+    expect(pushedBundle("t")).toBeUndefined();
+  });
+});
