@@ -79,6 +79,7 @@ const flags = {
     says: "Make this resource anew, changed or not",
   },
   refresh: { type: "boolean", only: ["up", "preview"], says: "Read into the state what is really there first" },
+  "skip-preview": { type: "boolean", only: ["up"], says: "Make it so without showing a plan first; needs --yes" },
   file: { type: "string", only: ["stack"], says: "The file to export to or import from, instead of the standard ones" },
   "force-edits": {
     called: "force",

@@ -11,6 +11,7 @@ describe("wrong usage", () => {
     [["down", "--force"], /--force belongs to `up`, `preview`, not to `down`|--force belongs to `stack`/],
     [["up", "--stack"], /--stack/],
     [["up", "--json=yes"], /--json/],
+    [["preview", "--skip-preview"], /--skip-preview belongs to `up`, not to `preview`/],
     [["up", "--purge"], /--purge belongs to `down`, not to `up`/],
     [["down", "--show-secrets"], /--show-secrets belongs to `outputs`/],
     [["up", "--replace"], /--replace.* argument missing/],

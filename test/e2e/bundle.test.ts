@@ -105,7 +105,7 @@ describe.skipIf(noSshd)("a bundle", { timeout: 300_000 }, () => {
       "set -eu",
       "ip link set lo up",
       'test "$(ls /sys/class/net | wc -l)" = 1 || ! ip route | grep -q default',
-      run("up", "--upstreams", `bundle:${folder}`),
+      run("up", "--skip-preview", "--upstreams", `bundle:${folder}`),
       `cp -r '${join(project.home, "t/report")}' '${join(project.home, "report")}'`,
       run("down"),
     ].join("\n");
@@ -123,7 +123,7 @@ describe.skipIf(noSshd)("a bundle", { timeout: 300_000 }, () => {
 
   it("reaches a host over SSH through a forward of its loopback; what came is said to come from there", async () => {
     await settings();
-    await succeeds(["up", "--upstreams", `bundle:${folder}`]);
+    await succeeds(["up", "--skip-preview", "--upstreams", `bundle:${folder}`]);
     const applied = readFileSync(join(disk, "ws/run/sources/applied"), "utf8");
     const base = /^git=(http:\/\/127\.0\.0\.1:\d+\/)git\/$/m.exec(applied)?.[1];
     expect(base).toBeDefined();
@@ -157,7 +157,7 @@ describe.skipIf(noSshd)("a bundle", { timeout: 300_000 }, () => {
     expect(existsSync(join(disk, "cache/sha256", model?.sha256 ?? ""))).toBe(true);
     expect(await succeeds(["bundle", "push", folder])).toContain(`${files.length} of ${files.length} files are on`);
 
-    await succeeds(["up", "--upstreams", "offline"]);
+    await succeeds(["up", "--skip-preview", "--upstreams", "offline"]);
     for (const step of ["sources", "wheels"]) {
       const facts = JSON.parse(readFileSync(join(disk, "ws/run", step, "facts"), "utf8")) as { fetchedBytes: number };
       expect(facts.fetchedBytes).toBe(0);

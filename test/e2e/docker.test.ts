@@ -70,7 +70,7 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
       expect(plan).toMatch(new RegExp(`\\+ ${name} +create`));
     expect(await engine.docker.listContainers({ all: true })).toEqual([]);
 
-    await atelier(["up"]);
+    await atelier(["up", "--skip-preview"]);
     const report = project.report();
     expect(report.checks.every(({ ok }) => ok)).toBe(true);
     expect(report.images.map(({ kind }) => kind).sort()).toEqual(["img2img", "inpaint", "txt2img", "upscale"]);
@@ -94,7 +94,7 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
     // The provider's own text has changed too: who may log in has not.
     project.edit("stacks/docker/keys.ts", (text) => text.replace("{ comment });", "{ comment: comment });"));
     expect(await atelier(["status"])).toContain("there is no container atelier-t");
-    const said = await atelier(["up"]);
+    const said = await atelier(["up", "--skip-preview"]);
     expect(said).toContain("box replaced");
     expect(before).toHaveLength(2);
     expect(keys()).toEqual(before);
@@ -129,7 +129,7 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
     await settings({ docker: { host }, keyFile: key, ...image }, { exposure: "tunnel" });
     const env = { DOCKER_SSH_OPTS: `-F none -o UserKnownHostsFile=${hosts} -i ${key}` };
 
-    const said = await atelier(["up"], env);
+    const said = await atelier(["up", "--skip-preview"], env);
     expect(said).toContain(`First contact: 127.0.0.1:${sshd.port}`);
     expect(said).toContain(`-p ${sshd.port} ${sshd.user}@127.0.0.1`);
     expect(project.report().checks.every(({ ok }) => ok)).toBe(true);

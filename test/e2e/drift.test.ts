@@ -20,13 +20,13 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
     beforeAll(async () => {
       project = new Project(engine);
       await project.settings();
-      const up = await project.atelier(["up"]);
+      const up = await project.atelier(["up", "--skip-preview"]);
       expect(up.exitCode, up.all).toBe(0);
     }, 240_000);
     afterAll(() => project?.remove(), 240_000);
 
     const mended = async () => {
-      const up = await project.atelier(["up"]);
+      const up = await project.atelier(["up", "--skip-preview"]);
       expect(up.exitCode, up.all).toBe(0);
       expect(project.report().checks.every(({ ok }) => ok)).toBe(true);
       return appliedBy(up.all);

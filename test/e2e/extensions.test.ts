@@ -51,7 +51,7 @@ it("lays, loads and proves what the settings name, and takes away what they name
     "vae-ft-mse-840000",
   ];
   await settings(everything, models);
-  const up = await project.atelier(["up"]);
+  const up = await project.atelier(["up", "--skip-preview"]);
   expect(up.exitCode, up.all).toBe(0);
   const { checks, images } = project.report();
   expect(images.map(({ kind }) => kind)).toEqual(expect.arrayContaining(["lora", "controlnet", "sdxl"]));
@@ -65,7 +65,7 @@ it("lays, loads and proves what the settings name, and takes away what they name
   });
 
   await settings({}, ["v1-5-pruned-emaonly"]);
-  const less = await project.atelier(["up"]);
+  const less = await project.atelier(["up", "--skip-preview"]);
   expect(less.exitCode, less.all).toBe(0);
   expect(existsSync(join(project.workspace, "data", "extensions", "sd-webui-controlnet"))).toBe(false);
   const options = JSON.parse(readFileSync(join(project.workspace, "data", "config.json"), "utf8"));

@@ -12,13 +12,13 @@ describe("the gate, from settings to proof", { timeout: 300_000 }, () => {
   beforeAll(async () => {
     project = new Project();
     await project.settings();
-    const up = await project.atelier(["up"]);
+    const up = await project.atelier(["up", "--skip-preview"]);
     expect(up.exitCode, up.all).toBe(0);
   }, 300_000);
   afterAll(() => project?.remove(), 300_000);
   const detail = (check: string) => project.report().checks.find(({ name }) => name === check)?.detail;
   const up = async () => {
-    const { exitCode, all } = await project.atelier(["up"]);
+    const { exitCode, all } = await project.atelier(["up", "--skip-preview"]);
     expect(exitCode, all).toBe(0);
     expect(project.report().checks.every(({ ok }) => ok)).toBe(true);
     return appliedBy(all);

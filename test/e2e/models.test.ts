@@ -19,7 +19,7 @@ describe.skipIf(noSshd)("models that change on a running WebUI", { timeout: 600_
   });
   const up = async (...models: object[]) => {
     await project.settings({ models });
-    const { exitCode, all } = await project.atelier(["up"]);
+    const { exitCode, all } = await project.atelier(["up", "--skip-preview"]);
     expect(exitCode, all).toBe(0);
     return project.report();
   };

@@ -29,7 +29,7 @@ describe.skipIf(noSshd)("a rebuild", { timeout: 240_000 }, () => {
   afterAll(() => project.remove(), 240_000);
 
   it("fetches nothing: no model, no wheel, no git; and the report says so", async () => {
-    const first = await succeeds(["up"]);
+    const first = await succeeds(["up", "--skip-preview"]);
     const cold = project.report().cache;
     expect(first).toMatch(/Cache +0 B from the cache, \d+(\.\d)? MB fetched/);
     expect(cold?.fetchedBytes).toBeGreaterThan(10e6);
@@ -39,7 +39,7 @@ describe.skipIf(noSshd)("a rebuild", { timeout: 240_000 }, () => {
 
     // Whatever lies outside this machine is out of reach now.
     await project.settings({ host: { proxy: "http://127.0.0.1:1" } });
-    const second = await succeeds(["up"]);
+    const second = await succeeds(["up", "--skip-preview"]);
     expect(asked()).toEqual([]);
     expect(files(cache)).toEqual(before);
     const warm = project.report().cache;

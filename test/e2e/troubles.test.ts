@@ -103,11 +103,14 @@ describe.skipIf(noSshd)("a rented box in trouble", { timeout: 240_000 }, () => {
   it("goes on with the job of a control machine that was killed: the next attaches to it", async () => {
     slow(project);
     const controller = new AbortController();
-    const killed = project.atelier(["up", "--verbose"], { signal: controller.signal, killSignal: "SIGKILL" });
+    const killed = project.atelier(["up", "--verbose", "--skip-preview"], {
+      signal: controller.signal,
+      killSignal: "SIGKILL",
+    });
     await stepRuns(disk);
     controller.abort();
     shown += (await killed).all;
-    const second = succeeds(["up", "--verbose"]);
+    const second = succeeds(["up", "--verbose", "--skip-preview"]);
     // It may come before or after the orphan's end.
     await sleep(3000);
     letGo(disk);
@@ -135,7 +138,7 @@ describe.skipIf(noSshd)("a rented box in trouble", { timeout: 240_000 }, () => {
 
   it("refuses a second up of the same stack while the first runs, naming its holder; a cut line stops neither step nor up", async () => {
     anew(project, disk);
-    const first = project.atelier(["up"]);
+    const first = project.atelier(["up", "--skip-preview"]);
     await stepRuns(disk);
     const said = await fails(["up"]);
     expect(said).toMatch(/lock/i);
@@ -153,7 +156,7 @@ describe.skipIf(noSshd)("a rented box in trouble", { timeout: 240_000 }, () => {
   it("lets the running steps end at Ctrl-C, saves the state and gives the locks back", async () => {
     anew(project, disk);
     const controller = new AbortController();
-    const up = project.atelier(["up"], { signal: controller.signal, killSignal: "SIGINT" });
+    const up = project.atelier(["up", "--skip-preview"], { signal: controller.signal, killSignal: "SIGINT" });
     await stepRuns(disk);
     controller.abort();
     await sleep(1000);
@@ -164,7 +167,7 @@ describe.skipIf(noSshd)("a rented box in trouble", { timeout: 240_000 }, () => {
     const locks = readdirSync(join(project.home, "state", ".pulumi", "locks"), { recursive: true });
     expect(locks.filter((name) => String(name).endsWith(".json"))).toEqual([]);
     expect(lines(disk)).toEqual(["start", "slept"]);
-    await succeeds(["up"]);
+    await succeeds(["up", "--skip-preview"]);
     expect(lines(disk)).toEqual(["start", "slept"]);
   });
 
@@ -178,7 +181,7 @@ describe.skipIf(noSshd)("a rented box in trouble", { timeout: 240_000 }, () => {
     expect(said).toMatch(/host key/i);
     expect(said).toContain("trust --stack t --replace");
     await succeeds(["trust", "--replace"]);
-    await succeeds(["up"]);
+    await succeeds(["up", "--skip-preview"]);
   });
 
   it("has another port at down, which is taken into the state before it removes", async () => {
@@ -193,7 +196,7 @@ describe.skipIf(noSshd)("a rented box in trouble", { timeout: 240_000 }, () => {
   });
 
   it("has a workspace that was emptied, whose service down ends all the same", async () => {
-    await succeeds(["up"]);
+    await succeeds(["up", "--skip-preview"]);
     expect(running(disk)).not.toBe("");
     for (const name of readdirSync(join(disk, "ws"))) rmSync(join(disk, "ws", name), { recursive: true });
     await succeeds(["down"]);

@@ -4,7 +4,7 @@ import { changesAnything } from "../display/plan.ts";
 import type { Runner } from "../engines/engine.ts";
 import { openRunner } from "../engines/open.ts";
 import { readOutputs } from "../engines/state.ts";
-import { UserError } from "../errors.ts";
+import { UsageError, UserError } from "../errors.ts";
 import { failureLines, lostConnection, showPlan, throwSettingsMistakes } from "../failure.ts";
 import { startMachine } from "../machine.ts";
 import { settlePlatform } from "../platform.ts";
@@ -28,25 +28,29 @@ export async function up(context: Context): Promise<number> {
       2,
     );
   }
+  if (options.skipPreview && stack.asks && !options.yes)
+    throw new UsageError("--skip-preview shows no plan that could be agreed to: add --yes.");
   await startMachine(stack);
   await ensureTrusted(stack, options.yes, terminal);
   stack = await settlePlatform(stack, { fresh: true }, terminal);
 
-  const plan = await runShown(runner, "preview", context);
-  if (plan.result !== "succeeded") return giveUp("preview", plan, runner, context);
-  showPlan(plan.record, context);
-  if (changesAnything(plan.record.steps) && stack.asks && !options.yes) {
-    const agreed = await confirm("Make it so?", terminal, "The plan changes something.");
-    if (!agreed) throw new UserError("Nothing was changed.");
-  }
+  if (!options.skipPreview) {
+    const plan = await runShown(runner, "preview", context);
+    if (plan.result !== "succeeded") return giveUp("preview", plan, runner, context);
+    showPlan(plan.record, context);
+    if (changesAnything(plan.record.steps) && stack.asks && !options.yes) {
+      const agreed = await confirm("Make it so?", terminal, "The plan changes something.");
+      if (!agreed) throw new UserError("Nothing was changed.");
+    }
 
-  // A plan without changes needs no second run of the program and no second look at the host.
-  if (
-    !options.refresh &&
-    !changesAnything(plan.record.steps) &&
-    isDeepStrictEqual(plan.outputs, await readOutputs(stack.name))
-  )
-    return proveAndReport(stack, runner.name, plan.record, context);
+    // A plan without changes needs no second run of the program and no second look at the host.
+    if (
+      !options.refresh &&
+      !changesAnything(plan.record.steps) &&
+      isDeepStrictEqual(plan.outputs, await readOutputs(stack.name))
+    )
+      return proveAndReport(stack, runner.name, plan.record, context);
+  }
 
   let update = await runShown(runner, "up", context);
   for (let again = 1; again <= reconnects && update.result === "failed" && lostConnection(update.record); again++) {
