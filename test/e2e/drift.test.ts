@@ -39,30 +39,19 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
       expect(up.all).toMatch(/nothing changed|no changes/i);
     });
 
-    it("mends a stopped service", async () => {
+    it("mends a stopped service, a model that was removed and sources that somebody edited, and only them", async () => {
       process.kill(Number(readFileSync(join(project.workspace, "run", "supervisord.pid"), "utf8")), "SIGTERM");
       await expect
         .poll(() => existsSync(join(project.workspace, "run", "supervisord.pid")), { timeout: 20_000 })
         .toBe(false);
-      const applied = await mended();
-      expect(applied).toContain("service");
-      expect(applied).toContain("smoke");
-      expect(applied).not.toContain("wheels");
-      expect(applied).not.toContain("models");
-    });
-
-    it("mends a model that was removed, and fetches nothing for it", async () => {
       rmSync(join(project.workspace, "data", "models", "Stable-diffusion"), { recursive: true });
-      const plan = await project.atelier(["preview"]);
-      expect(plan.all).toMatch(/models is not in place: .*Stable-diffusion/);
-      const applied = await mended();
-      expect(applied).toContain("models");
-      expect(applied).not.toContain("wheels");
-    });
-
-    it("mends sources that somebody edited", async () => {
       writeFileSync(join(project.workspace, "src", "webui", "launch.py"), "raise SystemExit('edited')\n");
-      expect(await mended()).toContain("sources");
+      const plan = await project.atelier(["preview"]);
+      for (const why of [/models is not in place: .*Stable-diffusion/, /service is not in place/, /sources is not in/])
+        expect(plan.all).toMatch(why);
+      const applied = await mended();
+      expect(applied).toEqual(expect.arrayContaining(["models", "service", "smoke", "sources"]));
+      for (const left of ["packages", "python", "wheels"]) expect(applied).not.toContain(left);
       expect(
         execFileSync("git", ["status", "--porcelain"], { cwd: join(project.workspace, "src", "webui") }).toString(),
       ).toBe("");
@@ -78,34 +67,17 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
       );
     });
 
-    it("applies a step whose script changed, and leaves the host whole", async () => {
+    it("takes a changed setting over in place, and applies every step whose script changed", async () => {
       for (const script of readdirSync(join(project.dir, "scripts", "host")).filter((file) => /^[1-9]\d-/.test(file))) {
         project.edit(join("scripts", "host", script), (text) => text.replace("\n", "\n# changed\n"));
       }
+      await project.settings({ webui: { options: { samples_format: "jpg" } } });
       const applied = await mended();
-      expect(applied).toEqual(
-        expect.arrayContaining([
-          "preflight",
-          "packages",
-          "python",
-          "sources",
-          "wheels",
-          "models",
-          "config",
-          "service",
-          "ready",
-        ]),
-      );
+      const steps = ["preflight", "packages", "python", "sources", "wheels", "models", "config", "service", "ready"];
+      expect(applied).toEqual(expect.arrayContaining(steps));
       expect(
         existsSync(join(project.workspace, "data", "models", "Stable-diffusion", "v1-5-pruned-emaonly.safetensors")),
       ).toBe(true);
-    });
-
-    it("takes a changed setting over in place", async () => {
-      await project.settings({ webui: { options: { samples_format: "jpg" } } });
-      const applied = await mended();
-      expect(applied).toContain("config");
-      expect(applied).not.toContain("models");
       expect(JSON.parse(readFileSync(join(project.workspace, "data", "config.json"), "utf8"))).toMatchObject({
         samples_format: "jpg",
       });

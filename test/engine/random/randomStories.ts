@@ -14,12 +14,12 @@ export interface Randomness {
 }
 
 /**
- * What the settings say of the random runs: ATELIER_RANDOM_RUNS stories in all, ATELIER_RANDOM_SEED and ATELIER_RANDOM_PATH to see
+ * What the settings say of the random runs: ATELIER_RANDOM_RUNS stories in all (each runs the engine seven times or so), ATELIER_RANDOM_SEED and ATELIER_RANDOM_PATH to see
  * one again. Without a seed it is another every time.
  * @param share this file's part of all the stories
  */
 export function randomness(share: number): Randomness {
-  const { ATELIER_RANDOM_RUNS = "2000", ATELIER_RANDOM_SEED, ATELIER_RANDOM_PATH } = process.env;
+  const { ATELIER_RANDOM_RUNS = "600", ATELIER_RANDOM_SEED, ATELIER_RANDOM_PATH } = process.env;
   return {
     seed: ATELIER_RANDOM_SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(ATELIER_RANDOM_SEED),
     runs: Math.ceil(Number(ATELIER_RANDOM_RUNS) * share),
