@@ -5,7 +5,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    // One more than cores: many a test waits for servers and child processes of its own.
-    maxWorkers: 3,
+    // Two cores, and the tests start servers and child processes of their own: with more, waits with a limit run out.
+    maxWorkers: 2,
   },
 });
