@@ -173,10 +173,10 @@ describe("a file of a bundle", () => {
     const cutting = await serve((request, response) => {
       const [from] = rangeOf(request, bytes);
       asked.push(from);
-      if (from >= 200_000) return void response.writeHead(503).end();
+      if (asked.length > 2) return void response.writeHead(503).end();
       const range = { "content-range": `bytes ${from}-${bytes - 1}/${bytes}` };
       response.writeHead(from > 0 ? 206 : 200, { "content-length": bytes - from, ...(from > 0 && range) });
-      response.write(content.subarray(from, from + 100_000), () => setTimeout(() => response.destroy(), 30));
+      response.write(content.subarray(from, from + 100_000), () => setTimeout(() => response.destroy(), 100));
     });
     const rest: number[] = [];
     const other = await serve((request, response) => {
@@ -184,8 +184,11 @@ describe("a file of a bundle", () => {
       honest(request, response);
     });
     expect(await get([cutting, other])).toMatchObject({ sha256 });
-    expect(asked.slice(0, 2)).toEqual([0, 100_000]);
-    expect(rest).toEqual([200_000]);
+    // What had come when the line was cut is kept; on a busy machine not all that was sent has come.
+    const [first, second = 0] = asked;
+    expect([first, second > 0 && second <= 100_000]).toEqual([0, true]);
+    expect(rest).toHaveLength(1);
+    expect([rest[0]! > second, rest[0]! <= second + 100_000]).toEqual([true, true]);
   });
 
   it("that is there is checked, and brought anew where it is not what it should be", async () => {
