@@ -167,3 +167,15 @@ tells(
   CUT_OFF_IN_RENAME,
   { changes: CUT_OFF_IN_RENAME.changes ?? [], parallel: 1 },
 );
+
+tells(
+  "what is kept waits for nothing that it lies in, and makes nothing wait for that",
+  [
+    {},
+    {},
+    { links: [{ to: 1, of: "id", hard: true }] },
+    { inside: 1, links: [{ to: 0, of: "id", hard: false }] },
+    { inside: 0, links: [{ to: 2, of: "id", hard: false }], retain: true },
+  ],
+  {},
+);

@@ -68,7 +68,10 @@ export function deletionLayers(resources: ResourceState[], condemned: Set<Resour
   }
   // From behind, so that what lies in one that itself goes along is thought of too.
   for (const state of ordered.toReversed()) {
-    const carriers = state.deletedWith === undefined ? [] : (byUrn.get(state.deletedWith) ?? []);
+    // What is kept (`retainOnDelete`) waits for no carrier: it leaves the state in its own turn.
+    const kept = state.retainOnDelete || state.external || !state.custom;
+    const along = kept ? undefined : state.deletedWith;
+    const carriers = along === undefined ? [] : (byUrn.get(along) ?? []);
     for (const carrier of carriers) {
       for (const other of leans.get(state) ?? []) {
         if (!reaches(other, carrier, leans)) leans.get(carrier)?.add(other);
