@@ -43,6 +43,18 @@ describe("a plan", () => {
   });
 });
 
+test("an update shows its plan first; with --skip-preview it makes it so at once", async () => {
+  for (const [stack, more, plans] of [
+    ["shown", [], true],
+    ["skipped", ["--skip-preview"], false],
+  ] as const) {
+    const { stdout } = await clone.run(["up", ...stackOf(stack, { first: "echo a" }), ...more]);
+    expect([stack, stdout.includes("Plan: 1 to create.")]).toEqual([stack, plans]);
+    // The program has no WebUI, so that the update's proof fails once its resource is made.
+    expect(stdout).toContain("+ first created");
+  }
+});
+
 describe("an update that fails", () => {
   test("says where, what came back and what to do next; exit code 1", async () => {
     const args = stackOf("failing", {
