@@ -179,3 +179,16 @@ tells(
   ],
   {},
 );
+
+tells(
+  "what is condemned leans on a renamed resource by its new name, though a condemned one has the old name still",
+  [{}, { inside: 0 }],
+  {},
+  { changes: [{ kind: "fixed", at: 0, value: 0 }], faults: [{ on: "delete", nth: 0, mode: "fail" }] },
+  {
+    changes: [
+      { kind: "rename", at: 0, value: 0 },
+      { kind: "fixed", at: 1, value: 0 },
+    ],
+  },
+);

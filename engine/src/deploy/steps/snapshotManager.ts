@@ -103,14 +103,17 @@ export class SnapshotManager {
     };
   }
 
-  /** A new name holds once its bearer is in the state; until the old bearer has left it, what is condemned means that one. */
+  /** A new name holds once its bearer is in the state; what is condemned means the old bearer as long as it comes after that. */
   #withNewNames(resources: ResourceState[]): ResourceState[] {
     const urns = new Set(resources.map(({ urn }) => urn));
     const names = new Map([...this.#renamed].filter(([, to]) => urns.has(to)));
-    const final = new Map([...names].filter(([from]) => !urns.has(from)));
+    const before = new Set<string>();
     return resources.map((state) => {
-      const known = state.delete ? final : names;
-      return renameReferences(state, (urn) => known.get(urn) ?? urn);
+      const renamed = renameReferences(state, (urn) =>
+        state.delete && before.has(urn) ? urn : (names.get(urn) ?? urn),
+      );
+      before.add(state.urn);
+      return renamed;
     });
   }
 
