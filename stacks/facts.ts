@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Client, ClientChannel, ConnectConfig } from "ssh2";
+import { DynamicResource } from "./dynamic.ts";
 import type { Host, Jump } from "./settings.ts";
 
 interface FactsInputs {
@@ -14,7 +15,7 @@ interface FactsOutputs {
 
 /**
  * A connection to the host, through its jump where it has one; `end` closes both.
- * All of this lives in the state as text (a dynamic provider is serialized): it may use nothing of this module but functions.
+ * All of this lives in the state as text: it may use nothing of this module but the functions that the class below lists.
  */
 async function dial(host: FactsInputs["host"]): Promise<{ client: Client; end: () => void }> {
   const { Client, utils } = (await import("ssh2")).default;
@@ -182,7 +183,7 @@ const provider: pulumi.dynamic.ResourceProvider = {
  * What is true on the host, against what the state believes. Its `diff` looks at the host itself; a step that is not in place
  * gets a new token, which stands on that step's standard input: so the next `up` applies that step again, and only that.
  */
-export class HostFacts extends pulumi.dynamic.Resource {
+export class HostFacts extends DynamicResource {
   declare readonly tokens: pulumi.Output<Record<string, string>>;
   declare readonly workspaceId: pulumi.Output<string>;
 
@@ -203,6 +204,11 @@ export class HostFacts extends pulumi.dynamic.Resource {
         },
       }),
     };
-    super(provider, name, { host, steps: args.steps, tokens: undefined, workspaceId: undefined }, opts);
+    super(
+      { provider, uses: [dial, dialPatiently, runOnHost, drift] },
+      name,
+      { host, steps: args.steps, tokens: undefined, workspaceId: undefined },
+      opts,
+    );
   }
 }

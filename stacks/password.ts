@@ -1,4 +1,5 @@
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
+import { DynamicResource } from "./dynamic.ts";
 
 const provider: pulumi.dynamic.ResourceProvider = {
   async create({ length }: { length: number }) {
@@ -19,10 +20,10 @@ const provider: pulumi.dynamic.ResourceProvider = {
 };
 
 /** A password made once and kept as a secret in the state: letters, digits, `_` and `-`. */
-export class Password extends pulumi.dynamic.Resource {
+export class Password extends DynamicResource {
   declare readonly value: pulumi.Output<string>;
 
   constructor(name: string, args: { length: number }, opts: pulumi.CustomResourceOptions = {}) {
-    super(provider, name, { ...args, value: undefined }, { ...opts, additionalSecretOutputs: ["value"] });
+    super({ provider }, name, { ...args, value: undefined }, { ...opts, additionalSecretOutputs: ["value"] });
   }
 }

@@ -2,6 +2,8 @@ import * as command from "@pulumi/command";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { EngineLogin } from "../docker/login.ts";
+import { DynamicResource } from "../dynamic.ts";
+import { runScript } from "./script.ts";
 
 /** A docker.Provider for the engine; certificates as text, for a path of this machine has no place in the state. */
 export function dockerProvider(login: EngineLogin, opts: pulumi.ResourceOptions): docker.Provider {
@@ -59,34 +61,12 @@ interface Seen {
   foreign: string[];
 }
 
-/** Asks the engine how everything stands. It lives in the state as text (a dynamic provider is serialized): it may use functions alone. */
+/** Asks the engine how everything stands. */
 async function ask({ engine, owner, containers, networks, volumes, images, mirrors }: Looks): Promise<Seen> {
-  const { spawn } = await import("node:child_process");
-  const { existsSync } = await import("node:fs");
-  // The program's folder is the working folder; some engines start providers in the project's.
-  const script = ["../scripts/docker/main.ts", "scripts/docker/main.ts"].find((path) => existsSync(path));
-  if (!script) throw new Error(`dify-docker-facts: scripts/docker/main.ts is not to be found from ${process.cwd()}`);
-  const child = spawn(process.execPath, [script, "look"], { stdio: ["pipe", "pipe", "pipe"] });
-  const told = { stdout: "", stderr: "" };
-  child.stdout.on("data", (data: Buffer) => {
-    told.stdout += data;
-  });
-  child.stderr.on("data", (data: Buffer) => {
-    told.stderr += data;
-  });
-  child.stdin.on("error", () => {});
-  child.stdin.end(JSON.stringify({ engine, owner, containers, networks, volumes, images, mirrors }));
-  const seconds = 180;
-  const deadline = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", resolve);
-  }).finally(() => clearTimeout(deadline));
-  if (code !== 0) {
-    const why = told.stderr.trim().slice(-2000) || `the engine was not asked within ${seconds} s`;
-    throw new Error(`dify-docker-facts: ${why}`);
-  }
-  const seen = JSON.parse(told.stdout) as Seen;
+  const input = { engine, owner, containers, networks, volumes, images, mirrors };
+  const { code, stdout, why } = await runScript("scripts/docker/main.ts", "look", input);
+  if (code !== 0) throw new Error(`dify-docker-facts: ${why}`);
+  const seen = JSON.parse(stdout) as Seen;
   if (seen.foreign.length > 0)
     throw new Error(
       `The Docker engine has volumes of an earlier Dify of this name, whose passwords this stack's state does not have: ${seen.foreign.join(", ")}. Bring that state back (npx atelier stack import), or remove the volumes and what is in them: docker volume rm ${seen.foreign.join(" ")}`,
@@ -134,7 +114,7 @@ const provider: pulumi.dynamic.ResourceProvider = {
  * What the Docker engine has, against what the state believes: neither engine looks there by itself. A container that was stopped or
  * removed by hand gets a new token, which is a label of it: so the next `up` makes it anew.
  */
-export class EngineFacts extends pulumi.dynamic.Resource {
+export class EngineFacts extends DynamicResource {
   declare readonly tokens: pulumi.Output<Record<string, string>>;
 
   constructor(
@@ -142,7 +122,7 @@ export class EngineFacts extends pulumi.dynamic.Resource {
     looks: { [Key in keyof Looks]: pulumi.Input<Looks[Key]> },
     opts: pulumi.CustomResourceOptions,
   ) {
-    super(provider, name, { ...looks, tokens: undefined }, opts);
+    super({ provider, uses: [runScript, ask, lost] }, name, { ...looks, tokens: undefined }, opts);
   }
 
   token(name: string): pulumi.Output<string> {

@@ -1,4 +1,6 @@
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
+import { DynamicResource } from "../dynamic.ts";
+import { runScript } from "./script.ts";
 
 /** An item as `scripts/dify/main.ts check` takes it; what is secret in it is marked so. */
 export type FactItem = { item: string } & pulumi.Inputs;
@@ -18,34 +20,10 @@ interface Standing {
   edited?: string[];
 }
 
-/**
- * Asks Dify how every item stands; undefined where an own Dify does not answer, for it may be down, or not made yet.
- * It lives in the state as text (a dynamic provider is serialized): it may use nothing of this module but functions.
- */
+/** Asks Dify how every item stands; undefined where an own Dify does not answer, for it may be down, or not made yet. */
 async function askDify({ dify, own, items }: FactsInputs): Promise<Record<string, Standing> | undefined> {
-  const { spawn } = await import("node:child_process");
-  const { existsSync } = await import("node:fs");
-  // The program's folder is the working folder; some engines start providers in the project's.
-  const script = ["../scripts/dify/main.ts", "scripts/dify/main.ts"].find((path) => existsSync(path));
-  if (!script) throw new Error(`dify-facts: scripts/dify/main.ts is not to be found from ${process.cwd()}`);
-  const child = spawn(process.execPath, [script, "check"], { stdio: ["pipe", "pipe", "pipe"] });
-  const told = { stdout: "", stderr: "" };
-  child.stdout.on("data", (data: Buffer) => {
-    told.stdout += data;
-  });
-  child.stderr.on("data", (data: Buffer) => {
-    told.stderr += data;
-  });
-  child.stdin.on("error", () => {});
-  child.stdin.end(JSON.stringify({ dify, own, items }));
-  const seconds = 180;
-  const deadline = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", resolve);
-  }).finally(() => clearTimeout(deadline));
-  if (code === 0) return (JSON.parse(told.stdout) as { items: Record<string, Standing> }).items;
-  const why = told.stderr.trim().slice(-2000) || `its checks did not end within ${seconds} s`;
+  const { code, stdout, why } = await runScript("scripts/dify/main.ts", "check", { dify, own, items });
+  if (code === 0) return (JSON.parse(stdout) as { items: Record<string, Standing> }).items;
   // 4: nobody answers.
   if (code === 4 && own) {
     console.log(`dify-facts: ${why}`);
@@ -103,7 +81,7 @@ const provider: pulumi.dynamic.ResourceProvider = {
  * What is true inside of Dify, against what the state believes. Its `diff` asks Dify itself; an item that is not in place gets a
  * new token, which stands on that item's standard input: so the next `up` applies it again, and only it.
  */
-export class DifyFacts extends pulumi.dynamic.Resource {
+export class DifyFacts extends DynamicResource {
   declare readonly tokens: pulumi.Output<Record<string, string>>;
 
   constructor(
@@ -111,6 +89,6 @@ export class DifyFacts extends pulumi.dynamic.Resource {
     args: { dify: pulumi.Inputs; own: boolean; items: Record<string, FactItem> },
     opts: pulumi.CustomResourceOptions = {},
   ) {
-    super(provider, name, { ...args, tokens: undefined }, opts);
+    super({ provider, uses: [runScript, askDify, drift] }, name, { ...args, tokens: undefined }, opts);
   }
 }

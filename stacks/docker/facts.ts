@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { DynamicResource } from "../dynamic.ts";
 import type { EngineLogin } from "./login.ts";
 import { look } from "./look.ts";
 
@@ -45,13 +46,18 @@ const provider: pulumi.dynamic.ResourceProvider = {
  * What the Docker engine has, against what the state believes: neither engine looks there by itself. An image or a container that was
  * removed or stopped by hand gets a new token, and so is made anew by the next `up`.
  */
-export class DockerFacts extends pulumi.dynamic.Resource {
+export class DockerFacts extends DynamicResource {
   declare readonly imageToken: pulumi.Output<string>;
   declare readonly containerToken: pulumi.Output<string>;
 
   constructor(name: string, args: FactsInputs, opts: pulumi.CustomResourceOptions = {}) {
     const { host, ca, cert, key } = args.engine;
     const engine = { host, ...(ca && { ca, cert: pulumi.secret(cert), key: pulumi.secret(key) }) };
-    super(provider, name, { ...args, engine, imageToken: undefined, containerToken: undefined }, opts);
+    super(
+      { provider, uses: [look] },
+      name,
+      { ...args, engine, imageToken: undefined, containerToken: undefined },
+      opts,
+    );
   }
 }

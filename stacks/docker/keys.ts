@@ -1,4 +1,5 @@
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
+import { DynamicResource } from "../dynamic.ts";
 
 const provider: pulumi.dynamic.ResourceProvider = {
   async create({ comment }: { comment: string }) {
@@ -17,14 +18,14 @@ const provider: pulumi.dynamic.ResourceProvider = {
 };
 
 /** An ed25519 key pair as OpenSSH writes it, made once; the private half is a secret of the state. */
-export class SshKey extends pulumi.dynamic.Resource {
+export class SshKey extends DynamicResource {
   declare readonly privateKey: pulumi.Output<string>;
   /** `ssh-ed25519 AAAA…` */
   declare readonly publicKey: pulumi.Output<string>;
 
   constructor(name: string, comment: string, opts: pulumi.CustomResourceOptions = {}) {
     super(
-      provider,
+      { provider },
       name,
       { comment, privateKey: undefined, publicKey: undefined },
       { ...opts, additionalSecretOutputs: ["privateKey"] },

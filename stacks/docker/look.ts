@@ -8,7 +8,7 @@ export interface Seen {
 
 /**
  * Asks a Docker engine for an image and a container, without changing a thing. Over ssh:// by the user's own `ssh` and the `docker` there.
- * It lives in the state as text (a dynamic provider is serialized): it may use nothing of this module.
+ * It lives in the state as text: it may use nothing of this module.
  * @param image its name; empty: not asked for
  * @throws Error saying why the engine could not be asked
  */
