@@ -117,7 +117,8 @@ other_sources() {
 apt() {
   _sudo=''
   [ "$(id -u)" = 0 ] || _sudo='sudo -n'
-  _until=$(($(now_cs) + $(input apt_wait 900) * 100))
+  now
+  _until=$((NOW + $(input apt_wait 900) * 100))
   _said=0
   _mended=0
   while :; do
@@ -127,9 +128,10 @@ apt() {
     [ $_code != 0 ] || return 0
     if grep -q -e 'Could not get lock' -e 'Unable to acquire the dpkg frontend lock' -e 'is another process using it' "$RUN/apt.log"; then
       _who=$(sed -n 's/.*held by process \([0-9]* ([^)]*)\).*/\1/p' "$RUN/apt.log" | head -n 1)
-      [ "$(now_cs)" -lt "$_until" ] ||
+      now
+      [ "$NOW" -lt "$_until" ] ||
         die "another apt or dpkg holds its lock${_who:+ (process $_who)}; waited $(input apt_wait 900) s. Let it end, then run again"
-      [ $_said != 0 ] && [ $(($(now_cs) - _said)) -lt 1000 ] || { say "waiting for another apt or dpkg to end${_who:+ (process $_who)}" && _said=$(now_cs); }
+      [ $_said != 0 ] && [ $((NOW - _said)) -lt 1000 ] || { say "waiting for another apt or dpkg to end${_who:+ (process $_who)}" && _said=$NOW; }
       nap 1
     elif [ $_mended = 0 ] && grep -q 'dpkg --configure -a' "$RUN/apt.log"; then
       say "an earlier dpkg was interrupted; finishing it (dpkg --configure -a)"

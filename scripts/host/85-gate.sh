@@ -87,9 +87,11 @@ step_apply() {
 own_gate() { gate_pids | grep -qx "${1%% *}"; }
 
 wait_for_gate() {
-  _t0=$(now_cs)
+  now
+  _t0=$NOW
   until _who=$(port_owner "$(input port)") && [ -n "$_who" ] && own_gate "$_who"; do
-    if [ $(($(now_cs) - _t0)) -gt 2000 ]; then
+    now
+    if [ $((NOW - _t0)) -gt 2000 ]; then
       die "the gate did not listen on port $(input port) within 20 s. It said ($WORKSPACE/logs/gate.out.log): $(tail -n 5 "$WORKSPACE/logs/gate.out.log" 2>/dev/null)"
     fi
     nap 0.1

@@ -70,8 +70,12 @@ start_gate() {
       gate_program | sed 's/%/%%/g' >"$WORKSPACE/run/gate.conf.new"
       # One that its supervisor knows is started again by it, in a moment; else it is told.
       if [ -n "$_before" ] && cmp -s "$WORKSPACE/run/gate.conf.new" "$_conf"; then
-        _t0=$(now_cs)
-        until [ -n "$(gate_pids)" ] || [ $(($(now_cs) - _t0)) -gt 500 ]; do nap 0.1; done
+        now
+        _t0=$NOW
+        until [ -n "$(gate_pids)" ] || [ $((NOW - _t0)) -gt 500 ]; do
+          nap 0.1
+          now
+        done
       fi
       mv "$WORKSPACE/run/gate.conf.new" "$_conf"
       [ -n "$(gate_pids)" ] || tell_supervisor

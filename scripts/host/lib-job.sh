@@ -27,7 +27,8 @@ job_apply() {
   make_folders "$RUN"
   _wants=$(job_wants)
   _wait=$(input lock_wait 3600)
-  _began=$(now_cs)
+  now
+  _began=$NOW
   _told=-1000
   while :; do
     if try_lock "$RUN/lock"; then
@@ -49,22 +50,24 @@ job_start() {
     say "an earlier job (pid $(cat "$RUN/pid"), started $(cat "$RUN/started" 2>/dev/null)) died without a word; starting anew"
   fi
   # The last job's result stays for a follower who has not seen it yet.
-  _last=$(job_id)
-  for _file in "$RUN"/ended.*; do [ "$_file" = "$RUN/ended.$_last" ] || rm -f "$_file"; done
+  job_id
+  for _file in "$RUN"/ended.*; do [ "$_file" = "$RUN/ended.$JOB" ] || rm -f "$_file"; done
   rm -f "$RUN/exit" "$RUN/pid" "$RUN/facts"
   [ ! -f "$RUN/log" ] || mv "$RUN/log" "$RUN/log.1"
   : >"$RUN/log"
   printf '%s\n' "$_wants" >"$RUN/wants"
-  printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$$.$(now_cs)" >"$RUN/started"
+  printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$$.$NOW" >"$RUN/started"
   printf '%s\n' "$INPUT" | sed 's/^\([a-z_]*_secret\)=..*/\1=[secret]/' >"$RUN/inputs"
   if command -v setsid >/dev/null 2>&1; then
     { printf '%s\n' "$INPUT" | setsid sh "$SELF" __job $$ >>"$RUN/log" 2>&1; } >/dev/null 2>&1 &
   else
     { printf '%s\n' "$INPUT" | (trap '' HUP && exec sh "$SELF" __job $$ >>"$RUN/log" 2>&1); } >/dev/null 2>&1 &
   fi
-  _t0=$(now_cs)
+  now
+  _t0=$NOW
   until [ -f "$RUN/pid" ]; do
-    if [ $(($(now_cs) - _t0)) -gt 3000 ]; then
+    now
+    if [ $((NOW - _t0)) -gt 3000 ]; then
       drop_lock "$RUN/lock"
       die "the job did not start within 30 s; its log: $(tail -n 5 "$RUN/log")"
     fi
@@ -72,8 +75,12 @@ job_start() {
   done
 }
 
-# job_id: of the job that runs, or ran last.
-job_id() { sed 's/.* //' "$RUN/started" 2>/dev/null || :; }
+# job_id: JOB is that of the job that runs, or ran last; empty when there was none.
+job_id() {
+  JOB=''
+  { read -r JOB <"$RUN/started"; } 2>/dev/null || :
+  JOB=${JOB##* }
+}
 
 # job_body LAUNCHER: the detached side.
 job_body() {
@@ -86,9 +93,10 @@ job_body() {
   mv "$RUN/pid.new" "$RUN/pid"
   IN_JOB=1
   masked apply_now >"$RUN/facts"
-  cp "$RUN/facts" "$RUN/ended.$(job_id).new"
-  printf '%s\n' "$CODE" >>"$RUN/ended.$(job_id).new"
-  mv "$RUN/ended.$(job_id).new" "$RUN/ended.$(job_id)"
+  job_id
+  cp "$RUN/facts" "$RUN/ended.$JOB.new"
+  printf '%s\n' "$CODE" >>"$RUN/ended.$JOB.new"
+  mv "$RUN/ended.$JOB.new" "$RUN/ended.$JOB"
   printf '%s\n' "$CODE" >"$RUN/exit.new"
   mv "$RUN/exit.new" "$RUN/exit"
   drop_lock "$RUN/lock"
@@ -96,18 +104,24 @@ job_body() {
 
 # attach: follows the log to its end and exits with the job's code; returns when another job has taken its place.
 attach() {
-  _id=$(job_id)
+  job_id
+  _id=$JOB
   _shown=0
-  _t1=$(now_cs)
+  now
+  _t1=$NOW
   while :; do
     _ended=0
     if [ -f "$RUN/exit" ]; then _ended=1; fi
-    if [ "$_ended" = 0 ] && ! alive "$(cat "$RUN/pid" 2>/dev/null)" "$(cat "$RUN/pid.start" 2>/dev/null)"; then
+    _pid=''
+    _start=''
+    { read -r _pid <"$RUN/pid" && read -r _start <"$RUN/pid.start"; } 2>/dev/null || :
+    if [ "$_ended" = 0 ] && ! alive "$_pid" "$_start"; then
       nap
       [ -f "$RUN/exit" ] || _ended=2
     fi
     [ -f "$RUN/started" ] || die "the job was ended and removed by somebody else (remove); run again if it is still wanted"
-    if [ "$(job_id)" != "$_id" ]; then
+    job_id
+    if [ "$JOB" != "$_id" ]; then
       [ -f "$RUN/ended.$_id" ] || return 0
       _code=$(tail -n 1 "$RUN/ended.$_id")
       say "the job ended with $_code, another runs by now; the end of its log: $(tail -n 3 "$RUN/log.1" 2>/dev/null | grep -v '^@')"
@@ -125,7 +139,8 @@ attach() {
         die "the job (pid $(cat "$RUN/pid" 2>/dev/null)) died without an exit code: killed, out of memory, or the host restarted. Its log: $RUN/log; run again, it goes on where it was"
         ;;
     esac
-    if [ $(($(now_cs) - _t1)) -gt 100 ]; then nap 0.5; else nap 0.1; fi
+    now
+    if [ $((NOW - _t1)) -gt 100 ]; then nap 0.5; else nap 0.1; fi
   done
 }
 
@@ -145,8 +160,12 @@ job_stop() {
     say "stopping the job that still runs: $(who_holds "$RUN/lock")"
     _start=$(holder "$RUN/lock" start)
     kill -TERM "-$_pid" 2>/dev/null || kill -TERM "$_pid" 2>/dev/null || :
-    _t0=$(now_cs)
-    while alive "$_pid" "$_start" && [ $(($(now_cs) - _t0)) -lt 1000 ]; do nap; done
+    now
+    _t0=$NOW
+    while alive "$_pid" "$_start" && [ $((NOW - _t0)) -lt 1000 ]; do
+      nap
+      now
+    done
     kill -KILL "-$_pid" 2>/dev/null || :
   fi
   rm -rf "$RUN/lock"

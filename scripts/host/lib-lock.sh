@@ -3,21 +3,37 @@
 # nap [SECONDS]: a short sleep, where sleep knows fractions.
 nap() { sleep "${1:-0.2}" 2>/dev/null || sleep 1; }
 
-# proc_start PID: when the process began, in ticks since boot; empty when it is gone, or dead and not yet buried.
-proc_start() {
+# started PID: START is when the process began, in ticks since boot; empty when it is gone, or dead and not yet buried.
+started() {
+  START=''
   { read -r _stat <"/proc/$1/stat"; } 2>/dev/null || return 0
   # The name stands in brackets and may hold blanks and brackets itself.
   _stat=${_stat##*) }
   set -- $_stat
   case $1 in Z | X) return 0 ;; esac
-  printf '%s' "${20}"
+  START=${20}
+}
+
+# proc_start PID: the same, printed.
+proc_start() {
+  started "$1"
+  printf '%s' "$START"
 }
 
 # alive PID START: the same process is still there. No START: it was gone before it could be read.
-alive() { [ -n "$1" ] && [ -n "$2" ] && [ "$(proc_start "$1")" = "$2" ]; }
+alive() {
+  [ -n "$1" ] && [ -n "$2" ] || return 1
+  started "$1"
+  [ "$START" = "$2" ]
+}
 
 # holder LOCK KEY: a line of the lock's holder file.
-holder() { sed -n "s/^$2=//p" "$1/holder" 2>/dev/null || :; }
+holder() {
+  [ -f "$1/holder" ] || return 0
+  while IFS= read -r _line; do
+    case $_line in "$2="*) printf '%s\n' "${_line#*=}" ;; esac
+  done 2>/dev/null <"$1/holder" || :
+}
 
 # hold LOCK PID: writes who holds it.
 hold() {
@@ -49,9 +65,11 @@ lock_dead() {
   [ -d "$1" ] || return 1
   _pid=$(holder "$1" pid)
   if [ -z "$_pid" ]; then
-    _t0=$(now_cs)
+    now
+    _t0=$NOW
     while [ -d "$1" ] && [ ! -f "$1/holder" ]; do
-      [ $(($(now_cs) - _t0)) -lt 500 ] || return 0
+      now
+      [ $((NOW - _t0)) -lt 500 ] || return 0
       nap
     done
     _pid=$(holder "$1" pid)
@@ -77,7 +95,8 @@ clear_lock() {
 # take_lock LOCK: waits, with a word, up to the input lock_wait (seconds).
 take_lock() {
   _wait=$(input lock_wait 3600)
-  _began=$(now_cs)
+  now
+  _began=$NOW
   _told=-1000
   until try_lock "$1"; do
     tell_wait "$1" "$_began" "$_wait"
@@ -92,7 +111,8 @@ take_lock() {
 
 # tell_wait LOCK BEGAN SECONDS: a line every 10 s; past the deadline, the end (75).
 tell_wait() {
-  _waited=$((($(now_cs) - $2) / 100))
+  now
+  _waited=$(((NOW - $2) / 100))
   [ "$_waited" -lt "$3" ] ||
     die "busy: $(who_holds "$1") is at work on this step; waited ${_waited} s. Let it end, or end it (kill $(holder "$1" pid)), and run again" 75
   if [ $((_waited - _told)) -ge 10 ]; then

@@ -147,9 +147,11 @@ start_service() {
       ;;
   esac
   printf '%s\n' "$(manager)" >"$RUN/manager"
-  _t0=$(now_cs)
+  now
+  _t0=$NOW
   until [ -n "$(service_pids)" ]; do
-    if [ $(($(now_cs) - _t0)) -gt 1500 ]; then
+    now
+    if [ $((NOW - _t0)) -gt 1500 ]; then
       die "the WebUI did not start within 15 s. Its log ($WORKSPACE/logs/webui.log) ends: $(tail -n 5 "$WORKSPACE/logs/webui.log" 2>/dev/null)"
     fi
     nap 0.1
@@ -209,11 +211,18 @@ end_all() {
   _left=$($1)
   [ -n "$_left" ] || return 0
   kill -TERM $_left 2>/dev/null || :
-  _t0=$(now_cs)
-  while [ -n "$($1)" ] && [ $(($(now_cs) - _t0)) -lt "$2" ]; do nap 0.1; done
+  now
+  _t0=$NOW
+  while [ -n "$($1)" ] && [ $((NOW - _t0)) -lt "$2" ]; do
+    nap 0.1
+    now
+  done
   _left=$($1)
   [ -z "$_left" ] || kill -KILL $_left 2>/dev/null || :
-  while [ -n "$($1)" ] && [ $(($(now_cs) - _t0)) -lt $(($2 + 500)) ]; do nap 0.1; done
+  while [ -n "$($1)" ] && [ $((NOW - _t0)) -lt $(($2 + 500)) ]; do
+    nap 0.1
+    now
+  done
 }
 
 # Platforms without a service manager run one script of theirs when the box starts: it gets a line of ours, behind its first.

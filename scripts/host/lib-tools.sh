@@ -45,14 +45,17 @@ with_progress() {
   _what=$1
   _folder=$2
   shift 2
-  _p0=$(now_cs)
+  now
+  _p0=$NOW
   _next=200
   "$@" &
   _child=$!
-  _child_start=$(proc_start "$_child")
+  started "$_child"
+  _child_start=$START
   while alive "$_child" "$_child_start"; do
     nap
-    _p1=$(($(now_cs) - _p0))
+    now
+    _p1=$((NOW - _p0))
     if [ "$_p1" -ge "$_next" ]; then
       if [ "$_folder" = - ]; then
         _mb=$(sed -n 's/^wchar: //p' "/proc/$_child/io" 2>/dev/null || :)
@@ -123,13 +126,14 @@ port_owner() {
   _hex=$(printf '%04X' "$1")
   _inode=$(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v p=":$_hex\$" '$4 == "0A" && $2 ~ p { print $10; exit }')
   [ -n "$_inode" ] || return 0
-  for _dir in /proc/[0-9]*; do
-    # A plain ls a process: readlink of each descriptor would take seconds on a busy box.
-    if ls -l "$_dir/fd" 2>/dev/null | grep -q "socket:\[$_inode\]"; then
-      printf '%s %s' "${_dir#/proc/}" "$(tr '\0' ' ' <"$_dir/cmdline" | cut -c 1-120)"
-      return 0
-    fi
-  done
+  # One process for all descriptors: a box has thousands.
+  _fd=$(find /proc/[0-9]*/fd -lname "socket:\\[$_inode\\]" -print -quit 2>/dev/null) || :
+  if [ -n "$_fd" ]; then
+    _pid=${_fd#/proc/}
+    _pid=${_pid%%/*}
+    printf '%s %s' "$_pid" "$(tr '\0' ' ' 2>/dev/null <"/proc/$_pid/cmdline" | cut -c 1-120)"
+    return 0
+  fi
   printf '? unknown (another user'\''s)'
 }
 
@@ -152,6 +156,7 @@ pids_of() {
     _pid=${_pid%/cmdline}
     # The grep above, and a shell that was told of it, name it too, but not as their first argument.
     [ "$(tr '\0' '\n' 2>/dev/null <"$_file" | sed -n 2p)" = "$1" ] || continue
-    [ -z "$(proc_start "$_pid")" ] || printf '%s\n' "$_pid"
+    started "$_pid"
+    [ -z "$START" ] || printf '%s\n' "$_pid"
   done
 }

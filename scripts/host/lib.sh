@@ -33,6 +33,8 @@ drifted() {
 # read_inputs: standard input, `key=value` lines with `\\` and `\n` escaped, into INPUT; sets WORKSPACE, CACHE, RUN and SECRETS.
 read_inputs() {
   INPUT=$(cat)
+  # Each as a variable, once: a step asks for dozens.
+  eval "$(printf '%s\n' "$INPUT" | sed -n "s/'/'\\\\''/g; s/^\([a-z][a-z0-9_]*\)=\(.*\)/atelier_input_\1='\2'/p")"
   case $(input atelier) in
     1) ;;
     '') die "no inputs on standard input: the first line wanted is atelier=1" 2 ;;
@@ -59,7 +61,7 @@ safe_folder() {
 
 # input KEY [DEFAULT]: the value, unescaped.
 input() {
-  _value=$(printf '%s\n' "$INPUT" | sed -n "s/^$1=//p")
+  eval "_value=\${atelier_input_$1:-}"
   [ -n "$_value" ] || _value=${2:-}
   printf '%b' "$_value"
 }
@@ -70,19 +72,38 @@ fact_json() { FACTS="$FACTS,\"$1\":$2"; }
 
 # json TEXT: escaped for the inside of a JSON string.
 json() {
+  case $1 in
+    # Nothing in it to escape.
+    *[!A-Za-z0-9\ ._/:@%+=,~-]*) ;;
+    *)
+      printf '%s' "$1"
+      return
+      ;;
+  esac
   printf '%s' "$1" | tr '\011\015' '  ' | tr -d '\001-\010\013\014\016-\037' |
     sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' | awk '{ printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }'
 }
 
-# now_cs: hundredths of a second since boot. since CS: seconds since then, with one decimal.
-now_cs() { sed 's/ .*//; s/\.//' /proc/uptime; }
+# now: NOW is hundredths of a second since boot. A process costs a millisecond, so what waits in a loop starts none but its sleep.
+now() {
+  read -r NOW _ </proc/uptime
+  # Not with a nought in front, which would make it octal.
+  NOW=$((${NOW%.*} * 100 + 1${NOW#*.} - 100))
+}
+
+# since CS: seconds since then, with one decimal.
 since() {
-  _d=$(($(now_cs) - $1))
-  printf '%d.%d' $((_d / 100)) $((_d % 100 / 10))
+  now
+  printf '%d.%d' $(((NOW - $1) / 100)) $(((NOW - $1) % 100 / 10))
 }
 
 # hash_text: sha256 of standard input.
-hash_text() { sha256sum | cut -d' ' -f1; }
+hash_text() {
+  sha256sum | {
+    read -r _hash _
+    printf '%s\n' "$_hash"
+  }
+}
 
 # mask: passes lines on, each of SECRETS replaced. In the shell itself: sed would show them in its arguments.
 mask() {
@@ -151,7 +172,8 @@ remember() {
 
 # apply_now: the step itself, its facts on standard output.
 apply_now() {
-  _began=$(now_cs)
+  now
+  _began=$NOW
   isolate
   step_apply
   remember
