@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Answer, type Call, Client } from "./client.ts";
 import type { Input } from "./input.ts";
 import { masker } from "./secrets.ts";
-import { openTunnel, type Tunnel } from "./tunnel.ts";
+import type { Tunnel } from "./tunnel.ts";
 
 /** One proof under way: its input, its connection, and where its lines go. */
 export class Session {
@@ -28,6 +28,8 @@ export class Session {
   async open(): Promise<void> {
     const { tunnel, url, deadlines } = this.input;
     if (!tunnel || this.#tunnel) return;
+    // An SSH client, which few proofs need, takes a while to load.
+    const { openTunnel } = await import("./tunnel.ts");
     this.#tunnel = await openTunnel(tunnel, url, deadlines.request);
     this.client = new Client(url, this.signal, this.#tunnel.url);
   }

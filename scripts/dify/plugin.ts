@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, isAbsolute, join, resolve } from "node:path";
-import { bundledPackage } from "./bundled.ts";
 import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
 import { FormData } from "./http.ts";
@@ -76,9 +75,11 @@ const bundle = () => process.env.ATELIER_BUNDLE || undefined;
 /** A package of the settings comes first, one of the bundle in use then, the marketplace last. */
 const fromPackage = (wanted: Wanted): boolean => wanted.package !== undefined || bundle() !== undefined;
 
-function packageOf(wanted: Wanted): { name: string; bytes: Buffer } {
+async function packageOf(wanted: Wanted): Promise<{ name: string; bytes: Buffer }> {
   const from = bundle();
-  return wanted.package || !from ? readPackage(wanted) : bundledPackage(from, wanted);
+  if (wanted.package || !from) return readPackage(wanted);
+  // What reads a bundle takes a while to load, and few stacks have one.
+  return (await import("./bundled.ts")).bundledPackage(from, wanted);
 }
 
 /** A package of this machine; its bytes are those that the plan knew. */
@@ -101,7 +102,7 @@ function readPackage({ id, package: file }: Wanted): { name: string; bytes: Buff
 
 /** Uploading twice is harmless, and only Dify's own reading of a package tells its identifier. */
 async function upload(console: Console, wanted: Wanted, say: Say): Promise<string> {
-  const { name, bytes } = packageOf(wanted);
+  const { name, bytes } = await packageOf(wanted);
   say(`uploading ${name}, ${(bytes.length / 1e6).toFixed(1)} MB`);
   const form = new FormData();
   form.append("pkg", new Blob([new Uint8Array(bytes)]), name);

@@ -1,4 +1,4 @@
-import { secretNames } from "./secrets.ts";
+import { secretLengths } from "./secretLengths.ts";
 
 /**
  * Whether a resource is of what outlives `down`: Dify's volumes, and the passwords that their content was made with. One without
@@ -7,5 +7,5 @@ import { secretNames } from "./secrets.ts";
 export function outlivesDown({ urn, type }: { urn: string; type: string }): boolean {
   if (!urn.includes("atelier:dify:Dify$")) return false;
   const name = urn.slice(urn.lastIndexOf("::") + 2);
-  return type === "docker:index/volume:Volume" || secretNames.includes(name);
+  return type === "docker:index/volume:Volume" || Object.hasOwn(secretLengths, name);
 }

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Password } from "../password.ts";
+import { secretLengths } from "./secretLengths.ts";
 
 /** What Dify's compose file has a public default for, and what opens its first login: made for this stack alone. */
 export interface DifySecrets {
@@ -18,24 +19,9 @@ export interface DifySecrets {
   weaviate: pulumi.Output<string>;
 }
 
-/** Letters of each, by its resource's name. INIT_PASSWORD may have 30. */
-const lengths = {
-  "dify-admin-password": 24,
-  "dify-init-password": 24,
-  "dify-secret-key": 48,
-  "dify-db-password": 32,
-  "dify-redis-password": 32,
-  "dify-sandbox-key": 32,
-  "dify-daemon-key": 48,
-  "dify-inner-key": 48,
-  "dify-weaviate-key": 32,
-} as const;
-
-export const secretNames = Object.keys(lengths);
-
 /** @param vectorStore whether there is one to have a key */
 export function makeSecrets(vectorStore: boolean, opts: pulumi.CustomResourceOptions): DifySecrets {
-  const make = (name: keyof typeof lengths) => new Password(name, { length: lengths[name] }, opts).value;
+  const make = (name: keyof typeof secretLengths) => new Password(name, { length: secretLengths[name] }, opts).value;
   return {
     // Dify wants a letter and a digit, whatever chance says.
     admin: make("dify-admin-password").apply((value) => `${value}a1`),

@@ -56,7 +56,7 @@ const CHILD_DEADLINE_MS = 60_000;
 
 describe("slow", () => {
   test("a process killed with -9 at any moment of several updates", { timeout: 3_600_000 }, async () => {
-    const { seed, runs, path } = randomness(0.05);
+    const { seed, runs, path } = randomness(0.05, 3);
     console.log(`${runs} kills, seed ${seed}`);
     let cut = 0;
     let pending = 0;

@@ -46,7 +46,7 @@ const why = noOfficial ? ` (skipped: ${noOfficial})` : "";
 
 describe.skipIf(noOfficial !== undefined)(`slow${why}`, () => {
   test("the official engine would do what ours would, before and after an update", { timeout: 3_600_000 }, async () => {
-    const { seed, runs, path } = randomness(0.02);
+    const { seed, runs, path } = randomness(0.02, 5);
     console.log(`${runs} programs for both engines, seed ${seed}`);
     const secrets = await PassphraseSecrets.create("correct-horse");
     const property = fc.asyncProperty(program, async ({ entries, fresh, changes }) => {

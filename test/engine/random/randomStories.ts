@@ -14,14 +14,14 @@ export interface Randomness {
 }
 
 /**
- * What the settings say of the random runs: ATELIER_RANDOM_RUNS stories in all (each runs the engine seven times or so), ATELIER_RANDOM_SEED and ATELIER_RANDOM_PATH to see
- * one again. Without a seed it is another every time.
+ * What the settings say of the random runs: ATELIER_RANDOM_RUNS stories in all (each runs the engine seven times or so), ATELIER_RANDOM_SEED and
+ * ATELIER_RANDOM_PATH to see one again; the seed `random` is another every time. Without one it is the file's own: whether a commit passes is no matter of luck.
  * @param share this file's part of all the stories
  */
-export function randomness(share: number): Randomness {
-  const { ATELIER_RANDOM_RUNS = "600", ATELIER_RANDOM_SEED, ATELIER_RANDOM_PATH } = process.env;
+export function randomness(share: number, ownSeed: number): Randomness {
+  const { ATELIER_RANDOM_RUNS = "320", ATELIER_RANDOM_SEED = String(ownSeed), ATELIER_RANDOM_PATH } = process.env;
   return {
-    seed: ATELIER_RANDOM_SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(ATELIER_RANDOM_SEED),
+    seed: ATELIER_RANDOM_SEED === "random" ? Math.floor(Math.random() * 2 ** 31) : Number(ATELIER_RANDOM_SEED),
     runs: Math.ceil(Number(ATELIER_RANDOM_RUNS) * share),
     path: ATELIER_RANDOM_PATH,
   };

@@ -36,7 +36,7 @@ function counted(log: string): Map<number, number> {
 
 describe("slow", () => {
   test("a real program's update killed with -9 at any moment", { timeout: 3_600_000 }, async () => {
-    const { seed, runs, path } = randomness(0.005);
+    const { seed, runs, path } = randomness(0.005, 4);
     console.log(`${runs} real kills, seed ${seed}`);
     const property = fc.asyncProperty(killed, async ({ entries, after }) => {
       const work = new Workspace("random.ts", PROJECT);
