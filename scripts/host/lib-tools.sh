@@ -10,12 +10,23 @@ conda_roots() {
 }
 
 # all_pythons: every Python worth asking, a path a line, in the order in which they are preferred.
-all_pythons() {
+all_pythons() { list_pythons | awk '!seen[$0]++'; }
+
+list_pythons() {
   : "${REAL_HOME:=${HOME:-/root}}"
-  for _v in 3.10 3.11 3.12 3.13 3.14 3; do
-    command -v "python$_v" 2>/dev/null || :
+  for _name in python3.10 python3.11 python3.12 python3.13 python3.14 python3 python; do
+    _p=$(command -v $_name 2>/dev/null) || continue
+    case $_p in
+      # A shim of pyenv is a script of a tenth of a second that may know no such version; what it would run lies beside.
+      */shims/python3) ;;
+      */shims/*)
+        for _p in "${_p%/shims/*}"/versions/*/bin/"$_name"; do
+          [ ! -x "$_p" ] || printf '%s\n' "$_p"
+        done
+        ;;
+      *) printf '%s\n' "$_p" ;;
+    esac
   done
-  command -v python 2>/dev/null || :
   for _p in "${PYENV_ROOT:-$REAL_HOME/.pyenv}"/versions/*/bin/python /opt/pyenv/versions/*/bin/python; do
     [ ! -x "$_p" ] || printf '%s\n' "$_p"
   done
