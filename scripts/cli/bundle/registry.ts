@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { tokenUrl } from "@atelier/engine/providers/docker/registry/challenge";
 import { DOCKER_HUB, parseImage } from "@atelier/engine/providers/docker/registry/reference";
 import { atMirror } from "../../docker/images.ts";
 import { request } from "../http.ts";
@@ -24,10 +25,12 @@ export class Repository {
   /** `https://registry.example.com/v2/owner/name` */
   readonly url: string;
   #token: { value: string; until: number } | undefined;
+  readonly #name: string;
   #challenge = "";
 
   constructor(base: string, name: string) {
     this.url = `${base}/v2/${name}`;
+    this.#name = name;
   }
 
   /**
@@ -48,9 +51,8 @@ export class Repository {
       await answer.body?.cancel();
       throw new Error(`${url}: HTTP ${answer.status}`);
     }
-    const bytes = Buffer.from(await answer.arrayBuffer());
+    const bytes = await bodyOf(answer);
     const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-    if (bytes.length > largest) throw new Error(`${url}: its answer is far too long`);
     if (reference.startsWith("sha256:") && reference !== digest)
       throw new Error(`${url}: what it sent has the digest ${digest}`);
     return { bytes, digest };
@@ -61,27 +63,36 @@ export class Repository {
   /** Tokens last for minutes, large layers for longer: asked for anew when needed. */
   async headers(): Promise<Record<string, string>> {
     if (!this.#challenge) return {};
-    if (!this.#token || this.#token.until < Date.now()) this.#token = await askToken(this.#challenge, this.url);
+    if (!this.#token || this.#token.until < Date.now()) this.#token = await this.#askToken();
     return { authorization: `Bearer ${this.#token.value}` };
+  }
+
+  async #askToken(): Promise<{ value: string; until: number }> {
+    const url = tokenUrl(this.#challenge, this.#name);
+    if (!url) throw new Error(`${this.url}: HTTP 401, and it hands out no token without a login`);
+    const answer = await request(url.href, { headers: { accept: "application/json" }, seconds: patience });
+    const said = (await answer.json().catch(() => ({}))) as {
+      token?: string;
+      access_token?: string;
+      expires_in?: number;
+    };
+    const value = said.token ?? said.access_token;
+    if (!answer.ok || !value) throw new Error(`${this.url}: ${url.origin} gave no token (HTTP ${answer.status})`);
+    // 60 s is the protocol's own default.
+    return { value, until: Date.now() + (said.expires_in ?? 60) * 800 };
   }
 }
 
-async function askToken(challenge: string, what: string): Promise<{ value: string; until: number }> {
-  const parts = Object.fromEntries([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]));
-  if (!/^bearer /i.test(challenge) || !parts.realm)
-    throw new Error(`${what}: HTTP 401, and it hands out no token without a login`);
-  const url = new URL(parts.realm);
-  for (const key of ["service", "scope"]) if (parts[key]) url.searchParams.set(key, parts[key]);
-  const answer = await request(url.href, { headers: { accept: "application/json" }, seconds: patience });
-  const said = (await answer.json().catch(() => ({}))) as {
-    token?: string;
-    access_token?: string;
-    expires_in?: number;
-  };
-  const value = said.token ?? said.access_token;
-  if (!answer.ok || !value) throw new Error(`${what}: ${url.origin} gave no token (HTTP ${answer.status})`);
-  // 60 s is the protocol's own default.
-  return { value, until: Date.now() + (said.expires_in ?? 60) * 800 };
+/** @throws Error as soon as it is longer than a manifest can be */
+async function bodyOf(answer: Response): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of answer.body ?? []) {
+    size += part.length;
+    if (size > largest) throw new Error(`${answer.url}: its answer is far too long for a manifest (over 4 MiB)`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
 }
 
 /** Every repository that an image may be had from: mirrors of Docker's own registry in order, its own last. */

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { tokenUrl } from "./challenge.ts";
 import type { Login } from "./logins.ts";
 import { DOCKER_HUB, parseImage } from "./reference.ts";
 
@@ -70,19 +71,16 @@ async function bearer(
   what: string,
   options: DigestOptions,
 ): Promise<string> {
-  const parts = Object.fromEntries([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]));
-  if (!/^bearer /i.test(challenge) || !parts.realm) {
+  const realm = tokenUrl(challenge, repository);
+  if (realm === undefined) {
     throw new Error(
       `cannot ${what}: it answered 401. ${basic === undefined ? advice(401) : "It does not take the login that the provider's registryAuth has."}`,
     );
   }
-  const realm = new URL(parts.realm);
   // A login must not cross an open line, unless it is this machine's own.
   const isPlain = realm.protocol === "http:" && !/^(127\.|localhost$|\[::1\]$)/.test(realm.hostname);
   if (basic !== undefined && isPlain)
     throw new Error(`cannot ${what}: it sends the login to ${realm.origin}, which is not encrypted`);
-  if (parts.service) realm.searchParams.set("service", parts.service);
-  realm.searchParams.set("scope", parts.scope || `repository:${repository}:pull`);
   const answer = await send(
     "GET",
     realm.href,
