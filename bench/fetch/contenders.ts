@@ -38,7 +38,8 @@ function own(name: string, aria2: "yes" | "no", { bytes, sha256 }: Wanted): Cont
     several: true,
     proves: true,
     run: (urls, folder) => ({
-      command: [python, script],
+      // As the step calls it.
+      command: [python, "-S", script],
       env: { ATELIER_FETCH_ARIA2: aria2, PYTHONDONTWRITEBYTECODE: "1" },
       stdin: `cache\t${folder}\nfile\tf.safetensors\t${bytes}\t${sha256}\t${urls.join(" ")}\n`,
     }),
@@ -93,6 +94,22 @@ export function contenders(scratch: string, wanted: Wanted): { able: Contender[]
     run: ([url = ""], folder) => ({ command: ["wget", "--no-config", "-q", "-O", join(folder, "f"), url] }),
     result: "f",
   });
+  // What it costs them to prove as much as ours.
+  if (onPath("sha256sum"))
+    add("curl", {
+      name: "curl, then sha256sum",
+      several: false,
+      proves: true,
+      run: ([url = ""], folder) => ({
+        command: [
+          "sh",
+          "-c",
+          'curl -qsSfL --retry 3 -o "$1" "$2" && echo "$3  $1" | sha256sum -c --quiet',
+          "sh",
+        ].concat(join(folder, "f"), url, wanted.sha256),
+      }),
+      result: "f",
+    });
   const hub = huggingfaceHub(scratch);
   if ("contender" in hub) able.push(hub.contender);
   else missing.push(`huggingface_hub: ${hub.why}`);

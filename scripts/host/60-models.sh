@@ -40,7 +40,8 @@ step_apply() {
   [ -s "$RUN/wanted" ] || say "no models are wanted"
   while IFS=$TAB read -r _path _rest; do safe "$_path"; done <"$RUN/wanted"
   { cut -f4,2 "$RUN/wanted" | awk -F'\t' '{ print $2 "\t" $1 }' && sed 1d "$(use_file)" 2>/dev/null || :; } | sort -u | claim_store
-  request | "$_python" "$BIN/fetch.py" >"$RUN/fetched" ||
+  # -S: it needs no packages, and some machines' start-up files load for longer than all of it.
+  request | "$_python" -S "$BIN/fetch.py" >"$RUN/fetched" ||
     die "not every model could be had: see above. What came stays in $CACHE; run up again and it goes on there"
   : >"$RUN/links.new"
   : >"$RUN/items"

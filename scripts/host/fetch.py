@@ -17,7 +17,7 @@ import threading
 
 import fetch_aria2
 from fetch_download import Download
-from fetch_files import Bad, Store, room, sha256_of
+from fetch_files import Bad, Store, room
 from fetch_http import Client, plain
 from fetch_progress import Progress
 
@@ -54,7 +54,7 @@ def fetch(file, store, client, progress):
         raise Bad(f"it is not in {store.cache}, and no source is known for it (upstreams: offline?)")
     with contextlib.ExitStack() as alone:
         if not found:
-            alone.enter_context(store.alone(file))
+            lock = alone.enter_context(store.alone(file))
             # Somebody else may have brought it while we waited.
             found = store.find(file)
         if found:
@@ -65,10 +65,7 @@ def fetch(file, store, client, progress):
             fetch_aria2.hand_over(file, store)
         if fetch_aria2.fits(file, client, ARIA2_BYTES) and not os.path.exists(store.partial(file)):
             try:
-                path, sha256 = fetch_aria2.download(file, store, progress)
-                if sha256 != file["sha256"]:
-                    # It may have begun anew under our eyes.
-                    sha256 = sha256_of(path)
+                path, sha256 = fetch_aria2.download(file, store, progress, lock)
                 admitted = store.admit(path, file, sha256, file["sha256"])
                 return (*admitted, "fetched", plain(file["urls"][0]), file["bytes"])
             except Bad as why:

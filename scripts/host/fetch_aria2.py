@@ -3,13 +3,11 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import struct
-import subprocess
 import threading
 import urllib.parse
 
-from fetch_files import Bad
+from fetch_files import Bad, sha256_of
 from fetch_hash import Prefix
 from fetch_http import STALL_S
 
@@ -17,34 +15,37 @@ TRIES = 5
 PER_SERVER = 4
 AT_MOST = 12
 PAGE = 65536
+# Beyond the file itself it writes its record once a second, and what it says. A piece that is written again is 1 MiB.
+BESIDES = 1 << 18
 
 
 def fits(file, client, least):
     """aria2c sends a header on to wherever it is redirected: a file that needs the token is not for it. Nor one that no sha256 proves."""
-    return bool(
-        os.environ.get("ATELIER_FETCH_ARIA2") != "no"
-        and shutil.which("aria2c")
-        and file["sha256"]
-        and (file["bytes"] or 0) >= least
-        and not any(client.token_for(url) for url in file["urls"])
-    )
+    if os.environ.get("ATELIER_FETCH_ARIA2") == "no" or not file["sha256"] or (file["bytes"] or 0) < least:
+        return False
+    # Loads slowly, as subprocess below: our own way starts without them.
+    import shutil
+
+    return bool(shutil.which("aria2c")) and not any(client.token_for(url) for url in file["urls"])
 
 
-def download(file, store, progress):
-    """(path, sha256) of the finished download. Goes on after a failure while that brings it further."""
+def download(file, store, progress, lock):
+    """(path, sha256) of the finished download, which began with nothing. Goes on after a failure while that brings it further.
+    aria2c inherits the descriptor `lock`: who waits for that waits for the end of an aria2c that outlives us, which would go on writing."""
     path = store.partial(file, "aria2part")
     control = Control(path, file["bytes"])
     hashing = Prefix(control)
     try:
         best = -1
-        for _ in range(TRIES):
-            reached, why = _once(file, path, progress)
+        for attempt in range(TRIES):
+            reached, why, wrote = _once(file, path, progress, lock)
             if why is None:
                 if os.path.getsize(path) != file["bytes"]:
                     raise Bad(f"it has {os.path.getsize(path)} bytes; wanted: {file['bytes']}")
                 progress.at(file, file["bytes"])
                 control.finished = True
-                return path, hashing.result()
+                # Another process may have begun the file anew, below what is in the sum already.
+                return path, _sum(file, path, hashing, wrote if attempt == 0 else None)
             if reached <= best:
                 break
             best = reached
@@ -53,6 +54,19 @@ def download(file, store, progress):
         raise Bad(f"its file can't be read ({why})") from why
     finally:
         hashing.stop()
+
+
+def _sum(file, path, hashing, wrote):
+    """The sha256 of the finished file. The one taken while it grew is of the bytes that lay there then: it counts where
+    the process that wrote them all has ended and wrote no piece twice, by the kernel's count. Else, and where it is wrong, all is read again."""
+    try:
+        if wrote is not None and 0 <= wrote - file["bytes"] <= BESIDES and hashing.reads(path):
+            sha256 = hashing.result()
+            if sha256 == file["sha256"]:
+                return sha256
+    except OSError:
+        pass
+    return sha256_of(path)
 
 
 def forget(file, store):
@@ -147,8 +161,10 @@ class Control:
         return spans
 
 
-def _once(file, path, progress):
-    """(percent reached, None or why it failed)."""
+def _once(file, path, progress, lock):
+    """(percent reached, None or why it failed, bytes that the process wrote or None)."""
+    import subprocess
+
     # aria2c counts its connections by host name, whatever the port.
     names = len({urllib.parse.urlsplit(url).hostname for url in file["urls"]})
     split = min(AT_MOST, len(file["urls"]) * PER_SERVER)
@@ -157,11 +173,16 @@ def _once(file, path, progress):
         "aria2c", "--no-conf=true", "--no-netrc=true", "--input-file=-", "--continue=true", "--allow-overwrite=true",
         "--auto-file-renaming=false", "--file-allocation=none", "--disk-cache=0", "--auto-save-interval=1",
         f"--split={split}", f"--max-connection-per-server={-(-split // names)}",
-        "--min-split-size=4M", "--uri-selector=inorder", "--max-tries=3", "--retry-wait=1",
+        # From the beginning on, so that the sum can follow; asked for piece by piece, as what a cut range has on its way is lost.
+        "--stream-piece-selector=inorder", "--min-split-size=4M", "--enable-http-pipelining=true",
+        # What is done is never begun anew.
+        "--always-resume=true", "--uri-selector=inorder", "--max-tries=3", "--retry-wait=1",
         f"--connect-timeout={min(10, stall)}", f"--timeout={stall}", "--lowest-speed-limit=20K", "--max-file-not-found=2", "--remote-time=false",
         "--summary-interval=1", "--console-log-level=error", "--download-result=hide", f"--stop-with-process={os.getpid()}",
     ]  # fmt: skip
-    child = subprocess.Popen(options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    child = subprocess.Popen(
+        options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=(lock,)
+    )
     with contextlib.suppress(BrokenPipeError):
         child.stdin.write("\t".join(file["urls"]) + f"\n dir={os.path.dirname(path)}\n out={os.path.basename(path)}\n")
         child.stdin.close()
@@ -173,7 +194,19 @@ def _once(file, path, progress):
             progress.at(file, file["bytes"] * reached // 100)
         elif "errorCode" in line or "ERROR" in line:
             last = line.strip()
+    wrote = _wrote(child.pid)
     code = child.wait()
     if code == 0 and os.path.exists(path) and not os.path.exists(path + ".aria2"):
-        return 100, None
-    return reached, re.sub(r"\?\S*", "", last)[:200] or f"ended with {code}"
+        return 100, None, wrote
+    return reached, re.sub(r"\?\S*", "", last)[:200] or f"ended with {code}", wrote
+
+
+def _wrote(pid):
+    """All bytes that a child of ours has written, to files and pipes, once it has ended; None where the kernel does not tell."""
+    try:
+        # Its count is there until it is waited for.
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with open(f"/proc/{pid}/io") as stream:
+            return int(re.search(r"^wchar: (\d+)$", stream.read(), re.M)[1])
+    except (OSError, TypeError):
+        return None

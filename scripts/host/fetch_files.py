@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import struct
 import sys
 
@@ -65,7 +64,8 @@ def inspect_safetensors(path, size):
 
 def room(cache, missing, fail=None):
     """What is missing must fit, with a little left: a full disk breaks more than this download."""
-    free = shutil.disk_usage(cache).free
+    disk = os.statvfs(cache)
+    free = disk.f_bavail * disk.f_frsize
     if missing > 0 and free < missing + 200_000_000:
         why = Bad(
             f"{missing // 1_000_000} MB are still to be fetched and {cache} has {free // 1_000_000} MB free: "
@@ -102,14 +102,14 @@ class Store:
 
     @contextlib.contextmanager
     def alone(self, file):
-        """One process at a time works on a partial file; workspaces may share a cache."""
+        """One process at a time works on a partial file; workspaces may share a cache. Gives the lock's descriptor."""
         with open(self.partial(file, "lock"), "w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 print(f"models: {file['name']}: another stack on this host is fetching it; waiting for that", file=sys.stderr, flush=True)
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            yield lock.fileno()
 
     def seen(self, file):
         """The sha256 recorded at the first download of a file that the catalog gives none for."""

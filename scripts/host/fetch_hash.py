@@ -11,6 +11,7 @@ class Prefix:
         self.pieces = pieces
         self.stopped = False
         self.failed = None
+        self.identity = None
         self.wake = threading.Condition()
         self._begin()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -25,6 +26,7 @@ class Prefix:
 
     def _run(self):
         handle = os.open(self.pieces.path, os.O_RDONLY)
+        self.identity = _identity(os.fstat(handle))
         try:
             while not self.stopped:
                 with self.wake:
@@ -59,13 +61,24 @@ class Prefix:
     def result(self):
         """Of the whole file; waits for the last bytes."""
         with self.wake:
+            self.wake.notify_all()
             while self.wiped != self.pieces.wiped or self.at < self.pieces.length:
                 if self.failed:
                     raise self.failed
                 self.wake.wait(0.05)
             return self.digest.hexdigest()
 
+    def reads(self, path):
+        """Whether that is the file that it has open."""
+        return self.identity == _identity(os.stat(path))
+
     def stop(self):
-        self.stopped = True
+        with self.wake:
+            self.stopped = True
+            self.wake.notify_all()
         self.over.set()
         self.thread.join(5)
+
+
+def _identity(status):
+    return status.st_dev, status.st_ino
