@@ -13,7 +13,7 @@ export interface Login {
 export interface Call {
   json?: unknown;
   form?: FormData;
-  /** @default 30 */
+  /** @default 60: a plugin that starts on a busy machine keeps a read waiting for half a minute */
   seconds?: number;
   /** What to do when it is refused; the last sentence of the error. */
   mend?: string;
@@ -99,7 +99,7 @@ export class Console {
     return true;
   }
 
-  async #send(method: Method, path: string, { json, form, seconds = 30 }: Call): Promise<Answer> {
+  async #send(method: Method, path: string, { json, form, seconds = 60 }: Call): Promise<Answer> {
     const headers: Record<string, string> = {};
     const csrf = this.#cookie("csrf_token");
     if (csrf) headers["x-csrf-token"] = csrf;

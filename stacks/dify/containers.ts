@@ -224,7 +224,7 @@ function healthOf({ health }: ServiceSpec, timeout: number) {
     healthcheck: {
       tests: health.test,
       interval: `${health.every}s`,
-      timeout: "20s",
+      timeout: `${health.within ?? 20}s`,
       retries: 5,
       startPeriod: `${start}s`,
     },

@@ -65,6 +65,8 @@ function shared({ settings, secrets, url }: EnvironmentArgs): Environment {
     VECTOR_STORE: "weaviate",
     WEAVIATE_ENDPOINT: "http://weaviate:8080",
     ...(settings.vectorStore === "weaviate" ? { WEAVIATE_API_KEY: secrets.weaviate } : {}),
+    // The console's editor would look for a service of its own, which is not among ours, and leave out its check for others' edits.
+    ENABLE_COLLABORATION_MODE: "false",
     CODE_EXECUTION_ENDPOINT: "http://sandbox:8194",
     CODE_EXECUTION_API_KEY: secrets.sandbox,
     SSRF_PROXY_HTTP_URL: "http://ssrf_proxy:3128",
@@ -89,7 +91,11 @@ const python =
     MIGRATION_ENABLED: String(mode === "api"),
   });
 export const apiEnvironment = python("api");
-export const workerEnvironment = python("worker");
+export const workerEnvironment = (args: EnvironmentArgs): Environment => ({
+  ...python("worker")(args),
+  // Chats at once. The image's own default is one: the next would wait until its picture is there.
+  CELERY_WORKER_AMOUNT: "4",
+});
 export const beatEnvironment = python("beat");
 
 export const dbEnvironment = ({ secrets }: EnvironmentArgs): Environment => ({
@@ -162,6 +168,8 @@ export const webEnvironment = ({ settings, url }: EnvironmentArgs): Environment 
   MARKETPLACE_API_URL: settings.marketplace,
   MARKETPLACE_URL: settings.marketplace,
   NEXT_TELEMETRY_DISABLED: "1",
+  // Next listens on the address of this name; Docker's own choice is the container's name, which is not loopback.
+  HOSTNAME: "0.0.0.0",
   NEXT_PUBLIC_SOCKET_URL: url.replace(/^http/, "ws"),
   // Browsers would give up before the picture is there.
   TEXT_GENERATION_TIMEOUT_MS: String(waits.plugin * 1000),

@@ -20,7 +20,9 @@ export interface Health {
   test: string[];
   /** Seconds between two looks once it is up. */
   every: number;
-  /** Seconds that it may take to start; undefined: what `dify.timeout` says, for the API's migrations run then. */
+  /** Seconds that a look may take. @default 20 */
+  within?: number;
+  /** Seconds that it may take to start; undefined: what `dify.timeout` says, for the API's migrations run then, and a worker compiles as much Python. */
   start?: number;
 }
 
@@ -84,12 +86,14 @@ export const services: Record<DifyService, ServiceSpec> = {
     environment: environment.workerEnvironment,
     networks: ["default", "inside"],
     volumes: { storage: "/app/api/storage" },
-    // A ping starts a Python: it is sent until it is answered, and then every five minutes.
-    health: shell(
-      'find /dev/shm/atelier-up -mmin -5 2>/dev/null | grep -q . || { celery -A celery_healthcheck.celery inspect ping -t 10 -d "celery@$HOSTNAME" | grep -q pong && touch /dev/shm/atelier-up; }',
-      5,
-      180,
-    ),
+    health: {
+      // A ping starts a Python: it is sent until it is answered, and then every five minutes. A busy machine of two cores takes 20 s for it.
+      ...shell(
+        'find /dev/shm/atelier-up -mmin -5 2>/dev/null | grep -q . || { celery -A celery_healthcheck.celery inspect ping -t 10 -d "celery@$HOSTNAME" | grep -q pong && touch /dev/shm/atelier-up; }',
+        5,
+      ),
+      within: 60,
+    },
     after: ["api"],
   },
   worker_beat: {

@@ -28,7 +28,8 @@ export const roles = {
   },
   plugin_daemon: async (environment: Environment) => servePluginDaemon(environment.SERVER_KEY ?? "", 5002),
   nginx: async () => proxy({ api: "http://api:5001", web: "http://web:3000" }, 80),
-  web: async () => servePages(3000),
+  // Next listens on the address of this name alone, and Docker makes it the container's own: not on loopback then.
+  web: async ({ HOSTNAME }: Environment) => servePages(3000, HOSTNAME || "0.0.0.0"),
   redis: async () => serveRedis("/etc/atelier/redis.conf", 6379),
   db: async () => serveNothing(5432),
   ssrf_proxy: async () => serveNothing(3128),
@@ -58,7 +59,7 @@ function serveHealth(path: string, port: number): Promise<void> {
 }
 
 /** The pages for people; what they show they ask of the API themselves. */
-function servePages(port: number): Promise<void> {
+function servePages(port: number, host: string): Promise<void> {
   const pages = join(import.meta.dirname, "..", "pages");
   const server = createServer((request, response) => {
     const name = /^\/(chat|workflow)\//.test(request.url ?? "") ? "chat.html" : "home.html";
@@ -66,5 +67,5 @@ function servePages(port: number): Promise<void> {
     response.writeHead(existsSync(path) ? 200 : 404, { "Content-Type": "text/html; charset=utf-8" });
     response.end(readFileSync(path));
   });
-  return new Promise((listens) => server.listen(port, "0.0.0.0", listens));
+  return new Promise((listens) => server.listen(port, host, listens));
 }

@@ -48,7 +48,8 @@ describe.skipIf(!engine)(`in containers${why}`, () => {
     url = `http://127.0.0.1:${Ports["80/tcp"]?.[0]?.HostPort}`;
     const daemon = { PLUGIN_DAEMON_URL: "http://plugin_daemon:5002", PLUGIN_DAEMON_KEY: "daemon-key" };
     await run(docker, "api", { ...common, ...daemon, FILES_URL: url, REHEARSAL_INSTALL_TIME: "0" });
-    for (const role of ["web", "db", "ssrf_proxy", "sandbox", "worker", "worker_beat"]) await run(docker, role, {});
+    await run(docker, "web", { HOSTNAME: "0.0.0.0" });
+    for (const role of ["db", "ssrf_proxy", "sandbox", "worker", "worker_beat"]) await run(docker, role, {});
   }, 300_000);
 
   afterAll(async () => {

@@ -168,6 +168,10 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect(api.CELERY_BROKER_URL).toBe(`redis://:${api.REDIS_PASSWORD}@redis:6379/1`);
     expect(api.MIGRATION_ENABLED).toBe("true");
     expect(worker.MIGRATION_ENABLED).toBe("false");
+    // With the image's own default, one, a chat would wait for another's picture.
+    expect(worker.CELERY_WORKER_AMOUNT).toBe("4");
+    // There is no service for it.
+    expect(api.ENABLE_COLLABORATION_MODE).toBe("false");
     expect(daemon).toMatchObject({
       SERVER_KEY: api.PLUGIN_DAEMON_KEY,
       DIFY_INNER_API_KEY: api.INNER_API_KEY_FOR_PLUGIN,

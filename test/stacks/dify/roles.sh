@@ -17,7 +17,8 @@ sandbox) say 8194 health ok ;;
 # Its start takes its time, as migrations do.
 api) sleep "${STAND_IN_START:-2}"; say 5001 health ok ;;
 plugin-daemon) say 5002 health/check ok ;;
-web) say 3000 signin ok ;;
+# Next listens on the address of its host name alone, where it is told nothing else.
+web) say "$HOSTNAME:3000" signin ok ;;
 nginx) say 80 console/api/setup '{"step":"not_started"}' ;;
 weaviate) say 8080 v1/.well-known/ready ok ;;
 worker-beat) exec sh -c 'trap exit TERM; sleep 100000 & wait' beat ;;
