@@ -19,6 +19,8 @@ export const samplers = z.array(z.looseObject({ name: z.string(), aliases: z.arr
 export const progress = z.looseObject({
   state: z.looseObject({ job: z.string(), sampling_step: z.number(), sampling_steps: z.number() }),
 });
+/** Of our own gate, where one stands before the WebUI: seconds after which it answers Dify's tool, drawn or not. */
+export const gate = z.looseObject({ deadline: z.number() });
 export const drawn = z.looseObject({ images: z.array(z.string()).min(1), info: z.string() });
 export const drawnInfo = z.looseObject({
   seed: z.number(),

@@ -1,4 +1,4 @@
-import { sdModels } from "../answers.ts";
+import { gate, sdModels } from "../answers.ts";
 import { CheckFailed } from "../failure.ts";
 import type { Session } from "../session.ts";
 import type { Chat } from "./chat.ts";
@@ -112,10 +112,17 @@ async function notSet(session: Session, said: string): Promise<CheckFailed> {
 
 async function notDrawn(session: Session, chat: Chat): Promise<CheckFailed> {
   const seconds = chat.toolSeconds ?? 0;
+  const slow = "Draw fewer steps or smaller pictures, look what else keeps the WebUI busy, or choose a faster GPU";
   if (seconds >= toolLimit - 5)
     return new CheckFailed(
       `The picture took longer than the ${toolLimit} s that Dify's tool waits (${seconds.toFixed(0)} s)`,
-      "Draw fewer steps or smaller pictures, look what else keeps the WebUI busy, or choose a faster GPU",
+      slow,
+    );
+  const deadline = await gateDeadline(session);
+  if (deadline > 0 && seconds >= deadline - 1)
+    return new CheckFailed(
+      `The picture took longer than the ${deadline} s that the WebUI's gate gives Dify's tool, which itself gives up after ${toolLimit} s (${seconds.toFixed(0)} s)`,
+      slow,
     );
   const webui = await look(session);
   if (webui.state !== "up")
@@ -127,6 +134,16 @@ async function notDrawn(session: Session, chat: Chat): Promise<CheckFailed> {
     `The WebUI answered Dify's tool with an error after ${seconds.toFixed(1)} s; the tool hides which`,
     "Read the WebUI's log on the host (logs/): it says why the picture failed, such as too little GPU memory or an unknown sampler",
   );
+}
+
+/** Seconds after which our gate breaks off a picture of Dify's tool; 0 without a gate. */
+async function gateDeadline(session: Session): Promise<number> {
+  try {
+    const answer = await session.ask("/internal/gate");
+    return answer.status === 200 ? gate.parse(JSON.parse(answer.text)).deadline : 0;
+  } catch {
+    return 0;
+  }
 }
 
 function notCalled(chat: Chat, agent: boolean): CheckFailed {

@@ -81,9 +81,8 @@ export function squidConf(proxy: string | undefined): string {
     "http_access deny metadata",
     "http_access allow inside",
     "http_access deny all",
-    // Every look at its health would be a line.
-    "access_log none localhost",
-    "access_log daemon:/var/log/squid/access.log squid",
+    // Nobody else: every look at its health would be a line.
+    "access_log daemon:/var/log/squid/access.log squid inside",
     "cache deny all",
     "shutdown_lifetime 1 seconds",
     "coredump_dir /var/spool/squid",

@@ -132,6 +132,20 @@ const cases: [string, Mode[], Lies, RegExp, Record<string, Lie>?][] = [
     /longer than the 120 s.*\(120 s\)/,
   ],
   [
+    "the gate's time limit, which comes before the tool's",
+    chatflow,
+    { events: toolSaid("Failed to generate image", 60.3) },
+    /longer than the 60 s that the WebUI's gate gives Dify's tool.*after 120 s \(60 s\)/,
+    { "GET /internal/gate": () => ({ status: 200, body: { deadline: 60 } }) },
+  ],
+  [
+    "an error before the gate's time limit",
+    chatflow,
+    { events: toolSaid("Failed to generate image", 30) },
+    /answered Dify's tool with an error after 30\.0 s/,
+    { "GET /internal/gate": () => ({ status: 200, body: { deadline: 60 } }) },
+  ],
+  [
     "an agent whose tool failed",
     agent,
     { events: toolSaid("Failed to generate image") },
