@@ -86,20 +86,30 @@ async function atelier(models: BigModel[]): Promise<Pick<Run, "cold" | "rebuild"
     rmSync(cache);
     mkdirSync(cache);
     await project.settings({ models });
-    const up = async () => {
+    const up = async (name: keyof Run) => {
       await succeeds(project, "env");
       const began = Date.now();
       await succeeds(project, "up");
-      return (Date.now() - began) / 1000;
+      const whole = (Date.now() - began) / 1000;
+      process.stdout.write(`  ${name}: ${spent(project, whole)}\n`);
+      return whole;
     };
-    const cold = await up();
+    const cold = await up("cold");
     await succeeds(project, "down");
-    const rebuild = await up();
+    const rebuild = await up("rebuild");
     await succeeds(project, "down");
     return { cold, rebuild };
   } finally {
     await project.remove();
   }
+}
+
+/** Where the time went: steps side by side, so that their sum is more than the update. */
+function spent(project: Project, whole: number): string {
+  const { seconds, steps } = project.report();
+  const longest = steps.filter((step) => step.seconds >= 0.1).sort((a, b) => b.seconds - a.seconds);
+  const shown = longest.map((step) => `${step.name} ${step.seconds.toFixed(1)}`);
+  return `${whole.toFixed(1)} s, of them the update ${seconds.toFixed(1)} s; of its steps ${shown.join(", ")}`;
 }
 
 const inWords = (limit: Limit | undefined): string =>
