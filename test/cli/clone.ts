@@ -1,9 +1,8 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-
-const root = join(import.meta.dirname, "..", "..");
+import { join } from "node:path";
+import { copyProject, keepCompiled, withCompiled } from "../helpers/copy.ts";
 
 export interface Finished {
   code: number | null;
@@ -21,16 +20,7 @@ export class Clone {
   constructor({ packages = true }: { packages?: boolean } = {}) {
     this.dir = mkdtempSync(join(tmpdir(), "atelier-clone-"));
     this.home = join(this.dir, ".atelier");
-    const listed = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "-z"], {
-      cwd: root,
-      encoding: "utf8",
-    });
-    for (const file of listed.split("\0")) {
-      if (file === "" || file.startsWith("test/") || !existsSync(join(root, file))) continue;
-      mkdirSync(dirname(join(this.dir, file)), { recursive: true });
-      cpSync(join(root, file), join(this.dir, file));
-    }
-    if (packages) symlinkSync(join(root, "node_modules"), join(this.dir, "node_modules"));
+    copyProject(this.dir, { packages });
   }
 
   /** Writes `stacks/Pulumi.<stack>.yaml`. */
@@ -55,7 +45,7 @@ export class Clone {
     const shared = existsSync(join(this.dir, "node_modules")) ? { ATELIER_PACKAGES: this.dir } : {};
     const child = spawn(node, [join(this.dir, "scripts", "atelier.mjs"), ...args], {
       cwd: this.dir,
-      env: { ...inherited, ...shared, NO_COLOR: "1", ...env },
+      env: { ...inherited, ...withCompiled(this.dir), ...shared, NO_COLOR: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"],
       timeout: 240_000,
     });
@@ -83,6 +73,7 @@ export class Clone {
 
   remove(): void {
     for (const child of this.#children) child.kill("SIGKILL");
+    keepCompiled(this.dir);
     rmSync(this.dir, { recursive: true, force: true });
   }
 }

@@ -1,12 +1,12 @@
-import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { execa } from "execa";
 import { stringify } from "yaml";
 import { parseReport } from "../../healthchecks/report.ts";
 import { freePort } from "../../rehearsal/lib/ports.ts";
+import { copyProject, keepCompiled, withCompiled } from "../helpers/copy.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -37,14 +37,7 @@ export class Project {
 
   constructor(engine: Engine = "embedded") {
     this.engine = engine;
-    const files = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "-z"], { cwd: root }).toString();
-    for (const file of files
-      .split("\0")
-      .filter((name) => name && !/^(test|docs)\//.test(name) && existsSync(join(root, name)))) {
-      mkdirSync(dirname(join(this.dir, file)), { recursive: true });
-      cpSync(join(root, file), join(this.dir, file));
-    }
-    symlinkSync(join(root, "node_modules"), join(this.dir, "node_modules"));
+    copyProject(this.dir, { packages: true });
     // Wheels and models of earlier tests: what is tested here is not the download.
     const cache = join(root, ".atelier", "cache", "tests");
     mkdirSync(cache, { recursive: true });
@@ -82,7 +75,7 @@ export class Project {
     const words = [...args, "--stack", "t", "--engine", this.engine, "--yes"];
     const result = await execa(process.execPath, ["-e", start, "--", ...words], {
       cwd: this.dir,
-      env: { ATELIER_HOME: this.home, ...options.env },
+      env: { ATELIER_HOME: this.home, ...withCompiled(this.dir), ...options.env },
       all: true,
       reject: false,
       timeout: options.timeout ?? 200_000,
@@ -111,6 +104,7 @@ export class Project {
   async remove(): Promise<void> {
     await this.atelier(["down"]);
     await this.atelier(["down", "--host-gone"]);
+    keepCompiled(this.dir);
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
