@@ -5,7 +5,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    // Two cores, and the tests start servers and child processes of their own: with more, waits with a limit run out.
-    maxWorkers: 2,
+    // On two cores: the tests wait for servers and processes of their own about a third of the time. With four, waits with a limit run out.
+    maxWorkers: 3,
   },
 });
