@@ -43,6 +43,8 @@ export const services: Record<DifyService, ServiceSpec> = {
     environment: environment.dbEnvironment,
     networks: ["default"],
     volumes: { db: "/var/lib/postgresql/data" },
+    // API, worker, beat and daemon may open 150 together, and Postgres takes 100 unless told.
+    command: ["postgres", "-c", "max_connections=200"],
     // Over TCP: while its first databases are made it listens on its socket alone.
     health: { test: ["CMD", "pg_isready", "-h", "127.0.0.1", "-U", "postgres", "-d", "dify"], every: 3, start: 120 },
     after: [],

@@ -170,6 +170,7 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect(worker.MIGRATION_ENABLED).toBe("false");
     // With the image's own default, one, a chat would wait for another's picture.
     expect(worker.CELERY_WORKER_AMOUNT).toBe("4");
+    expect(all.db.Config.Cmd).toEqual(["postgres", "-c", "max_connections=200"]);
     // It starts as slowly as the API, and its ping is a Python of its own.
     expect(all.worker.Config.Healthcheck).toMatchObject({ StartPeriod: 120e9, Timeout: 60e9 });
     // There is no service for it.
