@@ -54,6 +54,8 @@ function shared({ settings, secrets, url }: EnvironmentArgs): Environment {
     DB_HOST: "db",
     DB_PORT: "5432",
     DB_DATABASE: "dify",
+    // A database that was started anew: without this, the next chat takes a dead connection from the pool, and is never answered.
+    SQLALCHEMY_POOL_PRE_PING: "true",
     REDIS_HOST: "redis",
     REDIS_PORT: "6379",
     REDIS_DB: "0",
