@@ -3,7 +3,7 @@ import { userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readJson, writeIfChanged, writeWhole } from "./lib/files.ts";
-import { freePort, isFree, waitForPort } from "./lib/ports.ts";
+import { freePort, waitForFree, waitForPort } from "./lib/ports.ts";
 import { endProcesses, isOurs, processesWith } from "./lib/processes.ts";
 import { configure, launch, makeKeys, requireSshd, sshdFiles } from "./sshd.ts";
 
@@ -63,7 +63,7 @@ export async function startHost(options: HostOptions): Promise<HostFacts> {
   if (running) await stopServer(dir);
 
   const port = options.port ?? known?.port ?? (await freePort());
-  if (!(await isFree(port))) {
+  if (!(await waitForFree(port, 1000))) {
     throw new Error(
       `Port ${port} on 127.0.0.1 belongs to this rehearsal's host (${dir}), but another program listens there now. ` +
         "End that program, or remove the host with `npx atelier down` and start anew.",

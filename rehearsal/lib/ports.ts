@@ -13,6 +13,16 @@ export function isFree(port: number): Promise<boolean> {
   });
 }
 
+/** Waits until a port of loopback is free: of a process that has just died it is for a moment not. Gives false when it was not within `ms`. */
+export async function waitForFree(port: number, ms: number): Promise<boolean> {
+  const deadline = Date.now() + ms;
+  while (!(await isFree(port))) {
+    if (Date.now() >= deadline) return false;
+    await sleep(10);
+  }
+  return true;
+}
+
 /**
  * A free port of loopback below 32768: above it the system gives ports to any outgoing connection,
  * and one that must come back after a pause would be lost.

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stopHost } from "../../rehearsal/host.ts";
+import { commandLine, endProcesses } from "../../rehearsal/lib/processes.ts";
 import { noSshd } from "../helpers/sshd.ts";
 import { type Engine, noPulumi, Project } from "./project.ts";
 
@@ -45,6 +46,10 @@ describe.each(engines)("a box that `up` rents, engine $engine", ({ engine, skip 
     afterAll(async () => {
       await project.atelier(["down"], { env: env() });
       for (const name of readdirSync(folder)) if (name.startsWith("box-")) await stopHost({ dir: join(folder, name) });
+      // A platform takes them away with the box.
+      const onDisk = (pid: number) => commandLine(pid).includes(join(folder, "disk"));
+      const numbers = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+      await endProcesses(numbers.map(Number).filter(onDisk), onDisk);
       await project.remove();
       rmSync(folder, { recursive: true, force: true });
     }, 240_000);

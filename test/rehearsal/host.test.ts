@@ -1,4 +1,5 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { userInfo } from "node:os";
@@ -6,7 +7,7 @@ import { join, resolve } from "node:path";
 import { Client } from "ssh2";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type HostFacts, hostStatus, startHost, stopHost } from "../../rehearsal/host.ts";
-import { isFree, waitForPort } from "../../rehearsal/lib/ports.ts";
+import { isFree } from "../../rehearsal/lib/ports.ts";
 import { commandLine } from "../../rehearsal/lib/processes.ts";
 import { requireSshd, sshdFiles } from "../../rehearsal/sshd.ts";
 import { folder, removeFolders } from "./folders.ts";
@@ -220,7 +221,7 @@ describe.skipIf(noSshd)(`a host of this machine ${noSshd ? `(skipped: ${noSshd})
     const { port } = await startHost({ dir: other, cacheDir });
     await stopHost({ dir: other });
     const server = createServer().listen(port, "127.0.0.1");
-    await waitForPort(port, 2000);
+    await once(server, "listening");
     await expect(startHost({ dir: other, cacheDir })).rejects.toThrow(
       new RegExp(`Port ${port} .*another program listens`),
     );
