@@ -109,7 +109,12 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     expect(none.reasons[0]).toContain("has no health check");
     const ended = (await failure(engine.create(CONTAINER, { ...wanted, command: shell("exit 4") }))) as InitFailed;
     expect(ended.reasons[0]).toContain("ended with exit code 4 before it was healthy");
-    for (const { id, outputs } of [late, none, ended])
+    const loops = { ...wanted, restart: "always", command: shell("exit 4") };
+    const looping = (await failure(engine.create(CONTAINER, loops))) as InitFailed;
+    expect(looping.reasons[0]).toMatch(
+      /not healthy, after 4 s .*; it ended with exit code 4 and was started again \d+ times\./s,
+    );
+    for (const { id, outputs } of [late, none, ended, looping])
       await engine.delete({ type: CONTAINER, id, inputs: {}, outputs });
     expect(await count()).toBe(0);
   });

@@ -48,8 +48,8 @@ export class Planner {
   readonly #names: Names;
   /** URNs that are not among the targets, and will not exist. */
   readonly #skipped = new Set<string>();
-  /** Old states that stay exactly as they are. */
-  readonly #kept: ResourceState[] = [];
+  /** Old states that stay exactly as they are, by URN. */
+  readonly #kept = new Map<string, ResourceState>();
   /** URNs that need no deleting: something was decided for them. */
   readonly #handled = new Set<string>();
   readonly #replaced = new Set<string>();
@@ -119,13 +119,14 @@ export class Planner {
     const condemned: ResourceState[] = [];
     const forgotten: ResourceState[] = [];
     const deletable = this.#host.targeting.deletable(this.#host.resources);
-    const needed = neededBy(this.#kept, this.#host.olds);
+    const kept = [...this.#kept.values()];
+    const needed = neededBy(kept, this.#host.olds);
     for (const old of this.#host.resources) {
       // What this run has replaced goes, also where only its dependence on a target brought it in.
       if (!deletable.has(old) && !(old.delete && this.#replaced.has(old.urn))) continue;
       if (old.delete) {
         // A provider that was made anew goes when nothing is left of the one before.
-        const inUse = this.#kept.some(({ provider }) => provider === `${old.urn}::${old.id}`);
+        const inUse = kept.some(({ provider }) => provider === `${old.urn}::${old.id}`);
         if (!this.#deletedStates.has(old) && !inUse) condemned.push(old);
       } else if (!this.#handled.has(old.urn) && !this.#names.isAliased(old.urn)) {
         const bearer = needed.get(old.urn);
@@ -165,14 +166,14 @@ export class Planner {
     }
     this.#handled.add(old.urn);
     this.#names.keep(old.urn);
-    this.#kept.push(old);
+    this.#kept.set(old.urn, old);
     return [{ ...stepOf("same", { ...old }, old), kept: true }];
   }
 
   /** @throws Refusal when the resource leans on one that will not exist, or that leans on it in the state */
   #requireReachable(state: ResourceState): void {
     if (!this.#host.targeting.constrained) return;
-    const error = unreachable(state, this.#skipped, this.#host);
+    const error = unreachable(state, this.#skipped, this.#kept, this.#host.olds);
     if (error !== undefined) this.#refuse(error);
     if (!this.#host.preview && containsUnknown(state.inputs)) throw unknownInUpdate(state);
   }

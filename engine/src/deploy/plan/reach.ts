@@ -2,22 +2,23 @@ import type { ResourceState } from "../../resource.ts";
 import { Refusal } from "./goal.ts";
 import { dependenciesOf } from "./graph.ts";
 import { leansOn } from "./order.ts";
-import type { Targeting } from "./targets.ts";
 
 /**
  * Why a resource can't be made or changed while others are left out of the run; undefined: nothing is in the way.
  * @param skipped URNs that will not exist
+ * @param kept what this run has left as it was in the old state, `olds`: whether it would be a target by now is no matter
  */
 export function unreachable(
   state: ResourceState,
   skipped: Set<string>,
-  { olds, targeting }: { olds: Map<string, ResourceState>; targeting: Targeting },
+  kept: Map<string, ResourceState>,
+  olds: Map<string, ResourceState>,
 ): Refusal | undefined {
   const leans = [...dependenciesOf(state, true)];
   const missing = leans.filter((urn) => skipped.has(urn));
   const turned = leans.filter((urn) => {
-    const old = olds.get(urn);
-    return old !== undefined && !targeting.includes(old) && leansOn(old, state.urn, olds);
+    const old = kept.get(urn);
+    return old !== undefined && leansOn(old, state.urn, olds);
   });
   if (missing.length + turned.length === 0) return undefined;
   const why = missing.length > 0 ? "does not exist yet" : "still leans on it in the state";

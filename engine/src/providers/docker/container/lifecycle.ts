@@ -191,15 +191,23 @@ async function health(id: string, inputs: PropertyMap, call: Call): Promise<stri
     const restarts = /^(always|unless-stopped|on-failure)$/.test(text(inputs, "restart"));
     if (!Running && !restarts)
       return `the container ${name} ended with exit code ${ExitCode} before it was healthy: docker logs ${name} shows what it said`;
+    const again =
+      seen.RestartCount > 0
+        ? `; it ended with exit code ${ExitCode} and was started again ${seen.RestartCount} times`
+        : "";
     if (Date.now() > end) {
       const last = Health.Log?.at(-1);
       const said =
         last === undefined
           ? "no check has ended yet"
           : `the last check ended with exit code ${last.ExitCode}${words(last.Output)}`;
-      return `the container ${name} is ${Health.Status}, not healthy, after ${seconds} s (waitTimeout): ${said}. docker logs ${name} shows what it says`;
+      return `the container ${name} is ${Health.Status}, not healthy, after ${seconds} s (waitTimeout): ${said}${again}. docker logs ${name} shows what it says`;
     }
-    call.log({ stream: "info", text: `waiting for the container to be healthy (${Health.Status})`, ephemeral: true });
+    call.log({
+      stream: "info",
+      text: `waiting for the container to be healthy (${Health.Status}${again})`,
+      ephemeral: true,
+    });
     await sleep(HEALTH_PAUSE_MS);
   }
 }

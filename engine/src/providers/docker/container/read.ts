@@ -29,6 +29,7 @@ interface Endpoint {
 /** What the engine says of a container, as far as it is read here. */
 export interface Inspected {
   Id: string;
+  RestartCount: number;
   Name: string;
   Image: string;
   Platform?: string;
