@@ -32,6 +32,8 @@ export function openTerminal({
     asks: process.stdin.isTTY === true && stream.isTTY === true,
     colours: pc.createColors(wantsColours(capable, env)),
     get columns() {
+      // Asked for now: Node itself hears of another size only when it next comes to its events, and a busy one draws for the old.
+      (stream as { _refreshSize?: () => void })._refreshSize?.();
       return stream.columns || Number(env.COLUMNS) || 100;
     },
     get rows() {

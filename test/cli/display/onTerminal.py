@@ -1,5 +1,5 @@
 """Runs a command on a terminal of its own: onTerminal.py COLUMNS ROWS COMMAND…; what it writes goes to standard output as it is.
-A line `COLUMNS ROWS` on standard input gives the terminal another size."""
+A line `COLUMNS ROWS` on standard input gives the terminal another size; where in the output that was, ESC ] 7001;COLUMNS;ROWS BEL tells."""
 import fcntl, os, pty, select, signal, struct, sys, termios
 
 def resize(fd, columns, rows):
@@ -20,7 +20,15 @@ while True:
         if line == "":
             inputs = [fd]
         else:
-            resize(fd, *map(int, line.split()))
+            columns, rows = map(int, line.split())
+            # What was written for the old size comes first.
+            while select.select([fd], [], [], 0)[0]:
+                data = os.read(fd, 65536)
+                if data == b"":
+                    break
+                os.write(1, data)
+            resize(fd, columns, rows)
+            os.write(1, b"\x1b]7001;%d;%d\x07" % (columns, rows))
     if fd in ready:
         try:
             data = os.read(fd, 65536)

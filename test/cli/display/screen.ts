@@ -34,6 +34,12 @@ export class Screen {
       },
     );
     this.#child.stdin?.on("error", () => {});
+    // The emulator gets its new size where the terminal got it: between two writes of the command, never among what was drawn for the old.
+    this.#terminal.parser.registerOscHandler(7001, (size) => {
+      const [columns = 0, rows = 0] = size.split(";").map(Number);
+      this.#terminal.resize(columns, rows);
+      return true;
+    });
     this.#child.stdout?.on("data", (data: Buffer) => {
       this.raw += data.toString();
       this.#terminal.write(data);
@@ -44,7 +50,6 @@ export class Screen {
   /** Gives the terminal another size, while the command runs. */
   resize({ columns, rows }: Size): void {
     this.#child.stdin?.write(`${columns} ${rows}\n`);
-    this.#terminal.resize(columns, rows);
   }
 
   /** Every line that the terminal holds, what has scrolled up too, without empty ones at the end; and whether it goes on a wrapped one. */
