@@ -52,11 +52,13 @@ job_start() {
   # The last job's result stays for a follower who has not seen it yet.
   job_id
   for _file in "$RUN"/ended.*; do [ "$_file" = "$RUN/ended.$JOB" ] || rm -f "$_file"; done
+  # First of all, and in one piece: who follows the last job must see that another has taken its place before anything of it is gone.
+  printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$$.$NOW" >"$RUN/started.new"
+  mv "$RUN/started.new" "$RUN/started"
   rm -f "$RUN/exit" "$RUN/pid" "$RUN/facts"
   [ ! -f "$RUN/log" ] || mv "$RUN/log" "$RUN/log.1"
   : >"$RUN/log"
   printf '%s\n' "$_wants" >"$RUN/wants"
-  printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$$.$NOW" >"$RUN/started"
   printf '%s\n' "$INPUT" | sed 's/^\([a-z_]*_secret\)=..*/\1=[secret]/' >"$RUN/inputs"
   if command -v setsid >/dev/null 2>&1; then
     { printf '%s\n' "$INPUT" | setsid sh "$SELF" __job $$ >>"$RUN/log" 2>&1; } >/dev/null 2>&1 &
@@ -131,8 +133,9 @@ attach() {
     show_log
     case $_ended in
       1)
-        _code=$(cat "$RUN/exit")
-        [ "$_code" != 0 ] || cat "$RUN/facts"
+        # Not `exit` and `facts`: the next job may take them away at this moment.
+        _code=$(tail -n 1 "$RUN/ended.$_id")
+        sed '$d' "$RUN/ended.$_id"
         exit "$_code"
         ;;
       2)
