@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,6 +53,8 @@ export async function startDocker(
     ],
     // The machine's own firewall and forwarding are left as they are; ports go through Docker's proxy.
     ...["--iptables=false", "--ip-forward=false", "--ip-masq=false", `--bridge=${bridge}`, "--log-level=warn"],
+    // Docker's own pools hold 31 networks, and what another engine has left on the machine counts against them.
+    ...["--default-address-pool", `base=10.${randomInt(64, 250)}.0.0/16,size=24`],
     ...(options.args ?? []),
   ];
   let said = "";
@@ -65,6 +68,7 @@ export async function startDocker(
   const stop = async () => {
     process.off("exit", kill);
     await removeContainers(docker);
+    await removeNetworks(docker);
     await ended(child);
     spawnSync("ip", ["link", "delete", bridge]);
     // A network namespace stays mounted where a container had the machine's own.
@@ -103,7 +107,7 @@ function isStatic(path: string): boolean {
 /** Two engines side by side can't share docker0, and builds want one. Undefined: no `ip` here, or no right to. */
 function addBridge(): string | undefined {
   const name = `atl${process.pid.toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`.slice(0, 15);
-  const third = Math.floor(Math.random() * 250);
+  const third = randomInt(250);
   const run = (...args: string[]) => spawnSync("ip", args, { stdio: "ignore" }).status === 0;
   if (!run("link", "add", name, "type", "bridge")) return undefined;
   return run("addr", "add", `10.251.${third}.1/24`, "dev", name) && run("link", "set", name, "up") ? name : undefined;
@@ -152,6 +156,16 @@ async function removeContainers(docker: Docker): Promise<void> {
   try {
     const all = await docker.listContainers({ all: true });
     await Promise.allSettled(all.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
+  } catch {
+    // It does not answer any more.
+  }
+}
+
+/** The engine leaves their bridges on the machine when it ends. */
+async function removeNetworks(docker: Docker): Promise<void> {
+  try {
+    const all = await docker.listNetworks();
+    await Promise.allSettled(all.map(({ Id }) => docker.getNetwork(Id).remove()));
   } catch {
     // It does not answer any more.
   }
