@@ -54,11 +54,9 @@ function connect(host: Host, seconds: number): Promise<Client> {
   const ssh = new Client();
   return new Promise((resolve, reject) => {
     let strange = false;
-    ssh.once("ready", () => {
-      // Else each small call waits 40 ms for the one before to be acknowledged.
-      ssh.setNoDelay(true);
-      resolve(ssh);
-    });
+    // Else each small packet waits up to 40 ms for the one before to be acknowledged.
+    ssh.once("connect", () => ssh.setNoDelay(true));
+    ssh.once("ready", () => resolve(ssh));
     ssh.once("error", (error) => {
       const what = `No SSH connection to ${user}@${address}:${port} for the tunnel (${reason(error)})`;
       const next = strange

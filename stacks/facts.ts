@@ -30,6 +30,8 @@ async function dial(host: FactsInputs["host"]): Promise<{ client: Client; end: (
           : `${where} can't be reached (${error.message}); is the box running, and are address, port and login still right? If it is gone: npx atelier down --host-gone`;
         reject(new Error(`host-facts: ${why}`));
       });
+      // Else each small packet waits up to 40 ms for the one before to be acknowledged.
+      client.on("connect", () => client.setNoDelay(true));
       client.on("ready", () => resolve(client));
       client.on("close", () => reject(new Error(`host-facts: ${where} closed the connection before the login`)));
       client.connect({

@@ -51,6 +51,8 @@ interface Place extends Dialled {
 async function dial(place: Dialled, where: string, sock?: ClientChannel): Promise<Client> {
   const client = new ssh2.Client();
   let offered = false;
+  // Else each small packet waits up to 40 ms for the one before to be acknowledged.
+  client.once("connect", () => client.setNoDelay(true));
   await new Promise<void>((resolve, reject) => {
     client.once("ready", resolve).once("error", (error) => {
       const why = offered

@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
+import { createServer, Socket } from "node:net";
 import { join } from "node:path";
 import ssh2 from "ssh2";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { DialFailed } from "../../../engine/src/providers/command/index.ts";
 import { type PropertyMap, Secret } from "../../../engine/src/values.ts";
 import { makeKey, noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
@@ -43,6 +43,21 @@ describe.skipIf(noSshd)(`logging in${noSshd ? ` (${noSshd})` : ""}`, () => {
         .slice(began)
         .match(/Connection closed by authenticating user/g)?.length ?? 0;
     expect(attempts).toBeLessThanOrEqual(2);
+  });
+
+  it("sends small packets at once, from the first one of the login", async () => {
+    const sent: number[] = [];
+    const real = Socket.prototype.setNoDelay;
+    const spy = vi.spyOn(Socket.prototype, "setNoDelay").mockImplementation(function (this: Socket, on?: boolean) {
+      if (this.remotePort === server.port && on) sent.push(this.bytesWritten);
+      return real.call(this, on);
+    });
+    try {
+      expect(await run(connectionTo(server))).toBe("in");
+    } finally {
+      spy.mockRestore();
+    }
+    expect(sent[0]).toBe(0);
   });
 
   it("stops at a host key that is not the pinned one, names both, and never tries again", async () => {

@@ -136,9 +136,10 @@ function connect(endpoint: Endpoint, options: DialOptions, sock?: Duplex): Promi
       if (error.level === "client-authentication") return refusal(endpoint, tried, accepted, methods);
       return unreachable(endpoint, error);
     };
+    // From the first packet: else each small one of the login waits up to 40 ms for the one before to be acknowledged.
+    client.once("connect", () => client.setNoDelay(true));
     client.once("ready", () => {
       settle();
-      client.setNoDelay(true);
       resolve(client);
     });
     // The listener stays: an error without one would end the process.
