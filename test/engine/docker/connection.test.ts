@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -11,74 +11,12 @@ import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
 import { harness, NETWORK } from "./harness.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "docker-connection-"));
-const port = await freePort();
-const noOpenssl = spawnSync("openssl", ["version"]).error === undefined ? undefined : "no openssl on this machine";
-const tls =
-  noOpenssl === undefined
-    ? certificates()
-    : { path: (name: string) => join(dir, name), config: { caMaterial: "a", certMaterial: "c", keyMaterial: "k" } };
-const secure = [
-  "-H",
-  `tcp://127.0.0.1:${port}`,
-  "--tlsverify",
-  "--tlscacert",
-  tls.path("ca.pem"),
-  "--tlscert",
-  tls.path("server.pem"),
-  "--tlskey",
-  tls.path("server.key"),
-];
-const { test: made, missing } = await startDocker({ args: noOpenssl === undefined ? secure : [] });
+const { test: made, missing } = await startDocker();
 const it = made as TestDocker;
 afterAll(async () => {
   await it?.stop();
   rmSync(dir, { recursive: true, force: true });
 });
-
-/** An authority, the engine's certificate and a client's, all for an hour. */
-function certificates(): { path: (name: string) => string; config: Record<string, string> } {
-  const path = (name: string) => join(dir, name);
-  const openssl = (...words: string[]) => execFileSync("openssl", words, { cwd: dir, stdio: "pipe" });
-  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout"];
-  openssl("req", "-x509", ...key, "ca.key", "-out", "ca.pem", "-days", "1", "-subj", "/CN=test authority");
-  for (const [name, use] of [
-    ["server", "serverAuth"],
-    ["client", "clientAuth"],
-  ] as const) {
-    writeFileSync(path(`${name}.ext`), `subjectAltName=IP:127.0.0.1\nextendedKeyUsage=${use}\n`);
-    openssl("req", ...key, `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
-    openssl(
-      "x509",
-      "-req",
-      "-in",
-      `${name}.csr`,
-      "-CA",
-      "ca.pem",
-      "-CAkey",
-      "ca.key",
-      "-CAcreateserial",
-      "-days",
-      "1",
-      "-extfile",
-      `${name}.ext`,
-      "-out",
-      `${name}.pem`,
-    );
-  }
-  mkdirSync(path("client"));
-  for (const [from, to] of [
-    ["ca.pem", "ca.pem"],
-    ["client.pem", "cert.pem"],
-    ["client.key", "key.pem"],
-  ]) {
-    execFileSync("cp", [path(from as string), path(`client/${to}`)]);
-  }
-  const text = (name: string) => execFileSync("cat", [path(name)], { encoding: "utf8" });
-  return {
-    path,
-    config: { caMaterial: text("ca.pem"), certMaterial: text("client.pem"), keyMaterial: text("client.key") },
-  };
-}
 
 async function makesNetwork(config: Record<string, string>): Promise<void> {
   const { create, delete: remove, provider } = await harness(config, dir);
@@ -92,13 +30,8 @@ async function makesNetwork(config: Record<string, string>): Promise<void> {
 }
 
 describe("the settings of a provider", () => {
-  test("what is unknown, contradictory or half given is refused by name", () => {
+  test("what is unknown or half given is refused by name", () => {
     expect(() => readSettings({ hosts: "x" }, {})).toThrow(/has no input hosts; it has caMaterial, .*sshOpts/);
-    expect(() => readSettings({ certMaterial: "c", keyMaterial: "k" }, {})).toThrow(/together; caMaterial is missing/);
-    expect(() => readSettings({ ...tls.config, certPath: "/x" }, {})).toThrow(/either certPath or the material/);
-    expect(() => readSettings({ certPath: join(dir, "none") }, {})).toThrow(
-      /cannot read ca.pem .*must hold ca.pem, cert.pem and key.pem/,
-    );
     expect(() => readSettings({ sshOpts: "-v" }, {})).toThrow(/sshOpts must be JSON/);
     expect(() => readSettings({ registryAuth: '[{"address":"ghcr.io","user":"a"}]' }, {})).toThrow(
       /registryAuth\[0\] has no user; it has/,
@@ -169,20 +102,6 @@ describe("an engine that does not answer", () => {
   });
 });
 
-const noTls = missing ?? noOpenssl;
-describe.skipIf(noTls)(`an engine over TLS${noTls ? ` (skipped: ${noTls})` : ""}`, () => {
-  const host = `tcp://127.0.0.1:${port}`;
-
-  test("is verified and knows who asks, by material or folder; a stranger's certificate is refused", async () => {
-    await makesNetwork({ host, ...tls.config });
-    await makesNetwork({ host, certPath: tls.path("client") });
-    const stranger = await harness({ host, ...tls.config, caMaterial: tls.config.certMaterial as string });
-    await expect(stranger.create(NETWORK, { name: "n" })).rejects.toThrow(
-      /certificate.*Check that caMaterial or certPath belongs to this engine/,
-    );
-  });
-});
-
 const noClient =
   spawnSync("docker", ["--version"]).error === undefined ? undefined : "no docker command on this machine";
 const noSsh = missing ?? noSshd ?? noClient;
@@ -203,9 +122,11 @@ describe.skipIf(noSsh)(`an engine over ssh://${noSsh ? ` (skipped: ${noSsh})` : 
       );
       writeFileSync(hosts, `[127.0.0.1]:${sshd.port} ${sshd.hostKey}\n`);
       await makesNetwork({ host, sshOpts: sshOpts("-i", key) });
+      const other = join(dir, "other");
+      execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", other]);
       const nobody = await harness({
         host,
-        sshOpts: sshOpts("-i", tls.path("server.key"), "-o", "IdentitiesOnly=yes"),
+        sshOpts: sshOpts("-i", other, "-o", "IdentitiesOnly=yes"),
       });
       await expect(nobody.create(NETWORK, { name: "n" })).rejects.toThrow(/Permission denied.*logs in there by key/s);
     } finally {

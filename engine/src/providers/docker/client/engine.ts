@@ -3,6 +3,7 @@ import type { Login } from "../registry/logins.ts";
 import { DockerFailed, explain } from "./errors.ts";
 import type { Settings } from "./settings.ts";
 import { SshAgent } from "./ssh.ts";
+import type { Tls } from "./tls.ts";
 
 /** Who waits for an answer. */
 export interface Caller {
@@ -20,6 +21,7 @@ export class Engine {
   readonly docker: Docker;
   readonly #agent: SshAgent | undefined;
   readonly #verify: boolean;
+  readonly #tls: Tls | undefined;
   #hello: Promise<unknown> | undefined;
 
   /** @throws when the address is none that can be dialled */
@@ -27,6 +29,7 @@ export class Engine {
     this.host = host;
     this.logins = logins;
     this.#verify = verify;
+    this.#tls = tls;
     // What is not given here would come from the variables of this process, whatever the provider says.
     const base: Docker.DockerOptions = {
       host: undefined,
@@ -82,7 +85,7 @@ export class Engine {
       caller.signal.throwIfAborted();
       return await within(question(this.docker), seconds, caller.signal);
     } catch (error) {
-      throw explain(caller.signal.aborted ? stopped(what, this.host, caller) : error, what, this.host);
+      throw explain(caller.signal.aborted ? stopped(what, this.host, caller) : error, what, this.host, this.#tls);
     }
   }
 
@@ -115,7 +118,7 @@ export class Engine {
       await within(following, 0, caller.signal);
       if (failed !== undefined) throw failed;
     } catch (error) {
-      throw explain(caller.signal.aborted ? stopped(what, this.host, caller) : error, what, this.host);
+      throw explain(caller.signal.aborted ? stopped(what, this.host, caller) : error, what, this.host, this.#tls);
     } finally {
       (stream as NodeJS.ReadableStream & { destroy?: () => void }).destroy?.();
     }

@@ -1,3 +1,5 @@
+import { plainTls, type Tls, tlsAdvice } from "./tls.ts";
+
 /** What a Docker engine refused, or that there was none to refuse it. */
 export class DockerFailed extends Error {
   readonly code = "DOCKER_FAILED";
@@ -18,7 +20,7 @@ export function isNotFound(error: unknown): boolean {
 }
 
 /** Makes one sentence of any failure: what was tried, where, what came back, and what to do where that is known. */
-export function explain(error: unknown, what: string, host: string): DockerFailed {
+export function explain(error: unknown, what: string, host: string, tls?: Tls): DockerFailed {
   if (error instanceof DockerFailed) return error;
   const { statusCode, json, code, message } = error as {
     statusCode?: number;
@@ -40,11 +42,9 @@ export function explain(error: unknown, what: string, host: string): DockerFaile
       statusCode,
     );
   }
-  const said = message || code || "no reason";
-  return new DockerFailed(
-    `cannot ${what}: no answer from a Docker engine at ${host}: ${said}. ${adviceFor(code, said, host)}`,
-    said,
-  );
+  const said = plainTls(message || code || "no reason");
+  const advice = tlsAdvice(code, said, tls) ?? adviceFor(code, said, host);
+  return new DockerFailed(`cannot ${what}: no answer from a Docker engine at ${host}: ${said}. ${advice}`, said);
 }
 
 function adviceFor(code: string | undefined, said: string, host: string): string {
@@ -55,8 +55,6 @@ function adviceFor(code: string | undefined, said: string, host: string): string
   }
   if (/Permission denied|ssh ended/.test(said))
     return "Check that `ssh` logs in there by key without asking, and that `docker` runs there for that user.";
-  if (/certificate|self.signed|TLS|SSL|wrong version|alert/i.test(said))
-    return "Check that caMaterial or certPath belongs to this engine, and that it speaks TLS on this port.";
   const where =
     host.startsWith("unix:") || host.startsWith("npipe:")
       ? "start it (systemctl start docker, or Docker Desktop)"
@@ -71,6 +69,8 @@ function hintFor(said: string): string {
     return "Remove or rename that container, or bring it into the stack with the option import";
   if (/could not select device driver.*gpu/i.test(said))
     return "The host needs NVIDIA's driver and its container toolkit (nvidia-ctk runtime configure)";
+  if (/HTTP request to an HTTPS server/i.test(said))
+    return "It speaks TLS on this port: set the provider's certPath, or caMaterial, certMaterial and keyMaterial";
   if (/no space left on device/i.test(said)) return "Free some (docker system df shows what takes it)";
   if (/Pool overlaps|non-overlapping/i.test(said))
     return "Give the network another subnet in ipamConfigs, or remove networks that nobody uses";

@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { unwrapMap } from "../../../deploy/steps/marking.ts";
 import type { PropertyMap } from "../../../values.ts";
 import { type Login, readLogins } from "../registry/logins.ts";
+import { readTls, type Tls } from "./tls.ts";
 
 /** Where a Docker engine is, and how to be let in. */
 export interface Settings {
   /** `unix://…`, `tcp://…`, `ssh://…`, `npipe://…`, `http(s)://…` */
   host: string;
-  tls?: { ca: string; cert: string; key: string };
+  tls?: Tls;
   /** Words for `ssh`, before the host. */
   sshOpts: string[];
   logins: Login[];
@@ -87,34 +88,6 @@ function contextHost(context: string): string {
   throw new Error(
     `There is no Docker context "${context}" in ${folder}; there is ${names.join(", ") || "none"}. Create it, or set the provider's host.`,
   );
-}
-
-function readTls(material: { ca: string; cert: string; key: string }, certPath: string): Settings["tls"] {
-  const missing = Object.entries({
-    caMaterial: material.ca,
-    certMaterial: material.cert,
-    keyMaterial: material.key,
-  }).filter(([, value]) => value === "");
-  if (missing.length < 3) {
-    // Without the authority's certificate anyone could answer in the engine's place.
-    if (missing.length > 0)
-      throw new Error(
-        `docker.Provider needs caMaterial, certMaterial and keyMaterial together; ${missing.map(([key]) => key).join(" and ")} is missing.`,
-      );
-    if (certPath !== "") throw new Error("docker.Provider takes either certPath or the material itself, not both.");
-    return material;
-  }
-  if (certPath === "") return undefined;
-  const read = (name: string): string => {
-    try {
-      return readFileSync(join(certPath, name), "utf8");
-    } catch (error) {
-      throw new Error(
-        `cannot read ${name} in the provider's certPath ${certPath}: ${(error as Error).message}. It must hold ca.pem, cert.pem and key.pem.`,
-      );
-    }
-  };
-  return { ca: read("ca.pem"), cert: read("cert.pem"), key: read("key.pem") };
 }
 
 function parse(value: unknown, key: string): unknown {
