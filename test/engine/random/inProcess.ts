@@ -24,9 +24,9 @@ const monitors = new Set<RealMonitor>();
 /** For `vi.mock` of the engine's `monitor.ts`: what serves a killed engine's program can be ended from outside. */
 export function monitored(actual: { Monitor: typeof RealMonitor }): object {
   class Monitor extends actual.Monitor {
-    override listen(): Promise<string> {
+    constructor(host: ConstructorParameters<typeof RealMonitor>[0]) {
+      super(host);
       monitors.add(this);
-      return super.listen();
     }
     override close(): void {
       monitors.delete(this);

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Server as GrpcServer, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { hashAssets } from "../../assets.ts";
 import { versionFault } from "../../pulumiVersion.ts";
@@ -57,10 +58,11 @@ const FEATURES = new Set([
 ]);
 const SEVERITIES = ["debug", "info", "warning", "error"] as const;
 
-/** Serves the resource monitor and the engine service to the program, on a loopback port of its own. */
+/** Serves the resource monitor and the engine service to the program, on the connections that it is given. */
 export class Monitor {
   readonly #host: Promise<MonitorHost>;
   readonly #server: GrpcServer;
+  readonly #connections: ReturnType<GrpcServer["createConnectionInjector"]>;
   readonly #goals = new Map<string, Goal>();
   readonly #transforms = new Transforms();
   #rootUrn = "";
@@ -118,16 +120,12 @@ export class Monitor {
         return new enginePb.SetRootResourceResponse();
       }),
     });
+    this.#connections = this.#server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
   }
 
-  /** The address to give to the program. */
-  async listen(): Promise<string> {
-    const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
-        error === null ? resolve(bound) : reject(error),
-      );
-    });
-    return `127.0.0.1:${port}`;
+  /** Serves one connection of the program's. */
+  accept(connection: Duplex): void {
+    this.#connections.injectConnection(connection);
   }
 
   close(): void {

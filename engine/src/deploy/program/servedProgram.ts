@@ -1,26 +1,47 @@
-import { Monitor, type MonitorHost } from "../monitor/monitor.ts";
+import type { AddressInfo, Server } from "node:net";
+import { createServer } from "node:net";
+import type { Monitor, MonitorHost } from "../monitor/monitor.ts";
 import { type Launch, launchProgram } from "./launch.ts";
 import type { RunningProgram } from "./program.ts";
 
 /**
- * The program and what serves it, started before there is a deployment: loading the SDK takes as long as reading and
- * decrypting the state, so both go on side by side. What the program asks for and prints waits for `serve`.
+ * The program and what serves it, started before there is a deployment: loading the SDK takes as long as loading the
+ * engine and reading the state, so all go on side by side. What the program asks for and prints waits for `serve`.
  */
 export class ServedProgram {
   readonly program: RunningProgram;
-  readonly #monitor: Monitor;
+  readonly #server: Server;
+  readonly #monitor: Promise<Monitor>;
   readonly #serve: (host: MonitorHost) => void;
 
   /** @throws when no port of loopback can be had */
   static async start(launch: Omit<Launch, "address" | "after">): Promise<ServedProgram> {
     const host = Promise.withResolvers<MonitorHost>();
-    const monitor = new Monitor(host.promise);
-    const address = await monitor.listen();
-    return new ServedProgram(launchProgram({ ...launch, address, after: host.promise }), monitor, host.resolve);
+    const monitor = Promise.withResolvers<Monitor>();
+    const server = createServer((connection) => {
+      connection.on("error", () => {});
+      monitor.promise.then((served) => served.accept(connection)).catch(() => connection.destroy());
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(0, "127.0.0.1", resolve);
+    });
+    // Whether this process goes on is the program's matter alone.
+    server.unref();
+    const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const program = launchProgram({ ...launch, address, after: host.promise });
+    monitor.resolve(import("../monitor/monitor.ts").then((module) => new module.Monitor(host.promise)));
+    return new ServedProgram(program, server, monitor.promise, host.resolve);
   }
 
-  private constructor(program: RunningProgram, monitor: Monitor, serve: (host: MonitorHost) => void) {
+  private constructor(
+    program: RunningProgram,
+    server: Server,
+    monitor: Promise<Monitor>,
+    serve: (host: MonitorHost) => void,
+  ) {
     this.program = program;
+    this.#server = server;
     this.#monitor = monitor;
     this.#serve = serve;
   }
@@ -32,6 +53,7 @@ export class ServedProgram {
   /** Ends both; again does no harm. */
   async stop(): Promise<void> {
     await this.program.stop();
-    this.#monitor.close();
+    this.#server.close();
+    (await this.#monitor).close();
   }
 }

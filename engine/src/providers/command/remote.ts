@@ -31,8 +31,6 @@ export async function runRemote(
 ): Promise<Streams> {
   const connection = readConnection(inputs.connection);
   const where = address(connection);
-  const filter = new SecretFilter();
-  filter.addSecrets(inputs);
   if (Buffer.byteLength(command) > LONGEST_COMMAND) {
     throw new Error(
       `the command for ${where} is ${Buffer.byteLength(command)} bytes long, more than an SSH server takes (${LONGEST_COMMAND}): pass the data on stdin`,
@@ -48,7 +46,11 @@ export async function runRemote(
     await setEnvironment(channel, client, inputs, previous, where, call);
     const end = await running.exec(command, text(inputs, "stdin") ?? "");
     output.end();
-    const shown = () => [filter.apply(command), filter.apply(output.all())] as const;
+    const shown = () => {
+      const filter = new SecretFilter();
+      filter.addSecrets(inputs);
+      return [filter.apply(command), filter.apply(output.all())] as const;
+    };
     if (end.kind === "lost") throw new ConnectionLost(where, end.reason, ...shown());
     if (end.kind === "failed") throw new CommandFailed(end.cause, ...shown(), end.exitCode);
     return { stdout: output.of("stdout"), stderr: output.of("stderr") };
