@@ -80,7 +80,8 @@ export const difySchema = z
       .prefault({}),
     /** Where Dify's web and API are published on the Docker host. */
     port: port.default(8081),
-    listen: z.ipv4().default("127.0.0.1"),
+    /** @default loopback; with docker.host elsewhere 0.0.0.0, or nobody here would reach it */
+    listen: z.ipv4().optional(),
     /** Where people and programs reach it, when that is another address: signed picture links begin with it. */
     publicUrl: url.transform((value) => value.replace(/\/$/, "")).optional(),
     /** Nothing here needs one; knowledge bases do. */
@@ -139,7 +140,26 @@ export const difySchema = z
       path: ["docker", "host"],
       when,
     },
-  );
+  )
+  .refine((dify) => published(dify) || !dify.listen?.startsWith("127.") || isHere(dify.docker?.host), {
+    error: "with docker.host elsewhere an address that is reached from here; a loopback only beside publicUrl",
+    path: ["listen"],
+    when,
+  })
+  .refine((dify) => published(dify) || dify.listen !== "0.0.0.0" || !isHere(dify.docker?.host), {
+    error:
+      "the address that others use, beside listen 0.0.0.0: links of pictures begin with it, and 127.0.0.1 is theirs",
+    path: ["publicUrl"],
+    when,
+  })
+  .transform((dify) => ({ ...dify, listen: dify.listen ?? (isHere(dify.docker.host) ? "127.0.0.1" : "0.0.0.0") }));
+
+const published = ({ url, publicUrl }: { url?: string | undefined; publicUrl?: string | undefined }) =>
+  url !== undefined || publicUrl !== undefined;
+
+/** Whether what an engine publishes on its loopback is on this machine's. */
+const isHere = (engine = "unix://") => engine.startsWith("unix://") || /^(localhost|127\.|\[::1])/.test(hostOf(engine));
+const hostOf = (engine: string) => /^\w+:\/\/(?:[^@/]*@)?([^/]*)/.exec(engine)?.[1] ?? "";
 
 const passwords = (dify: { password?: string | undefined; passwordEnv?: string | undefined }) =>
   [dify.password, dify.passwordEnv].filter((one) => one !== undefined).length;

@@ -150,6 +150,29 @@ describe("the settings of a Dify", () => {
     });
   });
 
+  it("are published where this machine reaches them: on loopback here, on every address of another Docker host", () => {
+    const listen = (dify: object) => {
+      const { target, mistakes } = resolve(dify);
+      return target ? target.settings.listen : mistakes;
+    };
+    const there = { docker: { host: "ssh://root@docker.example.com:2022" } };
+    const behind = { publicUrl: "https://dify.example.com" };
+    expect(listen({})).toBe("127.0.0.1");
+    expect(listen({ docker: { host: "ssh://root@127.0.0.1:2022" } })).toBe("127.0.0.1");
+    expect(listen(there)).toBe("0.0.0.0");
+    expect(listen({ ...there, listen: "192.0.2.7" })).toBe("192.0.2.7");
+    expect(listen({ ...there, listen: "127.0.0.1" })).toEqual([
+      "atelier:dify.listen: accepted: with docker.host elsewhere an address that is reached from here; a loopback only beside publicUrl",
+    ]);
+    expect(listen({ ...there, ...behind, listen: "127.0.0.1" })).toBe("127.0.0.1");
+    // 127.0.0.1 in a picture's link is the reader's own machine.
+    expect(listen({ listen: "0.0.0.0" })).toEqual([
+      "atelier:dify.publicUrl: accepted: the address that others use, beside listen 0.0.0.0: links of pictures begin with it, and 127.0.0.1 is theirs",
+    ]);
+    expect(listen({ listen: "0.0.0.0", ...behind })).toBe("0.0.0.0");
+    expect(listen({ listen: "192.0.2.7" })).toBe("192.0.2.7");
+  });
+
   it("of a rehearsal are the stand-in's", () => {
     const facts: DifyFacts = {
       kind: "process",
