@@ -58,10 +58,7 @@ export function openTunnel(
     {
       name,
       image: image.imageName,
-      envs: [
-        `ATELIER_FORWARD=${listen}:${entry}:127.0.0.1:${port}`,
-        `ATELIER_CHECK=${network === "dify" ? "127.0.0.1" : dockerHostName}:${entry}`,
-      ],
+      envs: [`ATELIER_FORWARD=${listen}:${entry}:127.0.0.1:${port}`],
       ...(network === "host"
         ? { networkMode: "host" }
         : { networksAdvanced: [{ name: networks.default.name, aliases: [tunnelAlias] }] }),
