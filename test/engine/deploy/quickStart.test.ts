@@ -35,6 +35,24 @@ export const packages = paths instanceof Map;`);
   expect(outcome.outputs).toMatchObject({ text: { value: true }, packages: { value: true } });
 });
 
+test("a function that can't be serialized is told with the file that it is from", async () => {
+  const workspace = programOf(`
+const native = Math.max.bind(undefined);
+export const why = await pulumi.runtime.serializeFunction(() => native(1)).catch((error: Error) => error.message);`);
+  const { outputs } = await workspace.run("up");
+  expect(JSON.stringify(outputs)).toMatch(/index\.ts\(\d+,\d+\)/);
+});
+
+test("a program finds the SDK's way to run programs", async () => {
+  const workspace = programOf(`
+import { LocalWorkspace } from "@pulumi/pulumi/automation/index.js";
+export const same = pulumi.automation.LocalWorkspace === LocalWorkspace;
+export const kind = typeof LocalWorkspace.create;`);
+  const outcome = await workspace.run("up");
+  expect(outcome.errors).toEqual([]);
+  expect(outcome.outputs).toMatchObject({ same: { value: true }, kind: { value: "function" } });
+});
+
 test("what stands in for the SDK's tracing has every member of it", () => {
   const tracing = createRequire(import.meta.url)("@pulumi/pulumi/cmd/run/tracing") as object;
   expect(Object.keys(tracing).sort()).toEqual(["newSpan", "start", "stop"]);

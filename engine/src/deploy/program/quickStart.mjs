@@ -1,3 +1,4 @@
+import { Session } from "node:inspector";
 import { createRequire, Module } from "node:module";
 
 // Preloaded into child processes, which run a script of the SDK: leaves out what most programs load, or send, and never use.
@@ -11,7 +12,13 @@ standIn("source-map-support/register", {});
 
 // Packages that only the serialization of functions needs: loaded when one of their members is asked for.
 late("@npmcli/arborist");
+late("normalize-package-data");
 late("../../typescript-shim");
+// For it alone, too, the program is debugged from its start on: to know which file a function is from.
+late("../../runtime/closure/v8Hooks", { isInitializedAsync: async () => {} }, withEarlierScripts);
+
+// Programs that run programs are rare.
+late("../../automation");
 
 // OpenTelemetry but for its interface, whose spans record nothing, where nothing is traced.
 if (!process.argv.includes("--tracing") && process.env.TRACEPARENT === undefined) {
@@ -47,31 +54,49 @@ function standIn(request, exports) {
   Module._cache[path] = module;
 }
 
-function late(request) {
+/** V8 names the scripts of before to whoever listens when debugging is enabled; the SDK listens a moment too late for them. */
+function withEarlierScripts(hooks) {
+  const urls = new Map();
+  const session = new Session();
+  session.connect();
+  session.on("Debugger.scriptParsed", ({ params }) => urls.set(params.scriptId, params.url));
+  session.post("Debugger.enable");
+  return { ...hooks, getScriptUrl: (id) => urls.get(id) ?? hooks.getScriptUrl(id) };
+}
+
+/**
+ * @param own members that are there without the module
+ * @param changed what becomes of its exports
+ */
+function late(request, own = {}, changed = (exports) => exports) {
   const path = found(request);
   let loaded;
   const real = () => {
     if (loaded === undefined) {
       delete Module._cache[path];
-      loaded = sdk(path);
+      loaded = changed(sdk(path));
     }
     return loaded;
   };
   standIn(
     request,
-    new Proxy(
-      {},
-      {
-        // Whoever imports it takes a module of ES form as it is, without asking for every member.
-        get: (_, name) => (name === "__esModule" ? true : name === "default" ? real() : real()[name]),
-        has: (_, name) => name in real(),
-        ownKeys: () => Reflect.ownKeys(real()),
-        getOwnPropertyDescriptor: (_, name) => {
-          const descriptor = Reflect.getOwnPropertyDescriptor(real(), name);
-          return descriptor && { ...descriptor, configurable: true };
-        },
+    new Proxy(own, {
+      // Whoever imports it takes a module of ES form as it is, without asking for every member.
+      get: (_, name) =>
+        name === "__esModule"
+          ? true
+          : Object.hasOwn(own, name)
+            ? own[name]
+            : name === "default"
+              ? real()
+              : real()[name],
+      has: (_, name) => name in real(),
+      ownKeys: () => Reflect.ownKeys(real()),
+      getOwnPropertyDescriptor: (_, name) => {
+        const descriptor = Reflect.getOwnPropertyDescriptor(real(), name);
+        return descriptor && { ...descriptor, configurable: true };
       },
-    ),
+    }),
   );
 }
 
