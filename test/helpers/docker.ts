@@ -107,7 +107,9 @@ function isStatic(path: string): boolean {
 /** Two engines side by side can't share docker0, and builds want one. Undefined: no `ip` here, or no right to. */
 function addBridge(): string | undefined {
   const name = `atl${process.pid.toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`.slice(0, 15);
-  const third = randomInt(250);
+  const taken = spawnSync("ip", ["-4", "-o", "addr"], { encoding: "utf8" }).stdout ?? "";
+  const free = Array.from({ length: 250 }, (_, third) => third).filter((third) => !taken.includes(` 10.251.${third}.`));
+  const third = free[randomInt(Math.max(1, free.length))];
   const run = (...args: string[]) => spawnSync("ip", args, { stdio: "ignore" }).status === 0;
   if (!run("link", "add", name, "type", "bridge")) return undefined;
   return run("addr", "add", `10.251.${third}.1/24`, "dev", name) && run("link", "set", name, "up") ? name : undefined;
