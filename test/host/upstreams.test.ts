@@ -102,7 +102,7 @@ describe("upstreams", () => {
     const began = Date.now();
     const first = await preflight(inputs);
     expect(first.code, first.stderr).toBe(0);
-    expect(Date.now() - began).toBeLessThan(9000);
+    expect(Date.now() - began).toBeLessThan(20_000);
     expect(first.facts.upstreams).toMatchObject({ git: { best: quick.base } });
     expect(rank(dead, slow.base, quick.base)).toEqual([quick.base, slow.base, dead]);
     expect([quick.asked, slow.asked]).toEqual([["/probe"], ["/probe"]]);

@@ -68,7 +68,7 @@ describe.skipIf(noSshd)(`logging in${noSshd ? ` (${noSshd})` : ""}`, () => {
     expect(error.message).toContain("expected ssh-rsa SHA256:");
     expect(error.message).toContain("the server shows ssh-ed25519 SHA256:");
     expect(error.message).not.toContain("failed attempts");
-    expect(Date.now() - began).toBeLessThan(2000);
+    expect(Date.now() - began).toBeLessThan(8000);
   });
 
   it("refuses a host key and a private key that are none, without dialling", async () => {
