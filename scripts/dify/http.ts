@@ -66,6 +66,13 @@ export async function send({ method, url, headers = {}, json, form, seconds }: S
   } catch (error) {
     if (error instanceof DifyError) throw error;
     const why = deadline.aborted ? `no whole answer within ${seconds} s` : reason(error);
+    // Waiting makes no certificate better.
+    if (isDistrust(error))
+      throw new DifyError(
+        `${what}: ${why}. If a CA of your own signed its certificate, name that CA's certificate (a PEM file) in NODE_EXTRA_CA_CERTS for this command.`,
+        {},
+        { cause: error },
+      );
     throw new DifyError(
       `${what}: ${why}. Is it running, and does its address lead to it from this machine (dify.url)?`,
       { code: unreachable },
@@ -81,6 +88,9 @@ function reason(error: unknown): string {
   const first = error instanceof AggregateError ? error.errors[0] : error;
   return first instanceof Error ? first.message || first.name : String(first);
 }
+
+/** Whether it is a certificate that Node does not take. */
+const isDistrust = (error: unknown): boolean => /CERT|SIGNATURE/.test(String((error as { code?: unknown }).code ?? ""));
 
 function cookiesOf(set: string | string[] | undefined): Map<string, string> {
   const pairs = [set ?? []].flat().map((line) => {

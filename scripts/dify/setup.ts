@@ -42,13 +42,16 @@ async function whenItAnswers(console: Console, seconds: number, say: Say): Promi
   let told = 0;
   for (;;) {
     const passed = (Date.now() - start) / 1000;
-    const answer = await console.open("GET", "/setup", { seconds: 15 }).catch((error: unknown) => error as DifyError);
+    const answer = await console.open("GET", "/setup", { seconds: 15 }).catch((error: unknown) => {
+      if (error instanceof DifyError && error.code === unreachable) return error;
+      throw error;
+    });
     const status = answer instanceof Error ? 0 : (answer as Answer).status;
     if (status === 200) return refuseOther(answer as Answer, console.url);
     if (passed > seconds) {
       const last = answer instanceof Error ? answer.message : `It answered ${status}.`;
       throw new DifyError(
-        `GET /console/api/setup at ${console.url} did not answer 200 within ${seconds} s. ${last} Read the logs of its containers (api, nginx, db_postgres); its migrations run at the first start (dify.timeout).`,
+        `GET /console/api/setup at ${console.url} did not answer 200 within ${seconds} s. ${last} Read the logs of its containers (api, nginx, db); its migrations run at the first start (dify.timeout).`,
       );
     }
     if (passed - told >= 5) {

@@ -1,7 +1,10 @@
 import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer as createTls } from "node:https";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Console } from "../../scripts/dify/client.ts";
+import { setup } from "../../scripts/dify/setup.ts";
+import { selfSigned } from "../helpers/faults.ts";
 import { secrets, World } from "./world.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -116,6 +119,19 @@ describe("what is not a tested Dify gets no password", () => {
     const url = await serve((_, response) => response.writeHead(200).end("<h1>Welcome</h1>"));
     await expect(console(url).login()).rejects.toThrow(/without the header X-Version, so it is not Dify's API/);
     expect(bodies).toBe("");
+  });
+
+  const pair = selfSigned();
+  test.skipIf(!pair)("a certificate of an unknown authority", async () => {
+    server = createTls(pair ?? {}, (_, response) => response.end("{}"));
+    await new Promise<void>((listens) => server.listen(0, "127.0.0.1", listens));
+    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await expect(console(url).login()).rejects.toThrow(/self-signed certificate.*NODE_EXTRA_CA_CERTS/);
+    // An own Dify is waited for while nobody answers; waiting would not mend this.
+    const input = { dify: { url, timeout: 60 }, own: true };
+    await expect(setup.apply({ console: console(url), input, say: () => {} } as never)).rejects.toThrow(
+      /NODE_EXTRA_CA_CERTS/,
+    );
   });
 
   test("nobody", async () => {
