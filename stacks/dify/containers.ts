@@ -3,6 +3,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { type DifyService, difyServices } from "../../images/dify.ts";
 import type { DifyArgs } from "../dify.ts";
+import { directHosts } from "./direct.ts";
 import { dockerAction, dockerProvider, EngineFacts, secretLogin } from "./engine.ts";
 import type { EnvironmentArgs } from "./environment.ts";
 import type { DifyPlace } from "./place.ts";
@@ -136,7 +137,13 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
     secrets,
     url,
     pypi: settings.pipMirror ?? (withWheels ? wheelsUrl : (assembly.upstreams.pypi.find(reachable) ?? "")),
-    direct: ways.host.apply((host) => ["localhost", "127.0.0.1", ...difyServices, host].join(",")),
+    direct: pulumi.all([ways.host, networks.default.ipamConfigs]).apply(([host, configs = []]) =>
+      directHosts(
+        host,
+        settings.model,
+        configs.flatMap(({ subnet }) => subnet || []),
+      ),
+    ),
     publicKey: target.publicKey ? publicKeyFile : undefined,
   };
   const uploads: Partial<Record<DifyService, { file: string; content: pulumi.Input<string> }[]>> = {

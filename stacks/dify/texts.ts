@@ -91,10 +91,12 @@ export function squidConf(proxy: string | undefined): string {
     const { hostname, port, protocol, username, password } = new URL(proxy);
     const login = username ? ` login=${decodeURIComponent(username)}:${decodeURIComponent(password)}` : "";
     lines.push(
-      `cache_peer ${hostname} parent ${port || (protocol === "https:" ? 443 : 80)} 0 no-query no-digest default${login}${protocol === "https:" ? " tls" : ""}`,
+      `cache_peer ${hostname} parent ${port || (protocol === "https:" ? 443 : 80)} 0 no-query no-digest no-netdb-exchange default${login}${protocol === "https:" ? " tls" : ""}`,
       "acl local dst 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10",
       "always_direct allow local",
       "never_direct allow all",
+      // Whose proxy alone knows the world's names: every first call of one would wait half a minute here.
+      "dns_timeout 5 seconds",
     );
   }
   return `${lines.join("\n")}\n`;

@@ -268,6 +268,8 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
       PIP_MIRROR_URL: "https://pypi.example.com/simple",
       FORCE_VERIFYING_SIGNATURE: "false",
     });
+    const { IPAM } = await it.docker.getNetwork(called("net")).inspect();
+    expect(daemon.NO_PROXY?.split(",")).toContain(IPAM?.Config?.[0]?.Subnet);
     // What is inside, and the WebUI, is never asked for by way of the proxy.
     expect(daemon.NO_PROXY?.split(",")).toEqual(
       expect.arrayContaining(["api", "redis", "db", "host.docker.internal", "localhost"]),
