@@ -12,10 +12,13 @@ export async function waitForEnd(id: string, name: string, call: Call): Promise<
   );
 }
 
-/** Everything that an ended container has said. */
-export async function containerLogs(id: string, inputs: PropertyMap, call: Call): Promise<string> {
+/**
+ * What a container has said.
+ * @param tail how many lines of it, its last ones. @default everything
+ */
+export async function containerLogs(id: string, inputs: PropertyMap, call: Call, tail?: number): Promise<string> {
   const logs = await call.engine.ask(`read the logs of the container ${text(inputs, "name")}`, call, (docker) =>
-    docker.getContainer(id).logs({ stdout: true, stderr: true, follow: false }),
+    docker.getContainer(id).logs({ stdout: true, stderr: true, follow: false, ...(tail ? { tail } : {}) }),
   );
   return flag(inputs, "tty") ? logs.toString("utf8") : unframed(logs);
 }

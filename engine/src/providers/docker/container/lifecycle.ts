@@ -17,6 +17,11 @@ const HEALTH_PAUSE_MS = 500;
 const UNDO_MS = 60_000;
 /** How much of a failed health check's own words is told. */
 const HEALTH_WORDS = 300;
+/** How much of what a container said before it ended is told. */
+const LAST_LINES = 8;
+const LAST_WORDS = 1000;
+/** Ends of a container that is waited for, after which it is given up: Docker's pauses double, so this is half a minute and more. */
+const RESTARTS = 8;
 
 /** What `docker update` can do; every other change of a field makes a new container, or is only noted. */
 const UPDATABLE = [
@@ -61,7 +66,7 @@ export const container: Handler = {
     let found: Found | undefined;
     let failed: string | undefined;
     try {
-      failed = await health(id, inputs, call);
+      failed = await health(id, inputs, call, 0);
       found = await read(id, outputs, call);
     } catch (error) {
       // It runs by now: whatever happens, the state must know it.
@@ -174,27 +179,38 @@ async function undo(id: string, inputs: PropertyMap, call: Call, cause: unknown)
   }
 }
 
-/** Waits until the container is healthy, where the inputs want that. Gives what went wrong; undefined: nothing. */
-async function health(id: string, inputs: PropertyMap, call: Call): Promise<string | undefined> {
+/**
+ * Waits until the container is healthy, where the inputs want that. Gives what went wrong; undefined: nothing.
+ * @param restarted how often it had been started again before. @default what the first look says
+ */
+async function health(id: string, inputs: PropertyMap, call: Call, restarted?: number): Promise<string | undefined> {
   if (!flag(inputs, "wait") || !flag(inputs, "start")) return undefined;
   const name = text(inputs, "name");
   const seconds = number(inputs, "waitTimeout") || 60;
   const end = Date.now() + seconds * 1000;
+  let before = restarted;
+  let code: number | undefined;
   for (;;) {
     const seen = await inspect(id, call);
     if (seen === undefined) return `the container ${name} is gone while it was waited for to be healthy`;
-    const { Running, ExitCode, Health } = seen.State;
+    const { Running, Status, ExitCode, Health } = seen.State;
     if (Health === undefined) {
       return `the container ${name} has no health check, so "wait" would wait for ever: give it a healthcheck, or take wait from it`;
     }
     if (Health.Status === "healthy") return undefined;
     const restarts = /^(always|unless-stopped|on-failure)$/.test(text(inputs, "restart"));
-    if (!Running && !restarts)
-      return `the container ${name} ended with exit code ${ExitCode} before it was healthy: docker logs ${name} shows what it said`;
-    const again =
-      seen.RestartCount > 0
-        ? `; it ended with exit code ${ExitCode} and was started again ${seen.RestartCount} times`
-        : "";
+    // One that will be started again is "restarting" meanwhile.
+    const over = restarts ? Status === "exited" || Status === "dead" : !Running;
+    before ??= seen.RestartCount;
+    const times = seen.RestartCount - before;
+    if (over || (times >= RESTARTS && Status === "restarting")) {
+      const often = times > 0 ? `, ${times + 1} times,` : "";
+      return `the container ${name} ended with exit code ${ExitCode}${often} before it was healthy${await lastWords(id, inputs, call)}`;
+    }
+    // While it runs again, the engine says 0.
+    if (Status === "restarting") code = ExitCode;
+    const ended = code === undefined ? "ended" : `ended with exit code ${code}`;
+    const again = times > 0 ? `; it ${ended} and was started again ${times} times` : "";
     if (Date.now() > end) {
       const last = Health.Log?.at(-1);
       const said =
@@ -210,6 +226,14 @@ async function health(id: string, inputs: PropertyMap, call: Call): Promise<stri
     });
     await sleep(HEALTH_PAUSE_MS);
   }
+}
+
+/** What a container said last: of no use to who can't reach its engine by hand. */
+async function lastWords(id: string, inputs: PropertyMap, call: Call): Promise<string> {
+  const shown = `docker logs ${text(inputs, "name")} shows what it said`;
+  const logs = await containerLogs(id, inputs, call, LAST_LINES).catch(() => "");
+  const said = logs.trim().slice(-LAST_WORDS);
+  return said === "" ? `: ${shown}` : `. Its last words (${shown}):\n${said}`;
 }
 
 function words(output: string): string {
