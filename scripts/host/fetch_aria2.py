@@ -183,6 +183,8 @@ def _once(file, path, progress, lock):
     child = subprocess.Popen(
         options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=(lock,)
     )
+    # Who waits names it, should it be left behind.
+    os.write(lock, f"{child.pid}\n".encode())
     with contextlib.suppress(BrokenPipeError):
         child.stdin.write("\t".join(file["urls"]) + f"\n dir={os.path.dirname(path)}\n out={os.path.basename(path)}\n")
         child.stdin.close()

@@ -6,6 +6,10 @@ import json
 import os
 import struct
 import sys
+import time
+
+# Whoever fetches a file and writes nothing of it for so long hangs: no source is waited for as long, and the largest model is read again in less on a slow disk.
+HUNG_S = float(os.environ.get("ATELIER_FETCH_HUNG_S", "1800"))
 
 
 class Bad(Exception):
@@ -76,6 +80,22 @@ def room(cache, missing, fail=None):
         fail(why)
 
 
+def _take(lock):
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+
+
+def _holder(lock):
+    """Who took the lock, or the aria2c to which it left it. Behind a shared disk it may be nobody of this machine."""
+    lock.seek(0)
+    pids = lock.read().split()
+    alive = [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+    return f"process {(alive or pids or ['?'])[0]}"
+
+
 class Store:
     def __init__(self, cache):
         self.cache = cache
@@ -102,14 +122,36 @@ class Store:
 
     @contextlib.contextmanager
     def alone(self, file):
-        """One process at a time works on a partial file; workspaces may share a cache. Gives the lock's descriptor."""
-        with open(self.partial(file, "lock"), "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                print(f"models: {file['name']}: another stack on this host is fetching it; waiting for that", file=sys.stderr, flush=True)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        """One process at a time works on a partial file; workspaces may share a cache. Gives the lock's descriptor. Bad where its holder hangs."""
+        # Opened to be added to: the holder's pid is in it.
+        with open(self.partial(file, "lock"), "a+") as lock:
+            before, since = None, 0.0
+            while not _take(lock):
+                now, state = time.monotonic(), self._state(file)
+                if before is None:
+                    print(f"models: {file['name']}: {_holder(lock)} is fetching it; waiting for that", file=sys.stderr, flush=True)
+                if state != before:
+                    before, since = state, now
+                if now - since > HUNG_S:
+                    who = _holder(lock)
+                    raise Bad(
+                        f"{who} holds it ({lock.name}) and has brought nothing for {HUNG_S:.0f} s: "
+                        f"see what it does, end it (kill -9 {who.split()[-1]}), and run again; what it fetched is kept"
+                    )
+                time.sleep(0.2)
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
             yield lock.fileno()
+
+    def _state(self, file):
+        """Changes with every byte that is written of it."""
+        seen = []
+        for kind in ("part", "aria2part"):
+            with contextlib.suppress(OSError):
+                status = os.stat(self.partial(file, kind))
+                seen.append((kind, status.st_size, status.st_blocks, status.st_mtime_ns))
+        return seen
 
     def seen(self, file):
         """The sha256 recorded at the first download of a file that the catalog gives none for."""

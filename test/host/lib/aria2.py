@@ -79,4 +79,10 @@ if fault == "outlives":
     spoil()
     open(os.environ["FAKE_GOOD"] + ".spoiled", "w").close()
     finish(1)
+if fault == "hangs":
+    front_is_read()
+    with open(os.environ["FAKE_GOOD"] + ".new", "w") as stream:
+        stream.write(str(os.getpid()))
+    os.replace(os.environ["FAKE_GOOD"] + ".new", os.environ["FAKE_GOOD"] + ".pid")
+    until("it is ended", lambda: False)
 sys.exit(f"FAKE={fault}?")
