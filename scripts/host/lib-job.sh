@@ -125,12 +125,11 @@ attach() {
     job_id
     if [ "$JOB" != "$_id" ]; then
       [ -f "$RUN/ended.$_id" ] || return 0
-      _code=$(tail -n 1 "$RUN/ended.$_id")
-      say "the job ended with $_code, another runs by now; the end of its log: $(tail -n 3 "$RUN/log.1" 2>/dev/null | grep -v '^@')"
-      sed '$d' "$RUN/ended.$_id"
-      exit "$_code"
+      say "the job has ended, another runs by now; the end of its log: $(tail -n 3 "$RUN/log.1" 2>/dev/null | grep -v '^@')"
+      _ended=1
+    else
+      show_log
     fi
-    show_log
     case $_ended in
       1)
         # Not `exit` and `facts`: the next job may take them away at this moment.
