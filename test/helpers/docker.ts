@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomInt } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -24,12 +24,18 @@ export const IMAGE = "local/box:1";
 const START_MS = 30_000;
 const APPLETS = "cat chmod echo env false httpd id ls mkdir nc nslookup rm sh sleep stat test true wget".split(" ");
 
-const DOCKERD = ["/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd"].find(existsSync);
+/** ATELIER_TEST_DOCKERD: another than the machine's; what belongs to it (containerd, runc, docker-proxy) is looked for on PATH. */
+const DOCKERD =
+  process.env.ATELIER_TEST_DOCKERD ??
+  ["/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd"].find(existsSync);
 const BUSYBOX = ["/bin/busybox", "/usr/bin/busybox"].find((path) => existsSync(path) && isStatic(path));
 
-/** Starts an engine beside whatever the machine has; or says why there is none, for `describe.skipIf`. */
+/**
+ * Starts an engine beside whatever the machine has; or says why there is none, for `describe.skipIf`.
+ * @param options `store`: where it has to keep its images. @default as it likes
+ */
 export async function startDocker(
-  options: { args?: string[] } = {},
+  options: { args?: string[]; store?: "containerd" } = {},
 ): Promise<{ test: TestDocker; missing?: undefined } | { test?: undefined; missing: string }> {
   const missing = whyNot();
   if (missing !== undefined) return { missing };
@@ -55,6 +61,7 @@ export async function startDocker(
     ...["--iptables=false", "--ip-forward=false", "--ip-masq=false", `--bridge=${bridge}`, "--log-level=warn"],
     // Docker's own pools hold 31 networks, and what another engine has left on the machine counts against them.
     ...["--default-address-pool", `base=10.${randomInt(64, 250)}.0.0/16,size=24`],
+    ...(options.store === undefined ? [] : ["--config-file", writeConfig(dir)]),
     ...(options.args ?? []),
   ];
   let said = "";
@@ -83,6 +90,11 @@ export async function startDocker(
     const why =
       /failed to start[^\n]*|error[^\n]*/i.exec(said.split("\n").reverse().join("\n"))?.[0] ?? "it did not answer";
     return { missing: `dockerd does not start here: ${why.slice(0, 200)}` };
+  }
+  if (options.store === "containerd" && !(await inContainerd(docker))) {
+    const { Version } = await docker.version();
+    await stop();
+    return { missing: `dockerd ${Version} keeps no images in containerd` };
   }
   try {
     await importImage(docker);
@@ -125,6 +137,18 @@ async function answers(docker: Docker, child: ChildProcess): Promise<boolean> {
     }
   }
   return false;
+}
+
+/** Older engines pass over a feature that they don't know. */
+function writeConfig(dir: string): string {
+  const path = join(dir, "daemon.json");
+  writeFileSync(path, JSON.stringify({ features: { "containerd-snapshotter": true } }));
+  return path;
+}
+
+async function inContainerd(docker: Docker): Promise<boolean> {
+  const { DriverStatus } = (await docker.info()) as { DriverStatus?: [string, string][] };
+  return DriverStatus?.some(([key, value]) => key === "driver-type" && /containerd/.test(value)) ?? false;
 }
 
 async function importImage(docker: Docker): Promise<void> {

@@ -67,8 +67,11 @@ async function publish(): Promise<void> {
   await box.remove();
   await pushImage(it.docker, "langgenius/dify-api:made", registry);
   const manifests = `http://${registry.address}/v2/langgenius/dify-api/manifests`;
-  const type = "application/vnd.docker.distribution.manifest.v2+json";
-  const bytes = Buffer.from(await (await fetch(`${manifests}/made`, { headers: { accept: type } })).arrayBuffer());
+  // An engine that keeps its images in containerd pushes the second kind.
+  const accept = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json";
+  const pushed = await fetch(`${manifests}/made`, { headers: { accept } });
+  const type = pushed.headers.get("content-type");
+  const bytes = Buffer.from(await pushed.arrayBuffer());
   manifest = digestOf(bytes);
   const [os, architecture] = platform.split("/");
   const text = JSON.stringify({

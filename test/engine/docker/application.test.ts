@@ -48,9 +48,14 @@ describe.skipIf(missing)(`an application on Docker${missing ? ` (skipped: ${miss
 
     // Taken from its network by hand, then removed by hand: another container each time; the built image is built again.
     await it.docker.getNetwork(String(work.resource("net").id)).disconnect({ Container: String(id) });
+    const built = () => (work.resource("built").outputs as { repoDigest: string }).repoDigest;
+    const before = built();
     await it.docker.getImage("local/built:1").remove({ force: true });
     await work.run("refresh");
-    expect((await work.run("up")).changes).toMatchObject({ create: 1, replace: 2 });
+    const anew = await work.run("up");
+    expect(anew.changes).toMatchObject({ create: 1 });
+    // An engine that keeps its images in containerd may build the very same again: its container stays then.
+    expect(anew.changes.replace).toBe(built() === before ? 1 : 2);
     const second = work.resource("web").id;
     expect(second).not.toBe(id);
     await it.docker.getContainer(String(second)).remove({ force: true });

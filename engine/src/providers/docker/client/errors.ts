@@ -69,6 +69,9 @@ function hintFor(said: string): string {
     return "Remove or rename that container, or bring it into the stack with the option import";
   if (/could not select device driver.*gpu/i.test(said))
     return "The host needs NVIDIA's driver and its container toolkit (nvidia-ctk runtime configure)";
+  // Docker 29 asks for the devices by what the toolkit has written down of them.
+  if (/discover GPU vendor|unresolvable CDI device/i.test(said))
+    return "The host needs NVIDIA's driver and its container toolkit (nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml)";
   if (/HTTP request to an HTTPS server/i.test(said))
     return "It speaks TLS on this port: set the provider's certPath, or caMaterial, certMaterial and keyMaterial";
   if (/no space left on device/i.test(said)) return "Free some (docker system df shows what takes it)";
