@@ -2,10 +2,10 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { installer } from "../../stacks/scripts.ts";
 import { renderInputs } from "../../stacks/step.ts";
+import { fc } from "../helpers/random.ts";
 
 describe("a step's standard input", () => {
   it("is sorted lines of key=value, an item of a list a line", () => {

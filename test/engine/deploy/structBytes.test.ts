@@ -1,7 +1,7 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import { resourcePb, structPb } from "../../../engine/src/deploy/monitor/rpc.ts";
 import { appendStruct } from "../../../engine/src/deploy/monitor/structBytes.ts";
+import { fc } from "../../helpers/random.ts";
 
 const read = (bytes: Buffer) => resourcePb.RegisterResourceResponse.deserializeBinary(bytes);
 const head = new resourcePb.RegisterResourceResponse().setUrn("urn:pulumi:s::p::t::n").setId("grüße");

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { seedOf } from "../../helpers/random.ts";
 import { story } from "./arbitraries.ts";
 import type { Stage, Story } from "./story.ts";
 import { told } from "./told.ts";
@@ -15,13 +16,13 @@ export interface Randomness {
 
 /**
  * What the settings say of the random runs: ATELIER_RANDOM_RUNS stories in all (each runs the engine seven times or so), ATELIER_RANDOM_SEED and
- * ATELIER_RANDOM_PATH to see one again; the seed `random` is another every time. Without one it is the file's own: whether a commit passes is no matter of luck.
+ * ATELIER_RANDOM_PATH to see one again.
  * @param share this file's part of all the stories
  */
 export function randomness(share: number, ownSeed: number): Randomness {
-  const { ATELIER_RANDOM_RUNS = "320", ATELIER_RANDOM_SEED = String(ownSeed), ATELIER_RANDOM_PATH } = process.env;
+  const { ATELIER_RANDOM_RUNS = "320", ATELIER_RANDOM_PATH } = process.env;
   return {
-    seed: ATELIER_RANDOM_SEED === "random" ? Math.floor(Math.random() * 2 ** 31) : Number(ATELIER_RANDOM_SEED),
+    seed: seedOf(ownSeed),
     runs: Math.ceil(Number(ATELIER_RANDOM_RUNS) * share),
     path: ATELIER_RANDOM_PATH,
   };

@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
   decodeCheckpoint,
@@ -11,6 +10,7 @@ import { equalValues } from "../../../engine/src/compare.ts";
 import type { ResourceState } from "../../../engine/src/resource.ts";
 import { PassphraseSecrets } from "../../../engine/src/secrets.ts";
 import { Archive, Asset, type PropertyMap, Secret } from "../../../engine/src/values.ts";
+import { fc } from "../../helpers/random.ts";
 import { decodeGolden, GOLDEN_STATES, goldenSecrets, goldenText } from "./golden.ts";
 import { component, provider, resource, snapshotOf } from "./states.ts";
 import { anyMap } from "./values.ts";

@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   diffPaths,
@@ -10,6 +9,7 @@ import {
   setPath,
 } from "../../../engine/src/compare.ts";
 import { Archive, Asset, type PropertyMap, ResourceReference, Secret, Unknown } from "../../../engine/src/values.ts";
+import { fc } from "../../helpers/random.ts";
 import { anyMap } from "./values.ts";
 
 describe("property paths", () => {

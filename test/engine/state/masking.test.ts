@@ -1,7 +1,7 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { maskForEvent, SecretFilter } from "../../../engine/src/masking.ts";
 import { Asset, ResourceReference, Secret, Unknown } from "../../../engine/src/values.ts";
+import { fc } from "../../helpers/random.ts";
 import { decodeGolden } from "./golden.ts";
 
 describe("properties for events", () => {

@@ -1,8 +1,8 @@
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { integrityFaults } from "../../../engine/src/checkpoint.ts";
 import type { ResourceState } from "../../../engine/src/resource.ts";
 import { removeResources } from "../../../engine/src/stateEdit.ts";
+import { fc } from "../../helpers/random.ts";
 import { component, PROVIDER, PROVIDER_ID, provider, resource, snapshotOf } from "./states.ts";
 
 const named = (resources: ResourceState[]) => resources.map(({ urn }) => urn.slice(urn.lastIndexOf(":") + 1));

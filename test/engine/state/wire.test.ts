@@ -1,4 +1,3 @@
-import fc from "fast-check";
 import { Struct } from "google-protobuf/google/protobuf/struct_pb.js";
 import { describe, expect, it } from "vitest";
 import { equalValues } from "../../../engine/src/compare.ts";
@@ -14,6 +13,7 @@ import {
   Unknown,
 } from "../../../engine/src/values.ts";
 import { fromWire, toWire } from "../../../engine/src/wire.ts";
+import { fc } from "../../helpers/random.ts";
 import { anyMap } from "./values.ts";
 
 const ALL = { keepSecrets: true, keepUnknowns: true, keepResources: true };
