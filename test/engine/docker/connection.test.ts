@@ -2,13 +2,14 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, describe, expect, test } from "vitest";
 import { readSettings } from "../../../engine/src/providers/docker/client/settings.ts";
 import { sshArguments } from "../../../engine/src/providers/docker/client/ssh.ts";
 import { freePort } from "../../../rehearsal/lib/ports.ts";
-import { startDocker, type TestDocker } from "../../helpers/docker.ts";
+import { IMAGE, startDocker, type TestDocker } from "../../helpers/docker.ts";
 import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
-import { harness, NETWORK } from "./harness.ts";
+import { CONTAINER, harness, NETWORK } from "./harness.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "docker-connection-"));
 const { test: made, missing } = await startDocker();
@@ -71,6 +72,10 @@ describe("the settings of a provider", () => {
       "-o",
       "ConnectTimeout=30",
       "-T",
+      "-o",
+      "ServerAliveInterval=15",
+      "-o",
+      "ServerAliveCountMax=3",
       "-l",
       "ann",
       "-p",
@@ -102,6 +107,14 @@ describe("an engine that does not answer", () => {
   });
 });
 
+/** Its key, and a known_hosts with its own, as files. */
+function loginOf(sshd: Sshd): { key: string; hosts: string } {
+  const [key, hosts] = [join(sshd.dir, "id"), join(sshd.dir, "known_hosts")];
+  writeFileSync(key, sshd.privateKey, { mode: 0o600 });
+  writeFileSync(hosts, `[127.0.0.1]:${sshd.port} ${sshd.hostKey}\n`);
+  return { key, hosts };
+}
+
 const noClient =
   spawnSync("docker", ["--version"]).error === undefined ? undefined : "no docker command on this machine";
 const noSsh = missing ?? noSshd ?? noClient;
@@ -109,9 +122,7 @@ describe.skipIf(noSsh)(`an engine over ssh://${noSsh ? ` (skipped: ${noSsh})` : 
   test("is reached by key; a host whose key is unknown is refused, and so is a login that fails", async () => {
     const sshd: Sshd = await startSshd();
     try {
-      const key = join(dir, "id");
-      writeFileSync(key, sshd.privateKey, { mode: 0o600 });
-      const hosts = join(dir, "known_hosts");
+      const { key, hosts } = loginOf(sshd);
       writeFileSync(hosts, "");
       const host = `ssh://${sshd.user}@127.0.0.1:${sshd.port}${it.host.replace("unix://", "")}`;
       const sshOpts = (...more: string[]) =>
@@ -133,4 +144,33 @@ describe.skipIf(noSsh)(`an engine over ssh://${noSsh ? ` (skipped: ${noSsh})` : 
       await sshd.stop();
     }
   });
+
+  test("may drop while a container is waited for", async () => {
+    const sshd = await startSshd();
+    const { key, hosts } = loginOf(sshd);
+    const host = `ssh://${sshd.user}@127.0.0.1:${sshd.port}${it.host.replace("unix://", "")}`;
+    const sshOpts = JSON.stringify(["-F", "none", "-o", `UserKnownHostsFile=${hosts}`, "-i", key]);
+    const far = await harness({ host, sshOpts }, dir);
+    try {
+      const healthcheck = { tests: ["CMD", "/bin/cat", "/healthy"], interval: "500ms", timeout: "5s", retries: 1000 };
+      const inputs = { image: IMAGE, networkMode: "none", name: "slow", wait: true, waitTimeout: 100, healthcheck };
+      const making = far.create(CONTAINER, inputs);
+      making.catch(() => {});
+      const runs = async () => (await it.docker.listContainers()).some(({ Names }) => Names.includes("/slow"));
+      while (!(await runs())) await sleep(50);
+      // No login comes to its end meanwhile.
+      for (let times = 0; times < 60; times++) {
+        sshd.dropConnections();
+        await sleep(50);
+      }
+      const exec = await it.docker.getContainer("slow").exec({ Cmd: ["/bin/sh", "-c", "echo yes > /healthy"] });
+      await exec.start({});
+      const made = await making;
+      expect(made.outputs.name).toBe("slow");
+      await far.delete(made);
+    } finally {
+      await far.provider.close();
+      await sshd.stop();
+    }
+  }, 120_000);
 });

@@ -46,6 +46,8 @@ export function sshArguments(url: string, sshOpts: string[]): string[] {
     // The user's own words first: of two the first counts.
     ...sshOpts,
     ...["-o", "BatchMode=yes", "-o", `ConnectTimeout=${CONNECT_SECONDS}`, "-T"],
+    // A line that died without a word would be waited for as long as TCP does.
+    ...["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"],
     ...(username === "" ? [] : ["-l", decodeURIComponent(username)]),
     ...(port === "" ? [] : ["-p", port]),
     ...["--", hostname.replace(/^\[|\]$/g, ""), "docker", ...socket, "system", "dial-stdio"],

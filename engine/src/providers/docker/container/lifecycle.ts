@@ -14,6 +14,8 @@ import { createBody, endpoint, updateBody } from "./spec.ts";
 import { upload } from "./upload.ts";
 
 const HEALTH_PAUSE_MS = 500;
+/** How long an engine may be silent while a container is waited for: a line that dropped, an engine that starts anew. */
+const SILENCE_MS = 90_000;
 const UNDO_MS = 60_000;
 /** How much of a failed health check's own words is told. */
 const HEALTH_WORDS = 300;
@@ -190,8 +192,23 @@ async function health(id: string, inputs: PropertyMap, call: Call, restarted?: n
   const end = Date.now() + seconds * 1000;
   let before = restarted;
   let code: number | undefined;
+  let heard = Date.now();
   for (;;) {
-    const seen = await inspect(id, call);
+    let seen: Inspected | undefined;
+    try {
+      seen = await inspect(id, call);
+      heard = Date.now();
+    } catch (error) {
+      const refused = !(error instanceof DockerFailed) || error.status !== undefined || call.signal.aborted;
+      if (refused || Date.now() - heard > SILENCE_MS) throw error;
+      call.log({
+        stream: "info",
+        text: `waiting for the Docker engine to answer again: ${error.reason}`,
+        ephemeral: true,
+      });
+      await sleep(HEALTH_PAUSE_MS);
+      continue;
+    }
     if (seen === undefined) return `the container ${name} is gone while it was waited for to be healthy`;
     const { Running, Status, ExitCode, Health } = seen.State;
     if (Health === undefined) {
