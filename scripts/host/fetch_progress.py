@@ -45,6 +45,9 @@ class Progress:
             return f"models {done / 1e6:.0f} MB, {speed / 1e6:.1f} MB/s", facts
         percent = min(100, 100 * done // total)
         facts["percent"] = percent
+        if done >= total:
+            # A large file's sum and the disk are behind what came, by seconds or by minutes.
+            return f"models {percent} %, checking what came and writing it to the disk", facts
         left = f", {round((total - done) / speed)} s left" if speed > 1000 else ", waiting for the server"
         return f"models {percent} % {speed / 1e6:.{0 if speed > 1e7 else 1}f} MB/s{left}", facts
 

@@ -1,9 +1,10 @@
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FileServer, honest, safetensors } from "./lib/server.ts";
-import { type Inputs, until, Workspace } from "./lib/workspace.ts";
+import { type Inputs, scripts, until, Workspace } from "./lib/workspace.ts";
 
 let workspace: Workspace;
 const servers: FileServer[] = [];
@@ -247,6 +248,22 @@ describe("a model comes", () => {
     expect(stderr).toMatch(/^models \d+ % \d+(\.\d)? MB\/s, \d+ s left$/m);
     expect(workspace.file("run/models/log")).toMatch(/^@\{"step": "models", "bytes": \d+, "total": \d+/m);
   });
+});
+
+it("whose bytes have all come waits for no server: it is checked, and written to the disk", () => {
+  const said = spawnSync(
+    "python3",
+    [
+      "-c",
+      "from fetch_progress import Progress\nfile = {'bytes': 7000}\nprogress = Progress([file])\nprogress.line()\n" +
+        "for size in (3500, 3500, 7000, 7000):\n    progress.at(file, size)\n    print(progress.line()[0])",
+    ],
+    { cwd: scripts, encoding: "utf8", env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: "1" } },
+  );
+  expect(said.stderr).toBe("");
+  const lines = said.stdout.trim().split("\n");
+  expect(lines[0]).toMatch(/^models 50 % \d/);
+  expect(lines.slice(2)).toEqual(Array(2).fill("models 100 %, checking what came and writing it to the disk"));
 });
 
 describe("the tokenizer", () => {
