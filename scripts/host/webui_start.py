@@ -11,6 +11,7 @@ Nothing is installed here: the launcher's own preparation is left out.
 
 import base64
 import binascii
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -37,6 +38,7 @@ def main():
     refuse_missing_gpu(sys.argv[1:])
     allow_late_middleware()
     allow_hidden_parents(sys.argv[1:])
+    preview_with_what_is_there()
     gated = os.environ.get("ATELIER_GATE") == "1"
     guard(credentials[1], None if gated else ("/sdapi/", "/controlnet/"))
     start(credentials, gated)
@@ -148,6 +150,43 @@ def allow_hidden_parents(arguments):
 
     whole = utils.abspath
     utils.abspath = lambda path: Served(whole(path))
+
+
+def preview_with_what_is_there():
+    """For each preview model that it lacks, SDXL's among them, the WebUI asks GitHub while it draws: where that can't be reached, every SDXL
+    picture ends in an error. Its own coarse preview stands in, until the file lies in models/VAE-approx."""
+    name = "modules.sd_vae_approx"
+
+    class Finder:
+        @staticmethod
+        def find_spec(wanted, path=None, target=None):
+            spec = importlib.machinery.PathFinder.find_spec(wanted, path, target) if wanted == name else None
+            if spec is not None:
+                execute = spec.loader.exec_module
+                spec.loader.exec_module = lambda module: (execute(module), no_preview_downloads(module))
+            return spec
+
+    sys.meta_path.insert(0, Finder)
+
+
+def no_preview_downloads(approx):
+    class Absent(Exception):
+        pass
+
+    def download_model(path, url):
+        raise Absent
+
+    model = approx.model
+
+    def model_or_coarse():
+        try:
+            return model()
+        except Absent:
+            # Called with half precision, which it can't multiply.
+            return lambda sample: approx.cheap_approximation(sample.float())
+
+    approx.download_model = download_model
+    approx.model = model_or_coarse
 
 
 def guard(login, paths):

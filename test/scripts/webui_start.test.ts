@@ -248,6 +248,41 @@ test("a workspace below a hidden folder gives its files, and none of what is hid
   ]);
 });
 
+/** The WebUI's previews as far as their files go: one is there, the other would be asked of GitHub. */
+const approx = `
+import os
+class Sample:
+    def float(self):
+        return "whole"
+def download_model(path, url):
+    raise OSError("Name or service not known")
+def model(path="vaeapprox-sdxl.pt"):
+    if not os.path.exists(path):
+        download_model(path, "https://github.com/" + path)
+    return lambda sample: "fine"
+def cheap_approximation(sample):
+    return "coarse of " + sample
+`;
+
+test("a picture does not wait for a preview model that is not there, nor end with it", async () => {
+  const webui = join(workspace, "src", "webui");
+  writeFileSync(join(webui, "modules", "sd_vae_approx.py"), approx);
+  launchUtils(
+    "from modules import sd_vae_approx as previews\nprint(previews.model()(previews.Sample()))\n" +
+      "open('vaeapprox-sdxl.pt', 'w').close()\nprint(previews.model()(previews.Sample()))",
+  );
+  // Without the mend the picture ends in an error.
+  const bare = spawnSync("python3", ["-c", "from modules import launch_utils; launch_utils.start()"], {
+    cwd: webui,
+    encoding: "utf8",
+  });
+  expect(bare.stderr).toContain("Name or service not known");
+  const { code, stdout, stderr } = await run(["--port", "0"]);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  expect(stdout).toBe("coarse of whole\nfine\n");
+});
+
 /** A FastAPI whose every path answers 200, as a route does that an extension added. */
 const fastapi = `
 class FastAPI:
