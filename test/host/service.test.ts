@@ -133,6 +133,8 @@ describe("service", () => {
       HF_ENDPOINT: "https://hf-mirror.com",
       no_proxy: "localhost,127.0.0.1",
       CUDA_DEVICE_ORDER: "PCI_BUS_ID",
+      // What the C library would need to give a checkpoint's memory back.
+      MALLOC_MMAP_THRESHOLD_: "1048576",
     });
     expect([seen.cwd, seen.argv]).toEqual([host.source, workspace.file("run/flags").trim().split("\n")]);
     expect(readFileSync(`/proc/${supervisors()[0]}/environ`, "utf8")).not.toContain("RUNPOD_API_KEY");
