@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { withModel } from "../../scripts/cli/models/add.ts";
 import { readAddress } from "../../scripts/cli/models/address.ts";
 import { published } from "../../scripts/cli/models/hub.ts";
-import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
+import { asBox, noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
 import { FileServer, honest, safetensors } from "../host/lib/server.ts";
 import { collect, render } from "../host/lib/workspace.ts";
 import { Clone } from "./clone.ts";
@@ -160,17 +160,7 @@ describe.skipIf(noSshd)(`on a host (${noSshd ?? "sshd is there"})`, () => {
     server = new FileServer(honest(content));
     await server.start();
     clone = new Clone();
-    writeFileSync(join(sshd.dir, "key"), sshd.privateKey, { mode: 0o600 });
-    const host = {
-      kind: "ssh",
-      address: "127.0.0.1",
-      port: sshd.port,
-      user: sshd.user,
-      keyFile: join(sshd.dir, "key"),
-      hostKey: sshd.hostKey,
-      workspace: workspace(),
-      cache: join(sshd.dir, "cache"),
-    };
+    const host = { ...asBox(sshd), workspace: workspace(), cache: join(sshd.dir, "cache") };
     clone.settings("t", { host });
   });
   afterAll(async () => {

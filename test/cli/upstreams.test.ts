@@ -1,11 +1,11 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Project } from "../e2e/project.ts";
-import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
+import { asBox, noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
 
 /** A server that gives `bytes` to any question, 64 KiB every `ms`. */
 function upstream(bytes: number, ms: number): Promise<Server> {
@@ -36,15 +36,9 @@ describe.skipIf(noSshd)("atelier upstreams", { timeout: 60_000 }, () => {
     box = await startSshd();
     disk = mkdtempSync(join(tmpdir(), "atelier-box-"));
     servers = await Promise.all([upstream(400_000, 200), upstream(400_000, 1)]);
-    writeFileSync(join(project.dir, "key"), box.privateKey, { mode: 0o600 });
     await project.settings({
       host: {
-        kind: "ssh",
-        address: "127.0.0.1",
-        port: box.port,
-        user: box.user,
-        keyFile: join(project.dir, "key"),
-        hostKey: box.hostKey,
+        ...asBox(box),
         platform: "plain",
         workspace: join(disk, "ws"),
         gpu: "none",

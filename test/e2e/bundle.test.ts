@@ -13,8 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Manifest } from "../../scripts/cli/bundle/manifest.ts";
-import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
-import { Project } from "./project.ts";
+import { asBox, noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
+import { Project, plain } from "./project.ts";
 
 /** Why no namespace without a network can be made here. */
 const noNamespace =
@@ -35,17 +35,10 @@ describe.skipIf(noSshd)("a bundle", { timeout: 300_000 }, () => {
   const settings = (host: Record<string, unknown> = {}) =>
     project.settings({
       host: {
-        kind: "ssh",
-        address: "127.0.0.1",
-        port: box.port,
-        user: box.user,
-        keyFile: join(project.dir, "key"),
-        hostKey: box.hostKey,
+        ...asBox(box),
+        ...plain,
         workspace: join(disk, "ws"),
         cache: join(disk, "cache"),
-        gpu: "none",
-        python: ["any"],
-        packages: "refuse",
         ...host,
       },
     });
@@ -60,7 +53,6 @@ describe.skipIf(noSshd)("a bundle", { timeout: 300_000 }, () => {
     box = await startSshd();
     disk = mkdtempSync(join(tmpdir(), "atelier-box-"));
     folder = mkdtempSync(join(tmpdir(), "atelier-bundle-"));
-    writeFileSync(join(project.dir, "key"), box.privateKey, { mode: 0o600 });
     await project.settings();
     await succeeds(["bundle", "create", folder]);
   }, 120_000);

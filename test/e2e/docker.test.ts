@@ -6,7 +6,7 @@ import { freePort } from "../../rehearsal/lib/ports.ts";
 import { startDocker, type TestDocker } from "../helpers/docker.ts";
 import { importRootFs, noRootFs } from "../helpers/rootfs.ts";
 import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
-import { Project } from "./project.ts";
+import { Project, plain } from "./project.ts";
 
 const base = "local/base:1";
 const ready = "local/webui:1";
@@ -27,7 +27,7 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
       host: {
         kind: "docker",
         docker: { host: engine.host },
-        ...{ gpu: "none", python: ["any"], packages: "refuse", base, network: "host", sshPort },
+        ...{ ...plain, base, network: "host", sshPort },
         ...host,
       },
       webui,

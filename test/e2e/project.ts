@@ -10,6 +10,9 @@ import { copyProject, keepCompiled, withCompiled } from "../helpers/copy.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
+/** A host without a GPU, on which nothing is installed. */
+export const plain = { gpu: "none", python: ["any"], packages: "refuse" };
+
 export type Engine = "embedded" | "pulumi";
 
 /** The engines of this machine; the official one is left out by name where it is not on PATH. */
@@ -49,7 +52,7 @@ export class Project {
   async settings(changes: Record<string, object> = {}): Promise<void> {
     this.port ||= await freePort();
     const base: Record<string, object> = {
-      host: { kind: "local", gpu: "none", python: ["any"], packages: "refuse" },
+      host: { kind: "local", ...plain },
       upstreams: { profile: "rehearsal" },
       webui: { port: this.port, listen: "127.0.0.1" },
       proof: { width: 64, height: 64, steps: 2 },

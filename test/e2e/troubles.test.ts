@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
-import { Project } from "./project.ts";
+import { asBox, noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
+import { Project, plain } from "./project.ts";
 
 /** A box of the `ssh` kind: an SSH server with a workspace of its own, the rehearsal's upstreams behind it. */
 let project: Project;
@@ -30,17 +30,10 @@ const keyFile = () => join(project.dir, "key");
 const settings = (host: Record<string, unknown> = {}) =>
   project.settings({
     host: {
-      kind: "ssh",
-      address: "127.0.0.1",
-      port: box.port,
-      user: box.user,
-      keyFile: keyFile(),
-      hostKey: box.hostKey,
+      ...asBox(box, keyFile()),
+      ...plain,
       workspace: join(disk, "ws"),
       cache: join(project.home, "cache", "host"),
-      gpu: "none",
-      python: ["any"],
-      packages: "refuse",
       ...host,
     },
   });

@@ -35,6 +35,12 @@ export interface Sshd {
   stop(): Promise<void>;
 }
 
+/** What a stack's settings say of the server as a rented box. */
+export const asBox = ({ dir, port, user, hostKey }: Sshd, keyFile = join(dir, "client")) => ({
+  ...{ kind: "ssh", address: "127.0.0.1" },
+  ...{ port, user, hostKey, keyFile },
+});
+
 const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"].find(existsSync);
 
 /** Why no SSH server can be started here; undefined: one can. For `describe.skipIf`. */
