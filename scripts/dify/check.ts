@@ -18,15 +18,23 @@ export async function check(console: Console, { items, own }: CheckInput): Promi
   if (!(await isSetUp(console)) && own) return all("this Dify is not set up yet");
   await console.login();
   const stands: Record<string, Standing> = {};
-  for (const [name, wanted] of Object.entries(items)) stands[name] = await one(console, wanted, own);
+  let silent: Standing | undefined;
+  for (const [name, wanted] of Object.entries(items)) {
+    // Everything but the set-up is asked of the plugin daemon: once is enough, for Dify waits for it each time.
+    const stood = (wanted.item !== "setup" && silent) || (await one(console, wanted, own));
+    if (stood.why === daemonIsSilent) silent = stood;
+    stands[name] = stood;
+  }
   return stands;
 }
+
+const daemonIsSilent = "Dify's plugin daemon does not answer";
 
 async function one(console: Console, wanted: CheckedItem, own: boolean): Promise<Standing> {
   try {
     return await ask(console, wanted, own);
   } catch (error) {
-    if (daemonIsDown(error)) return missing("Dify's plugin daemon does not answer");
+    if (daemonIsDown(error)) return missing(daemonIsSilent);
     // A sentence about one item is that item's; no answer, or no login, is everybody's.
     if (error instanceof DifyError && error.code !== unreachable && error.status !== 401) return missing(error.message);
     throw error;

@@ -91,6 +91,14 @@ describe("a package", () => {
       code: 1,
       stderr: expect.stringMatching(/Failed to request plugin daemon[\s\S]*read the log/),
     });
+    // Dify waits for it at every question: one is asked, and counts for all.
+    const before = world.asked.length;
+    const { setup, ...others } = (await world.check()).facts.items;
+    expect(setup).toEqual({ ok: true });
+    const silent = { ok: false, why: "Dify's plugin daemon does not answer" };
+    expect(Object.values(others)).toEqual(Object.keys(others).map(() => silent));
+    expect(Object.keys(others).length).toBeGreaterThan(3);
+    expect(world.asked.slice(before).filter((line) => /GET .*\/plugin\/list/.test(line))).toHaveLength(1);
     const soon = world.run(world.items.sdPlugin);
     await new Promise((resolve) => setTimeout(resolve, 5000));
     world.dify.lies.clear();
