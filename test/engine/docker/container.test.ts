@@ -129,7 +129,14 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     const crash = { ...wanted, waitTimeout: 600, restart: "unless-stopped", command: shell("echo no; exit 6") };
     const crashing = (await failure(engine.create(CONTAINER, crash))) as InitFailed;
     expect(crashing.reasons[0]).toMatch(/ ended with exit code 6, 9 times, before it was healthy\. .*:\n(no\n?){8}$/s);
-    for (const { id, outputs } of [late, none, ended, looping, over, crashing])
+    const panic =
+      'printf "panic: no database\\n\\ngoroutine 1 [running]:\\nmain.main()\\n\\t/src/main.go:8 +0x1a\\n"; exit 2';
+    const named = { ...wanted, name: "it-plugin-1", envs: new Secret(["KIND=plugin"]), command: shell(panic) };
+    const went = (await failure(engine.create(CONTAINER, named))) as InitFailed;
+    expect(went.reasons[0]).toBe(
+      "the container it-plugin-1 ended with exit code 2 before it was healthy. Its last words (docker logs it-plugin-1 shows what it said):\npanic: no database",
+    );
+    for (const { id, outputs } of [late, none, ended, looping, over, crashing, went])
       await engine.delete({ type: CONTAINER, id, inputs: {}, outputs });
     expect(await count()).toBe(0);
   });

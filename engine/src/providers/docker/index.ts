@@ -181,18 +181,20 @@ class DockerProvider implements Provider {
     const filter = new SecretFilter();
     for (const map of secrets) addSecrets(filter, map);
     addSecrets(filter, this.#config);
+    // A word of some variable in its name would hide what to look for.
+    const { name } = request.inputs;
+    const hide = (said: string) => {
+      const parts = typeof name === "string" && name !== "" ? said.split(name) : [said];
+      return parts.map((part) => filter.apply(part)).join(String(name));
+    };
     try {
-      const result = await run(this.#call(request, timeout || DEFAULT_SECONDS, filter));
+      const result = await run(this.#call(request, timeout || DEFAULT_SECONDS, hide));
       return { ...result, outputs: markLike(result.outputs, request.inputs) };
     } catch (error) {
       if (error instanceof InitFailed) {
-        throw new InitFailed(
-          error.id,
-          markLike(error.outputs, request.inputs),
-          error.reasons.map((reason) => filter.apply(reason)),
-        );
+        throw new InitFailed(error.id, markLike(error.outputs, request.inputs), error.reasons.map(hide));
       }
-      if (error instanceof Error) error.message = filter.apply(error.message);
+      if (error instanceof Error) error.message = hide(error.message);
       throw error;
     }
   }
@@ -200,7 +202,7 @@ class DockerProvider implements Provider {
   #call(
     { signal, log, name }: Pick<CallContext, "signal" | "log" | "name">,
     seconds: number,
-    filter?: SecretFilter,
+    hide: (said: string) => string = (said) => said,
   ): Call {
     this.#engine ??= new Engine(readSettings(this.#config));
     const signals = [signal, this.#closed.signal];
@@ -210,7 +212,7 @@ class DockerProvider implements Provider {
       engine: this.#engine,
       programDir: this.#programDir,
       signal: AbortSignal.any(signals),
-      log: (line) => log({ ...line, text: filter?.apply(line.text) ?? line.text }),
+      log: (line) => log({ ...line, text: hide(line.text) }),
     };
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { stripVTControlCharacters } from "node:util";
 import { InitFailed } from "../../../provider.ts";
 import type { PropertyMap } from "../../../values.ts";
 import { DockerFailed, isNotFound } from "../client/errors.ts";
@@ -19,9 +20,12 @@ const SILENCE_MS = 90_000;
 const UNDO_MS = 60_000;
 /** How much of a failed health check's own words is told. */
 const HEALTH_WORDS = 300;
-/** How much of what a container said before it ended is told. */
+/** How much of what a container said before it ended is read, and is told of it. */
+const READ_LINES = 60;
 const LAST_LINES = 8;
 const LAST_WORDS = 1000;
+/** Where a program was, which Go says after why: a panic's trace is longer than all else. */
+const TRACE = /^(goroutine \d+ .*|\s+\S+\.go:\d+.*|[\w./*()[\]-]+\([^ ]*.*\)|exit status \d+)?$/;
 /** Ends of a container that is waited for, after which it is given up: Docker's pauses double, so this is half a minute and more. */
 const RESTARTS = 8;
 
@@ -248,8 +252,11 @@ async function health(id: string, inputs: PropertyMap, call: Call, restarted?: n
 /** What a container said last: of no use to who can't reach its engine by hand. */
 async function lastWords(id: string, inputs: PropertyMap, call: Call): Promise<string> {
   const shown = `docker logs ${text(inputs, "name")} shows what it said`;
-  const logs = await containerLogs(id, inputs, call, LAST_LINES).catch(() => "");
-  const said = logs.trim().slice(-LAST_WORDS);
+  const logs = await containerLogs(id, inputs, call, READ_LINES).catch(() => "");
+  const lines = stripVTControlCharacters(logs).trimEnd().split("\n");
+  const isGo = /^goroutine \d+ \[/m.test(logs);
+  const telling = lines.filter((line) => !isGo || !TRACE.test(line.trimEnd()));
+  const said = telling.slice(-LAST_LINES).join("\n").trim().slice(-LAST_WORDS);
   return said === "" ? `: ${shown}` : `. Its last words (${shown}):\n${said}`;
 }
 
