@@ -18,6 +18,9 @@ const UNKNOWN_WORD = "[unknown]";
 /** As part of an output, a shorter one says nothing of where it came from: "postgres" would make secrets of image names. */
 const SHORTEST_ECHO = 9;
 
+/** A text of more lines is a program or a page, whose short lines ("pass", "start") are words of any sentence. */
+const FEW_LINES = 20;
+
 const LONG_WORD = /[\w+/-]{16,}/g;
 
 /** Commits and sha256 sums: errors are about them, and whoever has one learns nothing from it. */
@@ -95,7 +98,8 @@ export class SecretFilter {
   addText(secret: string): void {
     if (this.#secrets.has(secret)) return;
     this.#secrets.add(secret);
-    const lines = secret.split(/\r?\n/).map((line) => line.trim());
+    const all = secret.split(/\r?\n/).map((line) => line.trim());
+    const lines = all.length > FEW_LINES ? all.filter((line) => line.length >= SHORTEST_ECHO) : all;
     const tokens = secret.match(LONG_WORD)?.filter(looksRandom) ?? [];
     for (const text of [secret.trim(), ...tokens.filter((token) => !ID.test(token))]) {
       if (text.length >= SHORTEST_ECHO) for (const form of formsOf(text)) this.#telling.add(form);

@@ -58,6 +58,16 @@ describe("the filter of secrets", () => {
     expect(filter.apply("-----BEGIN X-----\r\nAbCd1234")).toBe("[secret]\r\n[secret]");
   });
 
+  it("leaves words alone that are lines of a long program", () => {
+    const filter = new SecretFilter();
+    filter.addText(
+      ["pass", "start", "token=Zx81-qQ", ...Array.from({ length: 30 }, (_, at) => `line ${at}`)].join("\n"),
+    );
+    expect(filter.apply("password authentication failed: starting with token=Zx81-qQ")).toBe(
+      "password authentication failed: starting with [secret]",
+    );
+  });
+
   it("replaces the longer of two secrets that share a beginning", () => {
     const filter = new SecretFilter();
     filter.addText("pass");
