@@ -158,8 +158,8 @@ const published = ({ url, publicUrl }: { url?: string | undefined; publicUrl?: s
   url !== undefined || publicUrl !== undefined;
 
 /** Whether what an engine publishes on its loopback is on this machine's. */
-const isHere = (engine = "unix://") => engine.startsWith("unix://") || /^(localhost|127\.|\[::1])/.test(hostOf(engine));
-const hostOf = (engine: string) => /^\w+:\/\/(?:[^@/]*@)?([^/]*)/.exec(engine)?.[1] ?? "";
+const isHere = (engine = "unix://") =>
+  engine.startsWith("unix://") || /^(localhost|127\.[\d.]+|\[::1\])$/.test(URL.parse(engine)?.hostname ?? "");
 
 const passwords = (dify: { password?: string | undefined; passwordEnv?: string | undefined }) =>
   [dify.password, dify.passwordEnv].filter((one) => one !== undefined).length;

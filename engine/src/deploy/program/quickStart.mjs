@@ -80,23 +80,19 @@ function late(request, own = {}, changed = (exports) => exports) {
   };
   standIn(
     request,
-    new Proxy(own, {
+    new Proxy(
       // Whoever imports it takes a module of ES form as it is, without asking for every member.
-      get: (_, name) =>
-        name === "__esModule"
-          ? true
-          : Object.hasOwn(own, name)
-            ? own[name]
-            : name === "default"
-              ? real()
-              : real()[name],
-      has: (_, name) => name in real(),
-      ownKeys: () => Reflect.ownKeys(real()),
-      getOwnPropertyDescriptor: (_, name) => {
-        const descriptor = Reflect.getOwnPropertyDescriptor(real(), name);
-        return descriptor && { ...descriptor, configurable: true };
+      { __esModule: true, ...own },
+      {
+        get: (there, name) => (Object.hasOwn(there, name) ? there[name] : name === "default" ? real() : real()[name]),
+        has: (_, name) => name in real(),
+        ownKeys: () => Reflect.ownKeys(real()),
+        getOwnPropertyDescriptor: (_, name) => {
+          const descriptor = Reflect.getOwnPropertyDescriptor(real(), name);
+          return descriptor && { ...descriptor, configurable: true };
+        },
       },
-    }),
+    ),
   );
 }
 

@@ -17,11 +17,7 @@ export class ServedProgram {
   /** @throws when no port of loopback can be had */
   static async start(launch: Omit<Launch, "address" | "after">): Promise<ServedProgram> {
     const host = Promise.withResolvers<MonitorHost>();
-    const monitor = Promise.withResolvers<Monitor>();
-    const server = createServer((connection) => {
-      connection.on("error", () => {});
-      monitor.promise.then((served) => served.accept(connection)).catch(() => connection.destroy());
-    });
+    const server = createServer();
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(0, "127.0.0.1", resolve);
@@ -30,8 +26,14 @@ export class ServedProgram {
     server.unref();
     const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
     const program = launchProgram({ ...launch, address, after: host.promise });
-    monitor.resolve(import("../monitor/monitor.ts").then((module) => new module.Monitor(host.promise)));
-    return new ServedProgram(program, server, monitor.promise, host.resolve);
+    const monitor = import("../monitor/monitor.ts").then((module) => new module.Monitor(host.promise));
+    // Without it the program's connections end, and the program says so.
+    monitor.catch(() => {});
+    server.on("connection", (connection) => {
+      connection.on("error", () => {});
+      monitor.then((served) => served.accept(connection)).catch(() => connection.destroy());
+    });
+    return new ServedProgram(program, server, monitor, host.resolve);
   }
 
   private constructor(
@@ -54,6 +56,9 @@ export class ServedProgram {
   async stop(): Promise<void> {
     await this.program.stop();
     this.#server.close();
-    (await this.#monitor).close();
+    await this.#monitor.then(
+      (monitor) => monitor.close(),
+      () => {},
+    );
   }
 }
