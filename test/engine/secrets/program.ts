@@ -46,6 +46,7 @@ class Thing extends pulumi.dynamic.Resource {
 
 class Part extends pulumi.ComponentResource {
   readonly said: pulumi.Output<string>;
+  readonly thing: Thing;
   constructor() {
     super("test:index:Part", "part", {
       password: mark("component-input"),
@@ -87,12 +88,12 @@ class Part extends pulumi.ComponentResource {
         { parent: this },
       );
     }
-    const thing = new Thing(
+    this.thing = new Thing(
       "thing",
       { password: mark("dynamic"), list: [{ deep: mark("dynamic-deep") }], turn },
       { parent: this },
     );
-    this.said = pulumi.all([local.stdout, thing.address]).apply((texts) => texts.join("\n"));
+    this.said = pulumi.all([local.stdout, this.thing.address]).apply((texts) => texts.join("\n"));
     this.registerOutputs({ said: this.said, password: mark("component-output") });
   }
 }
@@ -120,10 +121,10 @@ if (mode === "fail") {
   new Thing("half-made", { password: mark("failing-dynamic"), mode, turn }, { dependsOn: [known] });
 }
 if (mode === "slow") {
-  new command.local.Command("slow", {
-    create: pulumi.interpolate`cat >&2; touch '${config.require("begun")}'; sleep 30; : ${mark("slow-create")}`,
-    stdin: mark("slow-stdin"),
-  });
+  const stdin = mark("slow-stdin");
+  // After the dynamic resource: its process is there when this one has begun.
+  const create = pulumi.interpolate`cat >&2; touch '${config.require("begun")}'; sleep 30; : ${mark("slow-create")}`;
+  new command.local.Command("slow", { create, stdin }, { dependsOn: [part.thing] });
 }
 
 export const password = mark("stack-output");
