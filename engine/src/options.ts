@@ -15,7 +15,7 @@ export interface EngineOptions extends TargetOptions {
   config?: Record<string, string>;
   /** The same for values that are secret. */
   secretConfig?: Record<string, string>;
-  /** Steps at once. @default 16 */
+  /** Steps at once: most wait for another machine. @default 64 */
   parallel?: number;
   /** Added to the environment of the program and of dynamic resources. @default this process's environment alone */
   env?: Record<string, string | undefined>;

@@ -5,7 +5,7 @@ import type { EventSink } from "../eventSink.ts";
 import type { Stack } from "../stack.ts";
 import { type ProgramLocation, type RunningProgram, startProgram } from "./program.ts";
 
-export const DEFAULT_PARALLEL = 16;
+export const DEFAULT_PARALLEL = 64;
 
 export interface Launch {
   stack: Stack;

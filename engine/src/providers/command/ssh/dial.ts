@@ -4,6 +4,7 @@ import ssh2, { type Client, type ConnectConfig } from "ssh2";
 import { DialFailed } from "../errors.ts";
 import { loginMethods, type Method } from "./credentials.ts";
 import { hostKeyAlgorithms, mismatch, readHostKey } from "./hostkey.ts";
+import { makeThrifty } from "./packets.ts";
 import { ChannelRefused, openChannel } from "./session.ts";
 import { address, type Endpoint } from "./settings.ts";
 
@@ -151,6 +152,7 @@ function connect(endpoint: Endpoint, options: DialOptions, sock?: Duplex): Promi
     options.signal.addEventListener("abort", abort, { once: true });
     if (options.signal.aborted) return abort();
     client.connect(config);
+    makeThrifty(client);
   });
 }
 

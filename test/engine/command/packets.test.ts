@@ -1,0 +1,74 @@
+import { KeyObject } from "node:crypto";
+import type { Socket } from "node:net";
+import type { Client } from "ssh2";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { dial } from "../../../engine/src/providers/command/ssh/dial.ts";
+import { openSession, requestExec } from "../../../engine/src/providers/command/ssh/session.ts";
+import { readConnection } from "../../../engine/src/providers/command/ssh/settings.ts";
+import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
+import { connectionTo } from "./harness.ts";
+
+/** What the engine reaches into ssh2 for: when these names change, connections are slower, and this test says so. */
+interface Internals {
+  _sock: Socket;
+  _protocol: { _cipher: { _encKey: unknown }; _decipher: { _decipherKey: unknown }; rekey(): void };
+}
+
+describe.skipIf(noSshd)(`an SSH connection's packets${noSshd ? ` (${noSshd})` : ""}`, () => {
+  let server: Sshd;
+  let client: Client;
+  beforeAll(async () => {
+    server = await startSshd();
+    client = await dial(readConnection(connectionTo(server)), {
+      signal: new AbortController().signal,
+      onRetry: () => {},
+      keepaliveMs: 10_000,
+      name: "Dial",
+    });
+  });
+  afterAll(async () => {
+    client.end();
+    await server.stop();
+  });
+  const internals = () => client as unknown as Internals;
+
+  /** One command, from the channel's opening to its end. */
+  const run = async (command: string) => {
+    const session = await openSession(client);
+    let said = "";
+    session.on("data", (data: Buffer) => {
+      said += data;
+    });
+    session.stderr.resume();
+    const closed = new Promise((done) => session.once("close", done));
+    void requestExec(session, client, command);
+    session.end("");
+    await closed;
+    return said;
+  };
+
+  it("are written whole: a command takes four writes at most, its channel's opening and end among them", async () => {
+    await run("true");
+    const { _sock } = internals();
+    const writes = [vi.spyOn(_sock, "_write"), vi.spyOn(_sock, "_writev" as "_write")];
+    const before = _sock.bytesWritten;
+    for (let count = 0; count < 5; count++) expect(await run(`echo ${count}`)).toBe(`${count}\n`);
+    const calls = writes.reduce((sum, spy) => sum + spy.mock.calls.length, 0);
+    expect(calls).toBeLessThanOrEqual(20);
+    expect(calls).toBeGreaterThan(0);
+    expect(_sock.bytesWritten).toBeGreaterThan(before);
+  });
+
+  it("are enciphered with key objects, after a change of keys too", async () => {
+    const keys = () => [internals()._protocol._cipher._encKey, internals()._protocol._decipher._decipherKey];
+    const first = keys();
+    expect(first).toEqual([expect.any(KeyObject), expect.any(KeyObject)]);
+    const changed = new Promise((done) => client.once("handshake", done));
+    internals()._protocol.rekey();
+    await changed;
+    expect(keys()).toEqual([expect.any(KeyObject), expect.any(KeyObject)]);
+    for (const [index, key] of keys().entries())
+      expect((key as KeyObject).equals(first[index] as KeyObject)).toBe(false);
+    expect(await run("echo after")).toBe("after\n");
+  });
+});
