@@ -6,7 +6,7 @@ import { sources as pinned, type Source } from "../images/sources.ts";
 import type { Tokenizer } from "../images/tokenizer.ts";
 import { chooseExtensions, extensionNames, extensionSource } from "./extensions.ts";
 import { type Gate, gateOf } from "./schema/gate.ts";
-import { type Model, modelSchema } from "./schema/models.ts";
+import { hasSdxl, type Model, modelSchema } from "./schema/models.ts";
 import { type Settings, SettingsError } from "./schema.ts";
 import type { RehearsalUpstreams } from "./settings.ts";
 import { chooseUpstreams, probes, type Upstreams, type UpstreamsOverride } from "./upstreams.ts";
@@ -35,7 +35,14 @@ export interface Assembly {
   gate: Gate | undefined;
   /** Where the WebUI itself listens. */
   inside: { listen: string; port: number };
-  wants: { port: number; innerPort: number | undefined; listen: string; diskMb: number; minVramMb: number };
+  wants: {
+    port: number;
+    innerPort: number | undefined;
+    listen: string;
+    diskMb: number;
+    minVramMb: number;
+    minRamMb: number;
+  };
 }
 
 /**
@@ -101,8 +108,18 @@ export function assemble(
       diskMb: diskWanted(wheels.bytes, models),
       // v1-5 in half precision draws 512x512 with 4 GB and --medvram; less than 4 GB is not worth the rent.
       minVramMb: 3800,
+      minRamMb: rehearsal ? 0 : memoryWanted(settings, models),
     },
   };
+}
+
+/**
+ * What the WebUI can't do without, in MB. On a CPU, in single precision, a little under what was measured: 5.1 GiB with SD1.5,
+ * 13.8 GiB with SDXL. With a GPU the weights go on to it; 2 GB are known to be too few.
+ */
+function memoryWanted({ host }: Settings, models: Model[]): number {
+  if (host.gpu === "required") return 3000;
+  return hasSdxl(models) ? 13_000 : 5000;
 }
 
 /** Where the WebUI listens on its host. What a container publishes has to be reached from outside of it: the Docker host's address is the publishing's. */

@@ -59,6 +59,7 @@ export class GpuHost extends pulumi.ComponentResource {
         min_driver: 530,
         max_sm: 90,
         min_vram_mb: settings.gpu === "required" ? wants.minVramMb : 0,
+        min_ram_mb: wants.minRamMb,
         disk_mb: wants.diskMb,
         port: wants.port,
         ...(wants.innerPort === undefined ? {} : { inner_port: wants.innerPort }),

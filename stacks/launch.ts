@@ -1,4 +1,5 @@
 import type { Assembly } from "./assembly.ts";
+import { hasSdxl } from "./schema/models.ts";
 import type { Settings } from "./schema.ts";
 
 /** Values as the WebUI's configuration takes them. */
@@ -12,8 +13,7 @@ export function launchFlags({ host, webui }: Settings): string[] {
 
 /** The config step's inputs about memory. Without a GPU there is none to spare. */
 export function memoryInputs({ host, webui }: Settings, { models }: Assembly): { vram: string; sdxl: string } {
-  const sdxl = models.some(({ kind, base }) => kind === "checkpoint" && base === "sdxl");
-  return { vram: host.gpu === "none" ? "full" : webui.vram, sdxl: sdxl ? "yes" : "no" };
+  return { vram: host.gpu === "none" ? "full" : webui.vram, sdxl: hasSdxl(models) ? "yes" : "no" };
 }
 
 /** Entries of config.json, which `GET /sdapi/v1/options` has to say back. */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh
 # Refuses, before anything is spent, a host that can't work: every reason at once, exit code 3.
-# Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, disk_mb, port, inner_port (behind a gate), listen, python, upstreams (kind, base, probe),
+# Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, min_ram_mb, disk_mb, port, inner_port (behind a gate), listen, python, upstreams (kind, base, probe),
 # upstreams_order=auto|given, owner, proxy.
 . "$(dirname "$0")/lib.sh"
 
@@ -18,6 +18,7 @@ step_apply() {
   check_owner
   check_system
   check_gpu
+  check_memory
   check_disk
   check_port
   check_python
@@ -107,7 +108,7 @@ choose_gpu() {
     elif [ -n "$_sm" ] && [ "$_sm" -lt 50 ]; then
       _why="GPU $_index ($_name) has compute capability $(printf '%s' "$_cap" | tr -d ' '); torch 2.1.2 wants 5.0 or later: choose a newer GPU"
     elif [ "${_mb:-0}" -lt "$_vram" ]; then
-      _why="GPU $_index ($_name) has ${_mb:-0} MB of memory; wanted: $_vram MB (webui.minVramMb, or a bigger GPU)"
+      _why="GPU $_index ($_name) has ${_mb:-0} MB of memory; wanted: $_vram MB: choose a bigger GPU"
     elif [ -z "$_picked" ]; then
       _picked=$_index
       fact gpu "$_name"
@@ -125,6 +126,25 @@ choose_gpu() {
 $_answer
 END
   [ -n "$_picked" ] || printf '%s' "$_reasons" >>"$RUN/refusals"
+}
+
+# memory_mb: memory and swap, or what the box's control group may have of it (v2, v1): a rented box shows its whole host's.
+memory_mb() {
+  _mb=$(awk '/^(MemTotal|SwapTotal):/ { kb += $2 } END { printf "%d", kb / 1024 }' /proc/meminfo)
+  for _file in "${CGROUP:-/sys/fs/cgroup}/memory.max" "${CGROUP:-/sys/fs/cgroup}/memory/memory.limit_in_bytes"; do
+    _bytes=$(cat "$_file" 2>/dev/null) || continue
+    case $_bytes in '' | *[!0-9]*) continue ;; esac
+    [ $((_bytes / 1048576)) -ge "$_mb" ] || _mb=$((_bytes / 1048576))
+  done
+  echo "$_mb"
+}
+
+check_memory() {
+  _want=$(input min_ram_mb 0)
+  _mb=$(memory_mb)
+  fact_json memory_mb "$_mb"
+  [ "$_mb" -ge "$_want" ] ||
+    refuse "the host has $_mb MB of memory, swap included; wanted: $_want MB, or the kernel ends the WebUI while it loads its checkpoint. Choose a box with more (some have less while they run without their GPU)"
 }
 
 # free_mb PATH and its file system, by the nearest folder that exists.

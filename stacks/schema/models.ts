@@ -24,3 +24,8 @@ export const modelSchema = z.strictObject({
 });
 
 export type Model = z.infer<typeof modelSchema>;
+
+/** Whether there is a checkpoint of SDXL among them. */
+export function hasSdxl(models: Model[]): boolean {
+  return models.some(({ kind, base }) => kind === "checkpoint" && base === "sdxl");
+}

@@ -1,7 +1,7 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Inputs, Workspace } from "./lib/workspace.ts";
 
@@ -85,6 +85,46 @@ describe("preflight, of the GPU", () => {
   it("asks for none where the settings say none", async () => {
     const { code, facts } = await apply({ gpu: "none" });
     expect([code, facts.gpu]).toEqual([0, "none"]);
+  });
+});
+
+describe("preflight, of the memory", () => {
+  const all = () => {
+    const [memory, swap] = ["MemTotal", "SwapTotal"].map((name) =>
+      Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(readFileSync("/proc/meminfo", "utf8"))?.[1]),
+    );
+    return Math.floor(((memory ?? 0) + (swap ?? 0)) / 1024);
+  };
+  /** A host of which the box may have so much, as the two versions of control groups say it. */
+  const group = (files: Record<string, string>) => {
+    const dir = join(workspace.top, "cgroup");
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(dir, name)), { recursive: true });
+      writeFileSync(join(dir, name), `${text}\n`);
+    }
+    return { CGROUP: dir };
+  };
+  const under = (inputs: Inputs, files: Record<string, string>) =>
+    workspace.run("10-preflight.sh", "apply", { ...wants, gpu: "none", ...inputs }, { env: group(files) });
+
+  it("refuses a box with too little, by its control group where the host has more", async () => {
+    for (const file of ["memory.max", "memory/memory.limit_in_bytes"]) {
+      const { code, stderr } = await under({ min_ram_mb: 3000 }, { [file]: String(2048 * 1024 * 1024) });
+      expect(code).toBe(3);
+      expect(stderr).toContain("the host has 2048 MB of memory, swap included; wanted: 3000 MB");
+      rmSync(join(workspace.top, "cgroup"), { recursive: true });
+    }
+    const { code, stderr } = await under({ min_ram_mb: all() + 1 }, { "memory.max": "max" });
+    expect([code, stderr]).toEqual([3, expect.stringContaining(`the host has ${all()} MB of memory`)]);
+  });
+
+  it("takes what has enough, and knows no limit above what is there", async () => {
+    const { code, stderr, facts } = await under(
+      { min_ram_mb: all() },
+      { "memory.max": "max", "memory/memory.limit_in_bytes": "9223372036854771712" },
+    );
+    expect(code, stderr).toBe(0);
+    expect(facts.memory_mb).toBe(all());
   });
 });
 
