@@ -1,5 +1,7 @@
 import { randomInt } from "node:crypto";
+import { mkdirSync } from "node:fs";
 import { connect, createServer } from "node:net";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const loopback = "127.0.0.1";
@@ -25,14 +27,26 @@ export async function waitForFree(port: number, ms: number): Promise<boolean> {
 
 /**
  * A free port of loopback below 32768: above it the system gives ports to any outgoing connection,
- * and one that must come back after a pause would be lost.
+ * and one that must come back after a pause would be lost. ATELIER_PORT_CLAIMS names a folder of those that were given
+ * already: none is given twice, though nobody listens on it yet.
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
     const port = randomInt(20_000, 32_000);
-    if (await isFree(port)) return port;
+    if ((await isFree(port)) && claim(port)) return port;
   }
   throw new Error("No free port: tried 50 between 20000 and 32000 on 127.0.0.1, each was taken.");
+}
+
+function claim(port: number): boolean {
+  const { ATELIER_PORT_CLAIMS: claims } = process.env;
+  if (claims === undefined) return true;
+  try {
+    mkdirSync(join(claims, String(port)));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -23,7 +23,7 @@ export function bundleOfDify(
     dify: { images: [], platform, plugins: [], marketplace: "", ...dify },
   };
   const upstreams = { ...profiles.offline, docker: mirrors, pypi };
-  const run = { say: (line: string) => said.push(line), signal: AbortSignal.timeout(60_000) };
+  const run = { say: (line: string) => said.push(line), signal: AbortSignal.timeout(540_000) };
   return createBundle(folder, contents, upstreams, run);
 }
 

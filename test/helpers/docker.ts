@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import Docker from "dockerode";
 import { pack } from "tar-stream";
+import { PATIENCE_MS } from "./until.ts";
 
 /** An engine of the test's own, with one image. */
 export interface TestDocker {
@@ -21,7 +22,6 @@ export interface TestDocker {
 /** A small root file system with a shell; it sleeps unless it is told otherwise. */
 export const IMAGE = "local/box:1";
 
-const START_MS = 30_000;
 const APPLETS = "cat chmod echo env false httpd id ls mkdir nc nslookup rm sh sleep stat test true wget".split(" ");
 
 /** ATELIER_TEST_DOCKERD: another than the machine's; what belongs to it (containerd, runc, docker-proxy) is looked for on PATH. */
@@ -128,7 +128,7 @@ function addBridge(): string | undefined {
 }
 
 async function answers(docker: Docker, child: ChildProcess): Promise<boolean> {
-  for (const end = Date.now() + START_MS; Date.now() < end && child.exitCode === null; await sleep(100)) {
+  for (const end = Date.now() + PATIENCE_MS; Date.now() < end && child.exitCode === null; await sleep(100)) {
     try {
       await docker.ping();
       return true;
@@ -198,7 +198,11 @@ async function removeNetworks(docker: Docker): Promise<void> {
 }
 
 async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((done) => child.once("exit", done));
   child.kill("SIGTERM");
-  for (let tries = 0; child.exitCode === null && child.signalCode === null && tries < 300; tries++) await sleep(50);
-  child.kill("SIGKILL");
+  // Killed, it would leave its containerd behind.
+  const late = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
+  await gone;
+  clearTimeout(late);
 }

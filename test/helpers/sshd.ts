@@ -2,8 +2,8 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { freePort, waitForPort } from "../../rehearsal/lib/ports.ts";
+import { PATIENCE_MS } from "./until.ts";
 
 export interface SshdOptions {
   /** Further lines of sshd_config, such as `MaxSessions 1`; of two of a kind the first counts. */
@@ -98,7 +98,7 @@ async function launch(sshd: string, dir: string, port: number, extra: string[]):
   process.once("exit", end);
   server.once("exit", () => process.off("exit", end));
   const ended = new Promise<false>((done) => server.once("exit", () => done(false)));
-  const up = await Promise.race([waitForPort(port, 10_000), ended]);
+  const up = await Promise.race([waitForPort(port, PATIENCE_MS), ended]);
   // A stranger on the port would accept too: ours must still be there, and say that it listens.
   return up && server.exitCode === null && /Server listening/.test(readLog(dir)) ? server : undefined;
 }
@@ -118,11 +118,9 @@ function describe(server: ChildProcess, dir: string, port: number, user: string)
     log: () => readLog(dir),
     dropConnections: drop,
     stop: async () => {
-      server.kill("SIGTERM");
-      for (let tries = 0; server.exitCode === null && server.signalCode === null && tries < 100; tries++)
-        await sleep(20);
-      server.kill("SIGKILL");
       drop();
+      const gone = new Promise((done) => server.once("exit", done));
+      if (server.exitCode === null && server.signalCode === null && server.kill("SIGKILL")) await gone;
       rmSync(dir, { recursive: true, force: true });
     },
   };
