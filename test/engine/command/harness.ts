@@ -2,6 +2,7 @@ import type { CallContext, Provider } from "../../../engine/src/provider.ts";
 import { commandProvider } from "../../../engine/src/providers/command/index.ts";
 import { type PropertyMap, Secret } from "../../../engine/src/values.ts";
 import type { Sshd } from "../../helpers/sshd.ts";
+import { until } from "../../helpers/until.ts";
 
 export interface Line {
   stream: string;
@@ -75,6 +76,11 @@ export function connectionTo(server: Sshd, changes: PropertyMap = {}): PropertyM
     dialErrorLimit: 0,
     ...changes,
   };
+}
+
+/** Until so many commands have said that they have begun, in a line of its own. */
+export async function begun(harness: Harness, count = 1): Promise<void> {
+  await until("the commands have begun", () => harness.lines.filter(({ text }) => text === "begun").length >= count);
 }
 
 /** The error of something that must fail. */

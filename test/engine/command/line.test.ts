@@ -6,7 +6,7 @@ import { runRemote } from "../../../engine/src/providers/command/remote.ts";
 import { Links } from "../../../engine/src/providers/command/ssh/link.ts";
 import { type Line, startLine } from "../../helpers/line.ts";
 import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
-import { connectionTo, failure, type Harness, startHarness } from "./harness.ts";
+import { begun, connectionTo, failure, type Harness, startHarness } from "./harness.ts";
 
 const REMOTE = "command:remote:Command";
 
@@ -33,19 +33,19 @@ describe.skipIf(noSshd)(`a line that drops${noSshd ? ` (${noSshd})` : ""}`, () =
     ["cut", () => line.cut()],
     ["ended by the server", () => server.dropConnections()],
   ])("fails the running command with an error of its own when it is %s", async (_how, drop) => {
-    const running = failure(create("echo begun; sleep 5"));
+    const running = failure(create("echo begun; sleep 60"));
     await begun(harness);
     drop();
     const error = await running;
     expect(error).toBeInstanceOf(ConnectionLost);
     expect(error).toMatchObject({ code: "CONNECTION_LOST" });
     expect(error.message).toMatch(
-      /^connection lost while running: \S+@127\.0\.0\.1:\d+: .*: running "echo begun; sleep 5":\nbegun\n$/,
+      /^connection lost while running: \S+@127\.0\.0\.1:\d+: .*: running "echo begun; sleep 60":\nbegun\n$/,
     );
   });
 
   it("is made again for the next command", async () => {
-    const running = failure(create("echo begun; sleep 5"));
+    const running = failure(create("echo begun; sleep 60"));
     await begun(harness);
     line.cut();
     await running;
@@ -61,11 +61,11 @@ describe.skipIf(noSshd)(`a line that drops${noSshd ? ` (${noSshd})` : ""}`, () =
   });
 
   it("is found dead by its keep-alive", async () => {
-    const links = new Links({ keepaliveMs: 200 });
+    const links = new Links({ keepaliveMs: 1000 });
     const inputs = { connection: connectionTo(server, { port: line.port }) };
     const log = (shown: { text: string }) => harness.lines.push({ stream: "stdout", text: shown.text });
     const call = { signal: new AbortController().signal, log };
-    const running = failure(runRemote("echo begun; sleep 5", inputs, { stdout: "", stderr: "" }, call, links));
+    const running = failure(runRemote("echo begun; sleep 60", inputs, { stdout: "", stderr: "" }, call, links));
     await begun(harness);
     line.freeze();
     expect(await running).toBeInstanceOf(ConnectionLost);
@@ -75,7 +75,7 @@ describe.skipIf(noSshd)(`a line that drops${noSshd ? ` (${noSshd})` : ""}`, () =
   it("does not pass for success when the command ended while it was gone", async () => {
     const go = join(server.dir, "go");
     const running = failure(
-      create(`echo begun; n=0; while [ ! -e ${go} ] && [ $n -lt 60 ]; do n=$((n + 1)); sleep 0.05; done`),
+      create(`echo begun; n=0; while [ ! -e ${go} ] && [ $n -lt 1200 ]; do n=$((n + 1)); sleep 0.05; done`),
     );
     await begun(harness);
     line.cut();
@@ -84,12 +84,3 @@ describe.skipIf(noSshd)(`a line that drops${noSshd ? ` (${noSshd})` : ""}`, () =
     expect(existsSync(go)).toBe(true);
   });
 });
-
-/** Until the command's first line has come. */
-async function begun(harness: Harness): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    if (harness.lines.some((line) => line.text === "begun")) return;
-    await new Promise((done) => setTimeout(done, 10));
-  }
-  throw new Error("the command never began");
-}

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { CommandFailed } from "../../../engine/src/providers/command/index.ts";
 import { Archive, Asset, Secret, Unknown } from "../../../engine/src/values.ts";
+import { until } from "../../helpers/until.ts";
 import { failure, type Harness, startHarness } from "./harness.ts";
 
 const LOCAL = "command:local:Command";
@@ -117,12 +118,18 @@ describe("local.Command", () => {
 
   it("ends what it has started when it is stopped", async () => {
     const pids = join(dir, "pids");
-    const create = `(trap '' TERM; while true; do sleep 1; done) & echo $! > ${pids}; wait`;
-    const error = await failure(harness.create(LOCAL, { create }, { timeout: 0.5 }));
-    expect(error.message).toMatch(/^stopped/);
-    const child = Number(readFileSync(pids, "utf8"));
-    await new Promise((done) => setTimeout(done, 100));
-    expect(isRunning(child)).toBe(false);
+    const create = `(trap '' TERM; echo; while true; do sleep 1; done) >> ${pids} & echo $! >> ${pids}; wait`;
+    const over = new AbortController();
+    const limits = vi.spyOn(AbortSignal, "timeout").mockReturnValue(over.signal);
+    const running = failure(harness.create(LOCAL, { create }, { timeout: 0.5 }));
+    // Its number, and the empty line of the child that takes no TERM by then.
+    const said = () => (existsSync(pids) ? readFileSync(pids, "utf8") : "");
+    await until("both have begun", () => said().split("\n").length === 3);
+    expect(limits.mock.calls).toEqual([[500]]);
+    limits.mockRestore();
+    over.abort();
+    expect((await running).message).toMatch(/^stopped/);
+    await until("the child has ended", () => !isRunning(Number(said())));
   });
 
   it("collects files by assetPaths and archivePaths, and keeps them in the state", async () => {

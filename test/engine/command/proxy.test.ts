@@ -1,10 +1,11 @@
-import { type AddressInfo, connect, createServer } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import ssh2 from "ssh2";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ConnectionLost } from "../../../engine/src/providers/command/index.ts";
 import { type PropertyMap, Secret } from "../../../engine/src/values.ts";
+import { freePort } from "../../../rehearsal/lib/ports.ts";
 import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
-import { connectionTo, failure, type Harness, startHarness } from "./harness.ts";
+import { begun, connectionTo, failure, type Harness, startHarness } from "./harness.ts";
 
 const REMOTE = "command:remote:Command";
 
@@ -38,7 +39,7 @@ describe.skipIf(noSshd)(`through a proxy${noSshd ? ` (${noSshd})` : ""}`, () => 
   });
 
   it("names the proxy when it can't be reached, tried as often as its own limit says, and when it does not forward", async () => {
-    const port = await closedPort();
+    const port = await freePort();
     const dead = await failure(run(behind(0, { dialErrorLimit: 10 }, { port, dialErrorLimit: 1 })));
     expect(dead.message).toMatch(new RegExp(`^after 2 failed attempts: cannot connect to \\S+:${port}`));
     expect(harness.lines.map((line) => line.text)).toEqual(["Dial proxy 1/1 failed: retrying"]);
@@ -55,8 +56,8 @@ describe.skipIf(noSshd)(`through a proxy${noSshd ? ` (${noSshd})` : ""}`, () => 
 
   it("is made again when the proxy drops: what ran is lost by name, the next commands go through", async () => {
     const before = proxy.logins();
-    const running = failure(run(behind(0), "echo begun; sleep 20"));
-    const other = failure(run(behind(1), "echo begun; sleep 20"));
+    const running = failure(run(behind(0), "echo begun; sleep 60"));
+    const other = failure(run(behind(1), "echo begun; sleep 60"));
     await begun(harness, 2);
     proxy.dropConnections();
     for (const error of await Promise.all([running, other])) expect(error).toBeInstanceOf(ConnectionLost);
@@ -102,21 +103,4 @@ async function startForwarder(user: string, password: string) {
     users,
     stop: () => new Promise<void>((done) => server.close(() => done())),
   };
-}
-
-async function closedPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
-/** Until the first lines of so many commands have come. */
-async function begun(harness: Harness, count: number): Promise<void> {
-  for (let tries = 0; tries < 500; tries++) {
-    if (harness.lines.filter((line) => line.text === "begun").length === count) return;
-    await new Promise((done) => setTimeout(done, 10));
-  }
-  throw new Error("the commands never began");
 }

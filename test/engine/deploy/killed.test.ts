@@ -1,20 +1,12 @@
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
+import { until } from "../../helpers/until.ts";
 import { nameOf, Workspace } from "./workspace.ts";
 
 const INDEX = pathToFileURL(join(import.meta.dirname, "..", "..", "..", "engine", "src", "index.ts")).href;
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 30_000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error("waited 30 s in vain");
-    await sleep(20);
-  }
-}
 
 /** The node processes that a process has started. */
 function programsOf(pid: number): number[] {
@@ -42,19 +34,19 @@ async function killAt(line: string, work: Workspace, log: string, config: Record
     { stdio: "ignore" },
   );
   const ended = new Promise((resolve) => child.once("close", resolve));
-  await until(() => existsSync(log) && readFileSync(log, "utf8").includes(line));
+  await until(`the log has ${line}`, () => existsSync(log) && readFileSync(log, "utf8").includes(line));
   const programs = programsOf(child.pid ?? 0);
   if (process.platform === "linux") expect(programs).toHaveLength(1);
   child.kill("SIGKILL");
   await ended;
   // What the engine started does not outlive it.
-  await until(() => programs.every((pid) => !isRunning(pid)));
+  await until("its programs have ended", () => programs.every((pid) => !isRunning(pid)));
 }
 
 test("kill -9 between the begin and the end of a step, then up: nothing lost, nothing recorded twice, the dead holder's lock cleared with a word", async () => {
   const work = new Workspace("command.ts");
   const log = join(work.dir, "log");
-  await killAt("begin", work, log, { log, sleep: "20" });
+  await killAt("begin", work, log, { log, sleep: "60" });
 
   const left = work.checkpoint();
   expect(left.pending_operations?.map(({ type, resource }) => `${type} ${nameOf(resource.urn)}`)).toEqual([

@@ -153,4 +153,4 @@ test(`${STORIES} random stories of runs about a part: the state is sound after e
     { numRuns: STORIES, endOnFailure: false },
   );
   expect(refused).toBeLessThan(STORIES);
-}, 600_000);
+});

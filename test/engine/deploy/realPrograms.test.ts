@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { until } from "../../helpers/until.ts";
 import { FakeProvider } from "./fakeProvider.ts";
 import { setUp } from "./setUp.ts";
 import { nameOf, spec, Workspace } from "./workspace.ts";
@@ -33,7 +34,7 @@ describe("pitfall 4: a serial planner, a parallel executor", () => {
     const order: string[] = [];
     fake.create = async ({ name, inputs }) => {
       most = Math.max(most, ++running);
-      await sleep(300);
+      if (name !== "d") await until("three run beside each other", () => most === 3);
       running--;
       order.push(name);
       return fake.make(name, inputs);
@@ -49,6 +50,8 @@ describe("pitfall 4: a serial planner, a parallel executor", () => {
     let most = 0;
     fake.create = async ({ name, inputs }) => {
       most = Math.max(most, ++running);
+      // A third would come while two are kept waiting.
+      await until("two run", () => most >= 2);
       await sleep(50);
       running--;
       return fake.make(name, inputs);

@@ -79,5 +79,5 @@ describe.skipIf(missing)(`an application on Docker${missing ? ` (skipped: ${miss
     expect(await it.docker.listContainers({ all: true })).toEqual([]);
     expect((await it.docker.listVolumes()).Volumes ?? []).toEqual([]);
     expect((await it.docker.listNetworks()).map(({ Name }) => Name).sort()).toEqual(["bridge", "host", "none"]);
-  }, 120_000);
+  });
 });

@@ -9,6 +9,7 @@ import { sshArguments } from "../../../engine/src/providers/docker/client/ssh.ts
 import { freePort } from "../../../rehearsal/lib/ports.ts";
 import { IMAGE, startDocker, type TestDocker } from "../../helpers/docker.ts";
 import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
+import { until } from "../../helpers/until.ts";
 import { CONTAINER, harness, NETWORK } from "./harness.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "docker-connection-"));
@@ -153,11 +154,10 @@ describe.skipIf(noSsh)(`an engine over ssh://${noSsh ? ` (skipped: ${noSsh})` : 
     const far = await harness({ host, sshOpts }, dir);
     try {
       const healthcheck = { tests: ["CMD", "/bin/cat", "/healthy"], interval: "500ms", timeout: "5s", retries: 1000 };
-      const inputs = { image: IMAGE, networkMode: "none", name: "slow", wait: true, waitTimeout: 100, healthcheck };
+      const inputs = { image: IMAGE, networkMode: "none", name: "slow", wait: true, waitTimeout: 400, healthcheck };
       const making = far.create(CONTAINER, inputs);
       making.catch(() => {});
-      const runs = async () => (await it.docker.listContainers()).some(({ Names }) => Names.includes("/slow"));
-      while (!(await runs())) await sleep(50);
+      await until("it is waited for", () => far.lines.some((line) => line.includes("waiting for the container")));
       // No login comes to its end meanwhile.
       for (let times = 0; times < 60; times++) {
         sshd.dropConnections();
@@ -172,5 +172,5 @@ describe.skipIf(noSsh)(`an engine over ssh://${noSsh ? ` (skipped: ${noSsh})` : 
       await far.provider.close();
       await sshd.stop();
     }
-  }, 120_000);
+  });
 });

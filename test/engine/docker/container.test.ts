@@ -82,11 +82,17 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
 
   test("that does not get healthy is kept, with the reason; the next update waits for it again", async () => {
     const check = { tests: ["CMD", "/bin/cat", "/healthy"], interval: "500ms", timeout: "5s", retries: 2 };
-    const wanted = { ...NONE, wait: true, waitTimeout: 4, healthcheck: check, envs: new Secret(["WORD=/healthy-not"]) };
+    const wanted = {
+      ...NONE,
+      wait: true,
+      waitTimeout: 10,
+      healthcheck: check,
+      envs: new Secret(["WORD=/healthy-not"]),
+    };
     const error = (await failure(engine.create(CONTAINER, wanted))) as InitFailed;
     expect(error).toBeInstanceOf(InitFailed);
     expect(error.reasons[0]).toMatch(
-      /^the container it-\w{7} is (starting|unhealthy), not healthy, after 4 s \(waitTimeout\): .*can't open.*docker logs it-\w{7}/s,
+      /^the container it-\w{7} is (starting|unhealthy), not healthy, after 10 s \(waitTimeout\): .*can't open.*docker logs it-\w{7}/s,
     );
     const made = {
       type: CONTAINER,
@@ -95,14 +101,14 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
       outputs: error.outputs,
     };
     made.inputs.name = made.outputs.name ?? null;
-    await expect(engine.update(made, wanted)).rejects.toThrow(/not healthy, after 4 s/);
+    await expect(engine.update(made, wanted)).rejects.toThrow(/not healthy, after 10 s/);
     const exec = await it.docker.getContainer(made.id).exec({ Cmd: shell("echo yes > /healthy") });
     await exec.start({});
     expect((await engine.update(made, { ...wanted, waitTimeout: 60 })).outputs.id).toBe(made.id);
     await engine.delete(made);
     // Long enough to make it, on a slow machine too.
     const late = (await failure(
-      engine.create(CONTAINER, { ...wanted, waitTimeout: 60 }, { timeout: 6 }),
+      engine.create(CONTAINER, { ...wanted, waitTimeout: 60 }, { timeout: 15 }),
     )) as InitFailed;
     expect(late.reasons[0]).toMatch(/^stopped waiting to look at the container .*the resource's time is over/);
     const none = (await failure(engine.create(CONTAINER, { ...NONE, wait: true }))) as InitFailed;
@@ -112,7 +118,7 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     const loops = { ...wanted, restart: "always", command: shell("exit 4") };
     const looping = (await failure(engine.create(CONTAINER, loops))) as InitFailed;
     expect(looping.reasons[0]).toMatch(
-      /not healthy, after 4 s .*; it ended( with exit code 4)? and was started again \d+ times\./s,
+      /not healthy, after 10 s .*; it ended( with exit code 4)? and was started again \d+ times\./s,
     );
     // One that Docker gives up is not waited for, nor one that ends again and again for longer than it needs to be sure.
     const few = {

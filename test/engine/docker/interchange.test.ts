@@ -46,7 +46,7 @@ describe.skipIf(missing)(`docker resources and the official plugin${missing ? ` 
     expect(seen.changes).toEqual({ same: COUNT });
     official(work, "destroy", ...STACK, "--yes", "--skip-preview");
     expect(await containers()).toBe(0);
-  }, 120_000);
+  });
 
   test("made there: no changes here, before and after a refresh here; changed here: no changes there; removed here", async () => {
     const { work, set } = await application(it);
@@ -67,5 +67,5 @@ describe.skipIf(missing)(`docker resources and the official plugin${missing ? ` 
     expect((await work.run("destroy")).errors).toEqual([]);
     expect(await containers()).toBe(0);
     expect(readFileSync(work.stateFile, "utf8")).not.toContain(PASSWORD);
-  }, 120_000);
+  });
 });

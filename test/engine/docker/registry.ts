@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { freePort, waitForPort } from "../../../rehearsal/lib/ports.ts";
+import { PATIENCE_MS } from "../../helpers/until.ts";
 
 /** An image registry on loopback. */
 export interface Registry {
@@ -39,13 +39,16 @@ export async function startRegistry({ open = false } = {}): Promise<Registry> {
   const child = spawn(PROGRAM as string, ["serve", join(dir, "config.yml")], { stdio: "ignore" });
   const end = () => child.kill("SIGKILL");
   process.once("exit", end);
-  if (!(await waitForPort(port, 10_000))) throw new Error(`the registry does not answer on 127.0.0.1:${port}`);
+  if (!(await waitForPort(port, PATIENCE_MS))) throw new Error(`the registry does not answer on 127.0.0.1:${port}`);
   return {
     address: `127.0.0.1:${port}`,
     stop: async () => {
       process.off("exit", end);
-      end();
-      for (let tries = 0; child.signalCode === null && tries < 100; tries++) await sleep(20);
+      const gone = new Promise((done) => child.once("exit", done));
+      if (child.exitCode === null && child.signalCode === null) {
+        end();
+        await gone;
+      }
       rmSync(dir, { recursive: true, force: true });
     },
   };

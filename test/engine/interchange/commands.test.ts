@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import {
   deleteFromState,
@@ -56,8 +56,6 @@ async function ourPlan(work: Workspace, options: object): Promise<string[]> {
 }
 
 // Each call of the official CLI takes seconds.
-vi.setConfig({ testTimeout: 240_000 });
-
 describe.skipIf(noOfficial !== undefined)(
   `commands of both engines on one state${noOfficial ? ` (skipped: ${noOfficial})` : ""}`,
   () => {

@@ -1,6 +1,6 @@
 import { cpSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { PassphraseSecrets } from "../../../engine/src/secrets.ts";
 import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
@@ -41,8 +41,6 @@ async function twoCopies(): Promise<{ work: Workspace; copy: Workspace; change: 
 }
 
 // Each call of the official CLI takes seconds.
-vi.setConfig({ testTimeout: 240_000 });
-
 const STACK = ["--stack", "organization/tiny/dev"];
 const NO_CHANGES = ["preview", ...STACK, "--diff", "--expect-no-changes"];
 

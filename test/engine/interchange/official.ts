@@ -22,7 +22,7 @@ export function official(work: Workspace, ...args: string[]): string {
   const result = spawnSync("pulumi", [...args, "--non-interactive"], {
     cwd: work.dir,
     encoding: "utf8",
-    timeout: 120_000,
+    timeout: 540_000,
     env: {
       ...process.env,
       // The node of this test, and not an older one that may stand before it.

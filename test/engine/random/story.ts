@@ -40,7 +40,7 @@ export interface Story {
 }
 
 const OPERATIONS = { preview, up, refresh, destroy };
-const RUN_DEADLINE_MS = 30_000;
+const RUN_DEADLINE_MS = 240_000;
 /** Nothing goes wrong. */
 export const QUIET: Omit<Chapter, "operation"> = {
   changes: [],

@@ -54,15 +54,18 @@ export class Net {
     }
   }
 
-  /** Every file that comes into a folder, however short its life, from now on. */
-  watchFolder(folder: string): void {
+  /**
+   * Every file that comes into a folder, however short its life, from now on.
+   * @param every how often the whole folder is looked through besides, in milliseconds
+   */
+  watchFolder(folder: string, every = LOOK_MS * 10): void {
     const look = () => this.folder(folder);
     this.#watchers.push(
       watch(folder, { recursive: true }, (_, name) => {
         if (name !== null) this.#file(join(folder, name));
       }),
     );
-    this.#timers.push(setInterval(look, LOOK_MS * 10));
+    this.#timers.push(setInterval(look, every));
   }
 
   /** Arguments and environment of everything that runs below a process, from now on. */

@@ -123,7 +123,7 @@ if (mode === "fail") {
 if (mode === "slow") {
   const stdin = mark("slow-stdin");
   // After the dynamic resource: its process is there when this one has begun.
-  const create = pulumi.interpolate`cat >&2; touch '${config.require("begun")}'; sleep 30; : ${mark("slow-create")}`;
+  const create = pulumi.interpolate`cat >&2; touch '${config.require("begun")}'; sleep 600; : ${mark("slow-create")}`;
   new command.local.Command("slow", { create, stdin }, { dependsOn: [part.thing] });
 }
 

@@ -2,10 +2,10 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Clone } from "../../cli/clone.ts";
 import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
+import { until } from "../../helpers/until.ts";
 import { Marked, makeMarks } from "./marked.ts";
 import { below, type Catch, Net, programOf } from "./net.ts";
 
@@ -21,16 +21,22 @@ describe.skipIf(noProc)("the net finds a secret", () => {
   test("in arguments, in an environment, in a file that is gone at once, in a text and in base64", async () => {
     const { program, config, dynamic, passphrase, ...others } = makeMarks();
     const net = new Net({ program, config, dynamic, passphrase, ...others });
-    net.watchFolder(dir);
+    // By its watcher alone: what the next look at the folder would find is gone by then.
+    net.watchFolder(dir, 3_600_000);
     net.watchProcesses(process.pid);
-    const child = spawn("sh", ["-c", `sleep 0.3; : ${program}`], { env: { ...process.env, GIVEN: config } });
+    const found = (mark: string) => net.catches.filter((one) => one.mark === mark).map(({ where }) => where);
+    const child = spawn("sh", ["-c", `sleep 600; : ${program}`], {
+      env: { ...process.env, GIVEN: config },
+      detached: true,
+    });
     writeFileSync(join(dir, "brief"), `x${dynamic}x`);
-    await sleep(30);
+    await until("the file is seen", () => found("dynamic").length > 0);
     rmSync(join(dir, "brief"));
+    await until("both processes are seen", () => found("config").length === 2);
+    process.kill(-(child.pid ?? 0), "SIGKILL");
     await new Promise((done) => child.once("exit", done));
     net.stop();
     for (const before of ["", "a", "ab"]) net.text(`base64 ${before}`, btoa(`${before}${passphrase} and more`));
-    const found = (mark: string) => net.catches.filter((one) => one.mark === mark).map(({ where }) => where);
     expect(found("program")).toEqual([expect.stringMatching(/^arguments of .*sh$/)]);
     expect(found("config")).toEqual([expect.stringMatching(/^environment of .*sh$/), expect.stringMatching(/sleep$/)]);
     expect(found("dynamic")).toEqual([join(dir, "brief")]);
@@ -39,10 +45,7 @@ describe.skipIf(noProc)("the net finds a secret", () => {
   });
 });
 
-// Five runs of the command line, on machines that may be busy.
-const patient = { timeout: 180_000 };
-
-describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ? ` (${noSshd})` : ""}`, patient, () => {
+describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ? ` (${noSshd})` : ""}`, () => {
   let server: Sshd;
   let clone: Clone;
   let marked: Marked;
@@ -142,7 +145,7 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
       // Without the network part, which asks a name server about every socket.
       NODE_OPTIONS: `--report-exclude-network --report-on-signal --report-signal=SIGUSR2 --report-directory=${reports}`,
     });
-    await until(() => existsSync(begun));
+    await until("the slow command runs", () => existsSync(begun));
     const nodes = below(up.child.pid ?? -1).filter((pid) => programOf(pid).endsWith("node"));
     // The command line, the program and the dynamic resources.
     expect(nodes.length).toBeGreaterThanOrEqual(3);
@@ -151,7 +154,7 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
     const whole = () => written().filter((report) => report.trimEnd().endsWith("}"));
     // One that was about to end anyway writes none.
     const left = () => below(up.child.pid ?? -1).filter((pid) => nodes.includes(pid)).length;
-    await until(() => whole().length >= Math.max(2, left()));
+    await until("the reports are written", () => whole().length >= Math.max(2, left()));
     const all = below(up.child.pid ?? -1);
     for (const pid of nodes.slice(0, 1)) process.kill(Number(pid), "SIGKILL");
     net.text("what the killed up printed", JSON.stringify(await up.finished));
@@ -180,13 +183,5 @@ function attemptKill(pid: number): void {
     process.kill(pid, "SIGKILL");
   } catch {
     // Gone already.
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const end = Date.now() + 30_000;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error("what was waited for did not happen in 30 s");
-    await sleep(20);
   }
 }

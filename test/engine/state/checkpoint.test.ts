@@ -227,7 +227,7 @@ describe("states of this engine", () => {
     expect((await decodeCheckpoint(text, open)).snapshot.resources).toEqual([]);
   });
 
-  it("of 5,000 resources are written again in a fraction of the time when one has changed", () => {
+  it("of 5,000 resources are written again at a fraction of the work when one has changed", () => {
     const inputs = (i: number) => ({
       name: `n${i}`,
       list: Array.from({ length: 20 }, (_, k) => ({ k, text: "x".repeat(20) })),
@@ -236,10 +236,12 @@ describe("states of this engine", () => {
       resource(`r${i}`, { inputs: inputs(i), outputs: inputs(i) }),
     );
     const snapshot = snapshotOf(provider(), ...resources);
+    // The processor's time: what others at work take from this machine is not in it.
     const time = (run: () => void) => {
-      const started = performance.now();
+      const started = process.cpuUsage();
       run();
-      return performance.now() - started;
+      const { user, system } = process.cpuUsage(started);
+      return user + system;
     };
     const first = time(() => encodeCheckpoint(snapshot, { ...WHERE, secrets }));
     const later = resources.slice(0, 9).map((state) => {

@@ -37,7 +37,7 @@ describe.skipIf(OFFICIAL === undefined)(
         PULUMI_CONFIG_PASSPHRASE: "a passphrase",
         PULUMI_SKIP_UPDATE_CHECK: "1",
       };
-      const run = promisify(execFile)("pulumi", [...args, "--non-interactive"], { cwd: dir, env, timeout: 60_000 });
+      const run = promisify(execFile)("pulumi", [...args, "--non-interactive"], { cwd: dir, env, timeout: 540_000 });
       return (await run).stdout;
     };
 

@@ -8,6 +8,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FileStore, type LockHolder, StackLocked, type UpdateRecord } from "../../../engine/src/store.ts";
+import { PATIENCE_MS } from "../../helpers/until.ts";
 import { goldenText } from "./golden.ts";
 
 const NAME = { project: "p", stack: "s" };
@@ -163,7 +164,7 @@ describe("the store", () => {
     const child = start("saveForever", dir);
     await once(child.stdout!, "data");
     const folder = at("stacks/p");
-    const deadline = Date.now() + 20_000;
+    const deadline = Date.now() + PATIENCE_MS;
     // The kill must come while a temporary file lies there.
     for (;;) {
       const files = await readdir(folder).catch(() => [] as string[]);
