@@ -47,7 +47,7 @@ export class Clone {
       cwd: this.dir,
       env: { ...inherited, ...withCompiled(this.dir), ...shared, NO_COLOR: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: 240_000,
+      timeout: 540_000,
     });
     this.#children.add(child);
     const told = { stdout: "", stderr: "" };

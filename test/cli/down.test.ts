@@ -10,7 +10,7 @@ import * as command from "@pulumi/command";
 import { readSettings } from "./settings.ts";
 const { host } = readSettings();
 new command.remote.Command("step", {
-  connection: { host: host.address, port: host.port, user: host.user, privateKey: host.privateKey, hostKey: host.hostKey, dialErrorLimit: 1, perDialTimeout: 5 },
+  connection: { host: host.address, port: host.port, user: host.user, privateKey: host.privateKey, hostKey: host.hostKey, dialErrorLimit: 1, perDialTimeout: 60 },
   create: "echo made",
   delete: \`touch '\${host.workspace}/removed'\`,
 });

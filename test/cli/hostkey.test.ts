@@ -1,5 +1,6 @@
 import { createServer } from "node:net";
 import { afterEach, expect, test } from "vitest";
+import { freePort } from "../../rehearsal/lib/ports.ts";
 import { UserError } from "../../scripts/cli/errors.ts";
 import { fetchHostKey, parseKey } from "../../scripts/cli/hostkey.ts";
 
@@ -16,22 +17,19 @@ async function listen(onConnection: (socket: import("node:net").Socket) => void)
 }
 
 test("a closed port is one clear error", async () => {
-  const port = await listen(() => {});
-  servers.pop()?.close();
+  const port = await freePort();
   await expect(fetchHostKey("127.0.0.1", port)).rejects.toThrow(UserError);
   await expect(fetchHostKey("127.0.0.1", port)).rejects.toThrow(/ECONNREFUSED.*Is the box running/);
 });
 
 test("a server that never speaks is given up", async () => {
   const port = await listen(() => {});
-  const begun = Date.now();
   await expect(fetchHostKey("127.0.0.1", port, 500)).rejects.toThrow(/did not show an SSH host key/);
-  expect(Date.now() - begun).toBeLessThan(5000);
 });
 
 test("something that is no SSH server", async () => {
   const port = await listen((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
-  await expect(fetchHostKey("127.0.0.1", port, 3000)).rejects.toThrow(/did not show an SSH host key/);
+  await expect(fetchHostKey("127.0.0.1", port, 60_000)).rejects.toThrow(/did not show an SSH host key/);
 });
 
 test("a key's fingerprint is what ssh-keygen -l shows", () => {

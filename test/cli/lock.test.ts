@@ -48,7 +48,7 @@ describe("images/atelier.lock", () => {
   });
 });
 
-describe("atelier lock", { timeout: 120_000 }, () => {
+describe("atelier lock", () => {
   let project: Project;
   let server: Server;
   let base: string;

@@ -115,7 +115,7 @@ describe.skipIf(noRegistry)(`the lock of a Dify${noRegistry ? ` (skipped: ${noRe
     });
     await new Promise<void>((listens) => marketplace.listen(0, "127.0.0.1", listens));
     shop = `http://127.0.0.1:${(marketplace.address() as AddressInfo).port}`;
-  }, 30_000);
+  });
   afterAll(async () => {
     marketplace?.close();
     await registry?.stop();
@@ -152,5 +152,5 @@ describe.skipIf(noRegistry)(`the lock of a Dify${noRegistry ? ` (skipped: ${noRe
     expect(status(later, tool.id)).toBe("moved");
     expect(later.dify.plugins[tool.id]).toEqual({ version: tool.version, identifier: served });
     expect(status(later, difyImages.api)).toBe("same");
-  }, 120_000);
+  });
 });

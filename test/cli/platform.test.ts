@@ -19,7 +19,7 @@ const told = [host.workspace, host.cache, settings.webui.port, settings.webui.pu
 writeFileSync(join(import.meta.dirname, "told.json"), JSON.stringify(told));
 `;
 
-describe.skipIf(noSshd)("the platform of a box, seen by preview", { timeout: 60_000 }, () => {
+describe.skipIf(noSshd)("the platform of a box, seen by preview", () => {
   const box = new Box();
   let clone: Clone;
   const settings = (host: object = {}, more: object = {}) =>

@@ -24,7 +24,7 @@ function upstream(bytes: number, ms: number): Promise<Server> {
 }
 const urlOf = (server: Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
 
-describe.skipIf(noSshd)("atelier upstreams", { timeout: 60_000 }, () => {
+describe.skipIf(noSshd)("atelier upstreams", () => {
   let project: Project;
   let box: Sshd;
   let disk: string;
@@ -35,7 +35,7 @@ describe.skipIf(noSshd)("atelier upstreams", { timeout: 60_000 }, () => {
     project = new Project();
     box = await startSshd();
     disk = mkdtempSync(join(tmpdir(), "atelier-box-"));
-    servers = await Promise.all([upstream(400_000, 200), upstream(400_000, 1)]);
+    servers = await Promise.all([upstream(400_000, 500), upstream(400_000, 1)]);
     await project.settings({
       host: {
         ...asBox(box),

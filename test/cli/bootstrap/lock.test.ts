@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { withLock } from "../../../scripts/bootstrap/lock.mjs";
+import { until } from "../../helpers/until.ts";
 
 let dir: string;
 beforeEach(() => {
@@ -59,7 +60,7 @@ test("a holder that has not written its name yet is named once it has", async ()
   await sleep(30);
   expect(said).not.toHaveBeenCalled();
   writeFileSync(join(dir, "lock", "holder.json"), holder(process.pid));
-  await vi.waitFor(() => expect(said).toHaveBeenCalled());
+  await until("it says for whom it waits", () => said.mock.calls.length > 0);
   expect(said.mock.calls.flat().join("")).toContain(`Waiting: process ${process.pid} works.`);
   said.mockRestore();
   rmSync(join(dir, "lock"), { recursive: true });

@@ -49,7 +49,7 @@ const create = (dify: Partial<DifyContents>, to = folder, said: string[] = []): 
 const digestOf = (data: string | Uint8Array) => `sha256:${createHash("sha256").update(data).digest("hex")}`;
 const call = (host = it.host): Call => ({
   engine: openEngine({ host }),
-  signal: AbortSignal.timeout(60_000),
+  signal: AbortSignal.timeout(540_000),
   say: () => {},
 });
 const load = (image: string, host = it.host) =>
@@ -94,13 +94,13 @@ beforeAll(async () => {
   if (missing) return;
   registry = await startRegistry({ open: true });
   await publish();
-}, 60_000);
+});
 afterAll(async () => {
   await marketplace.stop();
   await registry?.stop();
   await it?.stop();
   rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+});
 
 describe.skipIf(missing)(`Dify's part of a bundle${missing ? ` (skipped: ${missing})` : ""}`, () => {
   test("that nobody has, or that is another than the lock says, is one error with all of it", async () => {

@@ -97,7 +97,7 @@ describe("a served bundle", () => {
       git("init", "-q", clone);
       // The server is of this process: it must not be kept waiting.
       const fetching = ["-C", clone, "fetch", "-q", "--depth", "1", `${serving.base}git/${path}`, commit];
-      await promisify(execFile)("git", fetching, { timeout: 20_000 });
+      await promisify(execFile)("git", fetching, { timeout: 240_000 });
       expect(git("-C", clone, "show", "FETCH_HEAD:file")).toBe("text");
     }
     expect(serving.sent()).toBeGreaterThan(500);

@@ -1,10 +1,10 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EventsFile } from "../../../scripts/cli/display/eventsFile.ts";
+import { until } from "../../helpers/until.ts";
 import { done, start } from "./recorded.ts";
 
 let dir: string;
@@ -58,7 +58,7 @@ describe.skipIf(process.platform === "win32")("a FIFO", () => {
       text += part;
     });
     const ended = new Promise<string>((resolve) => child.on("close", () => resolve(text)));
-    return { child, ended, text: () => text };
+    return { ended, text: () => text };
   };
 
   test("that nobody reads holds up nothing, and is told at the end", async () => {
@@ -71,11 +71,11 @@ describe.skipIf(process.platform === "win32")("a FIFO", () => {
     const path = fifo();
     const { ended } = reader(`head -n 1 '${path}'`);
     const events = new EventsFile(path);
-    const began = Date.now();
-    for (let n = 0; Date.now() - began < 5000 && events.writes; n++) {
-      events.event(start(`a${n}`, "create", n));
-      await sleep(5);
-    }
+    let n = 0;
+    await until("the writing has ended", () => {
+      if (events.writes) events.event(start(`a${n++}`, "create", n));
+      return !events.writes;
+    });
     expect(linesOf(await ended)).toHaveLength(1);
     expect(await events.close()).toContain("its reader went away");
   });
@@ -85,8 +85,8 @@ describe.skipIf(process.platform === "win32")("a FIFO", () => {
     const events = new EventsFile(path);
     // More than the kernel keeps for a pipe.
     for (let n = 0; n < 1000; n++) events.event(start(`a${n}`, "create", n));
-    const { ended } = reader(`sleep 0.3; exec cat '${path}'`);
-    await sleep(500);
+    const { ended, text } = reader(`sleep 0.3; exec cat '${path}'`);
+    await until("it has begun to read", () => text() !== "");
     events.event(done("a999", "create", 1000));
     expect(await events.close()).toBeUndefined();
     const lines = linesOf(await ended);
@@ -95,24 +95,13 @@ describe.skipIf(process.platform === "win32")("a FIFO", () => {
 
   test("is read live", async () => {
     const path = fifo();
-    const { child, text, ended } = reader(`exec cat '${path}'`);
+    const { text, ended } = reader(`exec cat '${path}'`);
     const events = new EventsFile(path);
     events.event(start("a", "create", 1));
-    await until(() => linesOf(text()).length === 1, child);
+    await until("it is read", () => linesOf(text()).length === 1);
     events.event(done("a", "create", 2));
-    await until(() => linesOf(text()).length === 2, child);
+    await until("the next is read", () => linesOf(text()).length === 2);
     expect(await events.close()).toBeUndefined();
     await ended;
   });
 });
-
-async function until(condition: () => boolean, child: ChildProcess): Promise<void> {
-  const end = Date.now() + 10_000;
-  while (!condition()) {
-    if (Date.now() > end) {
-      child.kill();
-      throw new Error("what was waited for did not come in 10 s");
-    }
-    await sleep(10);
-  }
-}

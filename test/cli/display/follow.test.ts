@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineEvent } from "@atelier/engine/events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { until } from "../../helpers/until.ts";
 import { Clone, nowhere } from "../clone.ts";
 
 const none =
@@ -58,7 +58,7 @@ const kindOf = ({ sequence: _, timestamp: __, ...body }: EngineEvent) => Object.
 const nameOf = (event: EngineEvent) =>
   (event.resourcePreEvent ?? event.resOutputsEvent ?? event.resOpFailedEvent)?.metadata.urn.split("::").at(-1);
 
-describe.each(["embedded", `pulumi${none}`])("the events of %s, followed", { timeout: 120_000 }, (title) => {
+describe.each(["embedded", `pulumi${none}`])("the events of %s, followed", (title) => {
   const engine = title.split(" ")[0] as string;
   const skip = engine === "pulumi" && none !== "";
   let clone: Clone;
@@ -73,7 +73,7 @@ const gate = ${JSON.stringify(join(clone.dir, "gate"))};
 const secret = pulumi.secret(["hunter2", "hunter2", "hunter2"].join("-"));
 const first = new command.local.Command("first", { create: "echo one" });
 new command.local.Command("second", {
-  create: "cat >&2; n=0; while [ ! -e '" + gate + "' ] && [ $n -lt 200 ]; do n=$((n+1)); sleep 0.1; done; [ -e '" + gate + "' ]",
+  create: "cat >&2; n=0; while [ ! -e '" + gate + "' ] && [ $n -lt 2000 ]; do n=$((n+1)); sleep 0.1; done; [ -e '" + gate + "' ]",
   stdin: secret,
 }, { dependsOn: [first] });
 new command.local.Command("third", { create: "cat; exit 3", stdin: pulumi.interpolate\`told \${secret}\` }, { dependsOn: [first] });
@@ -93,9 +93,7 @@ new command.local.Command("third", { create: "cat; exit 3", stdin: pulumi.interp
     const up = clone.start(["up", "--stack", "followed", "--yes", "--engine", engine, "--events", file]);
     const made = (event: EngineEvent) =>
       event.resOutputsEvent && !event.resOutputsEvent.metadata.old && nameOf(event) === "first";
-    const end = Date.now() + 40_000;
-    while (!read().some((event) => made(event) && !event.resOutputsEvent?.planning) && Date.now() < end)
-      await sleep(20);
+    await until("the first is made", () => read().some((event) => made(event) && !event.resOutputsEvent?.planning));
     // The second waits for what was heard of the first: without the events it would fail.
     expect(
       read().some((event) => nameOf(event) === "second" && event.resOutputsEvent && !event.resOutputsEvent.planning),

@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { Clone, nowhere } from "../clone.ts";
 import { noPty, Screen, type Size } from "./screen.ts";
@@ -14,7 +16,7 @@ const open = (...args: ConstructorParameters<typeof Screen>): Screen => {
   return screen;
 };
 
-describe.skipIf(noPty)(`on a real terminal${noPty ? ` (${noPty})` : ""}`, { timeout: 120_000 }, () => {
+describe.skipIf(noPty)(`on a real terminal${noPty ? ` (${noPty})` : ""}`, () => {
   test.each<Size>([
     { columns: 40, rows: 24 },
     { columns: 40, rows: 6 },
@@ -39,11 +41,14 @@ describe.skipIf(noPty)(`on a real terminal${noPty ? ` (${noPty})` : ""}`, { time
 
   // On any terminal, a frame that was half written when the size changed is drawn wrong: seldom, and never three times.
   test("a terminal that is made narrower and wider meanwhile", { retry: 2 }, async () => {
-    const shown = open(show, { columns: 60, rows: 30 });
+    const stop = join(mkdtempSync(join(tmpdir(), "atelier-show-")), "stop");
+    writeFileSync(stop, "");
+    const shown = open([...show, stop], { columns: 60, rows: 30 });
     await shown.until((lines) => lines.some((line) => spinner.test(line)));
     shown.resize({ columns: 40, rows: 30 });
     await shown.until((lines) => lines.filter((line) => line.startsWith("✓")).length > 60);
     shown.resize({ columns: 80, rows: 24 });
+    rmSync(dirname(stop), { recursive: true });
     expect(await shown.exitCode).toBe(0);
     const lines = (await shown.lines()).map(({ text }) => text);
     expect(lines.at(-1)).toBe("the end");

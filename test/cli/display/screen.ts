@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import headless from "@xterm/headless";
+import { until } from "../../helpers/until.ts";
 
 /** Why there is no terminal to run on here; undefined: there is. */
 export const noPty: string | undefined =
@@ -66,11 +66,8 @@ export class Screen {
 
   /** Looks again until what is looked for is there. */
   async until(condition: (lines: string[]) => boolean): Promise<void> {
-    const end = Date.now() + 30_000;
-    while (!condition((await this.lines()).map(({ text }) => text))) {
-      if (Date.now() > end) throw new Error(`what was waited for did not show in 30 s:\n${this.raw.slice(-2000)}`);
-      await sleep(20);
-    }
+    const shown = async () => condition((await this.lines()).map(({ text }) => text));
+    await until("what is looked for shows", shown, () => `:\n${this.raw.slice(-2000)}`);
   }
 
   stop(): void {

@@ -1,6 +1,6 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, watch, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PassphraseSecrets } from "@atelier/engine/secrets";
 import { expect, test } from "vitest";
@@ -25,10 +25,19 @@ test("a secret that a state held for a moment is masked from then on", async () 
   try {
     const text = "of pending-secret, nested-secret and 1b47061264138c4ac30d75fd1eb44270";
     expect(await watched.mask({ text })).toEqual({ text });
+    const written = new Promise<void>((done) => {
+      const own = watch(dirname(file), (_, name) => {
+        if (name !== basename(file)) return;
+        own.close();
+        done();
+      });
+    });
     save("pending-secret", {
       deep: ["nested-secret", { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270" }],
     });
-    await sleep(20);
+    // It hears of it where this hears of it, and may put its reading off for as long as five of its readings take.
+    await written;
+    await sleep(1000);
     save();
     expect(await watched.mask({ text })).toEqual({
       text: "of [secret], [secret] and 1b47061264138c4ac30d75fd1eb44270",
