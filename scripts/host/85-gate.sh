@@ -91,8 +91,8 @@ wait_for_gate() {
   _t0=$NOW
   until _who=$(port_owner "$(input port)") && [ -n "$_who" ] && own_gate "$_who"; do
     now
-    if [ $((NOW - _t0)) -gt 2000 ]; then
-      die "the gate did not listen on port $(input port) within 20 s. It said ($WORKSPACE/logs/gate.out.log): $(tail -n 5 "$WORKSPACE/logs/gate.out.log" 2>/dev/null)"
+    if [ $((NOW - _t0)) -gt 6000 ]; then
+      die "the gate did not listen on port $(input port) within 60 s. It said ($WORKSPACE/logs/gate.out.log): $(tail -n 5 "$WORKSPACE/logs/gate.out.log" 2>/dev/null)"
     fi
     nap 0.1
   done

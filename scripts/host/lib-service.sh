@@ -152,8 +152,8 @@ start_service() {
   _t0=$NOW
   until [ -n "$(service_pids)" ]; do
     now
-    if [ $((NOW - _t0)) -gt 1500 ]; then
-      die "the WebUI did not start within 15 s. Its log ($WORKSPACE/logs/webui.log) ends: $(tail -n 5 "$WORKSPACE/logs/webui.log" 2>/dev/null)"
+    if [ $((NOW - _t0)) -gt 6000 ]; then
+      die "the WebUI did not start within 60 s. Its log ($WORKSPACE/logs/webui.log) ends: $(tail -n 5 "$WORKSPACE/logs/webui.log" 2>/dev/null)"
     fi
     nap 0.1
   done

@@ -116,7 +116,9 @@ describe.skipIf(missing)(`the gate's door${missing ? ` (skipped: ${missing})` : 
     expect(answers.filter(({ status }) => status === 401).length).toBeGreaterThanOrEqual(100);
     expect(late.length).toBeGreaterThan(10);
     expect([late[0]?.headers["retry-after"], late[0]?.json.error]).toEqual(["1", "TooManyGuesses"]);
-    expect((await gate.call("/login", form(user, "wrong"))).status).toBe(429);
+    // Of several at once: a second may have passed, and lets one through.
+    const logins = await Promise.all(Array.from({ length: 10 }, () => gate.call("/login", form(user, "wrong"))));
+    expect(logins.map(({ status }) => status)).toContain(429);
     expect((await gate.api("options")).status).toBe(200);
     // Another address has its own; and who guesses nothing is no guesser.
     expect((await gate.api("options", undefined, { auth: null })).status).toBe(401);
@@ -158,7 +160,7 @@ describe.skipIf(missing)(`the gate's door${missing ? ` (skipped: ${missing})` : 
     const about = ["cmdline", "environ"].map((name) => readFileSync(`/proc/${gate.pid}/${name}`, "utf8"));
     const all = [gate.log(), readFileSync(`${gate.folder}/gate.json`, "utf8"), ...about].join("\n");
     for (const secret of [password, basic(login).slice(6)]) expect(all).not.toContain(secret);
-    expect(gate.log()).toMatch(/127\.0\.0\.1 POST \/sdapi\/v1\/txt2img 401 0\.\d+ s/);
+    expect(gate.log()).toMatch(/127\.0\.0\.1 POST \/sdapi\/v1\/txt2img 401 \d+\.\d+ s/);
   });
 });
 

@@ -4,9 +4,9 @@ import { request as ask } from "node:http";
 import { createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../rehearsal/lib/ports.ts";
+import { until } from "../helpers/until.ts";
 import { python } from "../rehearsal/standin.ts";
 import { basic, Gate, Inner, login, tool, toolPicture } from "./lib/gate.ts";
-import { until } from "./lib/workspace.ts";
 
 const { path, missing } = python("gate");
 const mark = (seconds = 0) =>
@@ -108,9 +108,7 @@ describe.skipIf(missing)(`what the gate passes on${missing ? ` (skipped: ${missi
     expect(inner.of("POST /sdapi/v1/options").at(-1)?.headers["content-type"]).toBe("text/plain");
   });
 
-  it("carries large pictures both ways, unchanged, also those that it has not looked into", {
-    timeout: 60_000,
-  }, async () => {
+  it("carries large pictures both ways, unchanged, also those that it has not looked into", async () => {
     const image = randomBytes(9_000_000).toString("base64");
     const body = JSON.stringify({ init_images: [image], prompt: "x" });
     inner.own["POST /sdapi/v1/img2img"] = ({ raw }) => ({

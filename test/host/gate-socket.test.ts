@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../rehearsal/lib/ports.ts";
+import { until } from "../helpers/until.ts";
 import { python } from "../rehearsal/standin.ts";
 import { basic, Gate, login } from "./lib/gate.ts";
-import { collect, until } from "./lib/workspace.ts";
+import { collect } from "./lib/workspace.ts";
 
 const { path, missing } = python("gate");
 
@@ -52,64 +53,60 @@ async def main():
 print(json.dumps(asyncio.run(main())))
 `;
 
-describe.skipIf(missing)(
-  `websockets through the gate${missing ? ` (skipped: ${missing})` : ""}`,
-  { timeout: 60_000 },
-  () => {
-    let gate: Gate;
-    let inner: ChildProcess;
-    let said = "";
-    beforeAll(async () => {
-      const port = await freePort();
-      inner = spawn(path, ["-c", server, String(port)], { stdio: ["ignore", "pipe", "inherit"] });
-      inner.stdout?.on("data", (data: Buffer) => {
-        said += data;
-      });
-      gate = new Gate(path);
-      await gate.start(port);
-      await until("the server is up", async () => (await gate.call("/queue/join")).status === 400);
+describe.skipIf(missing)(`websockets through the gate${missing ? ` (skipped: ${missing})` : ""}`, () => {
+  let gate: Gate;
+  let inner: ChildProcess;
+  let said = "";
+  beforeAll(async () => {
+    const port = await freePort();
+    inner = spawn(path, ["-c", server, String(port)], { stdio: ["ignore", "pipe", "inherit"] });
+    inner.stdout?.on("data", (data: Buffer) => {
+      said += data;
     });
-    afterAll(async () => {
-      inner?.kill();
-      await gate?.stop();
+    gate = new Gate(path);
+    await gate.start(port);
+    await until("the server is up", async () => (await gate.call("/queue/join")).status === 400);
+  });
+  afterAll(async () => {
+    inner?.kill();
+    await gate?.stop();
+  });
+  const talk = async (last: string, headers: object = { authorization: basic(login) }, place = "/queue/join") => {
+    const url = `ws://127.0.0.1:${gate.port}${place}`;
+    const child = spawn(path, ["-W", "ignore", "-c", client, url, JSON.stringify(headers), last], {
+      stdio: ["ignore", "pipe", "pipe"],
     });
-    const talk = async (last: string, headers: object = { authorization: basic(login) }, place = "/queue/join") => {
-      const url = `ws://127.0.0.1:${gate.port}${place}`;
-      const child = spawn(path, ["-W", "ignore", "-c", client, url, JSON.stringify(headers), last], {
-        stdio: ["ignore", "pipe", "pipe"],
-      });
-      const { code, stdout, stderr } = await collect(child);
-      expect(code, stderr).toBe(0);
-      return JSON.parse(stdout);
-    };
+    const { code, stdout, stderr } = await collect(child);
+    expect(code, stderr).toBe(0);
+    return JSON.parse(stdout);
+  };
 
-    it("are refused without the password, and where the WebUI opens none", async () => {
-      expect(await talk("close", {})).toEqual({ status: 401 });
-      expect(await talk("close", { authorization: basic("atelier:wrong") })).toEqual({ status: 401 });
-      expect(await talk("close", undefined, "/elsewhere")).toEqual({ status: 404 });
-    });
+  it("are refused without the password, and where the WebUI opens none", async () => {
+    expect(await talk("close", {})).toEqual({ status: 401 });
+    expect(await talk("close", { authorization: basic("atelier:wrong") })).toEqual({ status: 401 });
+    expect(await talk("close", undefined, "/elsewhere")).toEqual({ status: 404 });
+  });
 
-    it("carry words and bytes of any size, the protocol and the way that it ended, with the WebUI's own password", async () => {
-      expect(await talk("close")).toEqual({
-        protocol: "gradio",
-        hello: { msg: "send_hash", authorization: basic(login), cookie: null },
-        text: true,
-        bytes: "cba",
-        end: ["CLOSE", 4321, "enough"],
-      });
+  it("carry words and bytes of any size, the protocol and the way that it ended, with the WebUI's own password", async () => {
+    expect(await talk("close")).toEqual({
+      protocol: "gradio",
+      hello: { msg: "send_hash", authorization: basic(login), cookie: null },
+      text: true,
+      bytes: "cba",
+      end: ["CLOSE", 4321, "enough"],
     });
+  });
 
-    it("open to a browser's cookie, which browsers send where they don't send passwords", async () => {
-      const page = await gate.call("/queue/join", { headers: { accept: "text/html" } });
-      const cookie = (page.headers["set-cookie"]?.[0] ?? "").split(";")[0];
-      expect((await talk("close", { cookie })).hello).toMatchObject({ authorization: basic(login), cookie: null });
-    });
+  it("open to a browser's cookie, which browsers send where they don't send passwords", async () => {
+    const page = await gate.call("/queue/join", { headers: { accept: "text/html" } });
+    const cookie = (page.headers["set-cookie"]?.[0] ?? "").split(";")[0];
+    expect((await talk("close", { cookie })).hello).toMatchObject({ authorization: basic(login), cookie: null });
+  });
 
-    it("end on the other side too when one side goes", async () => {
-      expect((await talk("die")).end[0]).toMatch(/^CLOSE/);
-      said = "";
-      await talk("leave");
-      await until("the WebUI's side is closed", () => /closed \d+/.test(said));
-    });
-  },
-);
+  it("end on the other side too when one side goes", async () => {
+    expect((await talk("die")).end[0]).toMatch(/^CLOSE/);
+    said = "";
+    await talk("leave");
+    await until("the WebUI's side is closed", () => /closed \d+/.test(said));
+  });
+});

@@ -2,10 +2,11 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { freePort } from "../../rehearsal/lib/ports.ts";
+import { until } from "../helpers/until.ts";
 import { basic, callTo } from "./lib/gate.ts";
-import { freePort } from "./lib/sshd.ts";
 import { WebuiHost } from "./lib/webui.ts";
-import { type Inputs, until } from "./lib/workspace.ts";
+import type { Inputs } from "./lib/workspace.ts";
 
 const lockOf = (name: string) =>
   readFileSync(resolve(import.meta.dirname, "..", "..", "images", "wheels", `${name}.txt`), "utf8");
@@ -53,7 +54,7 @@ beforeAll(async () => {
 });
 afterAll(() => workspace.destroy());
 
-describe("the step gate", { timeout: 120_000 }, () => {
+describe("the step gate", () => {
   beforeAll(async () => {
     await applyConfig();
     await applyService();
@@ -85,7 +86,7 @@ describe("the step gate", { timeout: 120_000 }, () => {
     const { code, stderr, facts } = await apply();
     expect(code, stderr).toBe(0);
     expect(facts).toMatchObject({ step: "gate", manager: "supervisor", restarted: true });
-    await expect.poll(() => answers(), { timeout: 15_000 }).toBe(200);
+    await until("it answers", async () => (await answers().catch(() => 0)) === 200);
     expect(webuis()).toEqual(before);
     expect((await check()).code).toBe(0);
     // Without inputs, from what was applied.
@@ -115,7 +116,7 @@ describe("the step gate", { timeout: 120_000 }, () => {
     const [killed] = gates();
     process.kill(killed as number, "SIGKILL");
     await until("supervisor starts another", () => gates().some((pid) => pid !== killed));
-    await expect.poll(() => answers().catch(() => 0), { timeout: 20_000 }).toBe(200);
+    await until("it answers", async () => (await answers().catch(() => 0)) === 200);
     // The supervisor goes; its gate stays behind and holds the port.
     for (const pid of host.processes(`${workspace.path}/run/supervisord.conf`)) process.kill(pid, "SIGKILL");
     await until("it is seen", async () => (await check()).stderr.includes("service manager (supervisor) does not run"));
@@ -123,7 +124,7 @@ describe("the step gate", { timeout: 120_000 }, () => {
     const { code, stderr } = await apply();
     expect(code, stderr).toBe(0);
     expect(gates()).toHaveLength(1);
-    await expect.poll(() => answers().catch(() => 0), { timeout: 20_000 }).toBe(200);
+    await until("it answers", async () => (await answers().catch(() => 0)) === 200);
   });
 
   it("goes by a new password", async () => {
@@ -134,8 +135,8 @@ describe("the step gate", { timeout: 120_000 }, () => {
     await applyService();
     const { code, stderr } = await apply();
     expect(code, stderr).toBe(0);
+    await until("it answers", async () => (await answers().catch(() => 0)) === 200);
     expect((await callTo(port, "/sdapi/v1/sd-models", { auth: old })).status).toBe(401);
-    await expect.poll(() => answers(), { timeout: 20_000 }).toBe(200);
   });
 
   it("that lost its packages, or whose port is dead, is seen", async () => {
@@ -149,7 +150,7 @@ describe("the step gate", { timeout: 120_000 }, () => {
   it("makes room when it is switched off: the WebUI takes its port; and again when it is switched on", async () => {
     await applyConfig(port);
     await applyService({ port, gate: "no" });
-    await expect.poll(() => answers().catch(() => 0), { timeout: 20_000 }).toBe(200);
+    await until("it answers", async () => (await answers().catch(() => 0)) === 200);
     expect(gates()).toEqual([]);
     expect(JSON.parse(workspace.file("src/webui/seen.json")).environ).not.toHaveProperty("ATELIER_GATE");
     const removed = await workspace.run("85-gate.sh", "remove", gate());
@@ -158,7 +159,7 @@ describe("the step gate", { timeout: 120_000 }, () => {
     await applyConfig();
     await applyService();
     expect((await apply()).code).toBe(0);
-    await expect.poll(() => answers().catch(() => 0), { timeout: 20_000 }).toBe(200);
+    await until("it answers", async () => (await answers().catch(() => 0)) === 200);
   });
 
   it("changes places with the WebUI when the two ports are exchanged", async () => {
@@ -167,7 +168,7 @@ describe("the step gate", { timeout: 120_000 }, () => {
     await applyService();
     const { code, stderr } = await apply();
     expect(code, stderr).toBe(0);
-    await expect.poll(() => answers().catch(() => 0), { timeout: 20_000 }).toBe(200);
+    await until("it answers", async () => (await answers().catch(() => 0)) === 200);
     expect((await callTo(port, "/", { auth: null })).headers.server).toBe("atelier-gate");
   });
 
@@ -182,7 +183,7 @@ describe("the step gate", { timeout: 120_000 }, () => {
   });
 });
 
-describe("the gate under systemd", { timeout: 60_000 }, () => {
+describe("the gate under systemd", () => {
   beforeEach(async () => {
     await applyConfig();
   });

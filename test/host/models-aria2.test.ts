@@ -4,9 +4,10 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { until } from "../helpers/until.ts";
 import { Fetcher } from "./lib/fetch.ts";
 import { FileServer, honest, safetensors } from "./lib/server.ts";
-import { scripts, until } from "./lib/workspace.ts";
+import { scripts } from "./lib/workspace.ts";
 
 // The sum is taken while aria2c writes. Whatever is written behind it afterwards must not get the file's name.
 const content = safetensors(11_500_000);

@@ -3,9 +3,10 @@ import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { until } from "../helpers/until.ts";
 import { Fetcher } from "./lib/fetch.ts";
 import { FileServer, honest, safetensors } from "./lib/server.ts";
-import { scripts, until } from "./lib/workspace.ts";
+import { scripts } from "./lib/workspace.ts";
 
 const content = safetensors(11_500_000);
 const wanted = { bytes: content.length, sha256: createHash("sha256").update(content).digest("hex") };
@@ -106,7 +107,7 @@ with store.alone(file):
     const { stdout, stderr } = spawnSync("python3", ["-c", code, fetcher.cache], {
       cwd: scripts,
       encoding: "utf8",
-      timeout: 20_000,
+      timeout: 240_000,
       env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: "1" },
     });
     expect(stdout, stderr).toBe("10\n");

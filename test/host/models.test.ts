@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { until } from "../helpers/until.ts";
 import { FileServer, honest, safetensors } from "./lib/server.ts";
-import { type Inputs, scripts, until, Workspace } from "./lib/workspace.ts";
+import { type Inputs, scripts, Workspace } from "./lib/workspace.ts";
 
 let workspace: Workspace;
 const servers: FileServer[] = [];
@@ -32,7 +33,7 @@ const model = (
   sha = sha256(content),
   name = "a.safetensors",
 ) => [name, "checkpoint", "Stable-diffusion", name, bytes, sha, urls.join(" ")];
-const apply = (models: (string | number)[][], more: Inputs = {}, stall = "2") =>
+const apply = (models: (string | number)[][], more: Inputs = {}, stall = "20") =>
   workspace.run("60-models.sh", "apply", { models, ...more }, { env: { ATELIER_FETCH_STALL_S: stall } });
 const check = (models: (string | number)[][]) => workspace.run("60-models.sh", "check", { models });
 const linked = (name = "a.safetensors") => join(workspace.path, "data/models/Stable-diffusion", name);
@@ -103,9 +104,9 @@ describe("a model comes", () => {
       response.write(content.subarray(0, 200_000));
     });
     const good = await serve(honest(content));
-    const { code, stderr } = await apply([model([`${stalls.base}a`, `${good.base}a`])], {}, "0.5");
+    const { code, stderr } = await apply([model([`${stalls.base}a`, `${good.base}a`])], {}, "3");
     expect(code, stderr).toBe(0);
-    expect(stderr).toContain("said nothing for 0.5 s");
+    expect(stderr).toContain("said nothing for 3 s");
     expect(good.asked.map(({ range }) => range)).toEqual(["bytes=200000-"]);
     expect(readFileSync(linked())).toEqual(content);
   });

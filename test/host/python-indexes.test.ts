@@ -50,7 +50,7 @@ beforeAll(async () => {
   uv.destroy();
   const { code, stderr } = await workspace.run("30-python.sh", "apply", inputs);
   expect(code, stderr).toBe(0);
-}, 60_000);
+});
 beforeEach(async () => {
   await wheels({}, "remove");
   rmSync(join(workspace.cache, "uv"), { recursive: true, force: true });

@@ -3,12 +3,15 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { freePort, hasSshd, Sshd } from "./lib/sshd.ts";
+import { freePort } from "../../rehearsal/lib/ports.ts";
+import { until } from "../helpers/until.ts";
+import { hasSshd, Sshd } from "./lib/sshd.ts";
 import { WebuiHost } from "./lib/webui.ts";
-import { collect, type Inputs, until } from "./lib/workspace.ts";
+import { collect, type Inputs } from "./lib/workspace.ts";
 
 const lock = readFileSync(resolve(import.meta.dirname, "..", "..", "images", "wheels", "supervisor.txt"), "utf8");
-const password = "Pass_word-4711";
+// No other run of the tests may have it: what all processes show is searched for it.
+const password = `Pass_word-${process.pid}-${Date.now()}`;
 const host = new WebuiHost();
 const { workspace } = host;
 let port: number;
@@ -33,7 +36,7 @@ const service = (more: Inputs = {}): Inputs => ({
 const ready = (more: Inputs = {}): Inputs => ({
   port,
   listen: "127.0.0.1",
-  timeout: 30,
+  timeout: 240,
   model: "v1-5.safetensors",
   user: "atelier",
   password_secret: password,
@@ -151,7 +154,9 @@ describe("service", () => {
     const other = await applyService();
     expect(other.facts.restarted).toBe(true);
     expect(webuis()).not.toEqual(before);
-    expect(JSON.parse(workspace.file("src/webui/seen.json")).argv).toContain("--medvram");
+    await until("it was started with it", () =>
+      JSON.parse(workspace.file("src/webui/seen.json")).argv.includes("--medvram"),
+    );
   });
 
   it("starts anew when another content lies under a model's name, and forgets what it knew of the old one", async () => {
@@ -274,7 +279,7 @@ describe("service", () => {
     // What the session's end takes along is gone at once; what supervisor starts anew needs a moment on a busy machine.
     await new Promise((done) => setTimeout(done, 500));
     expect(supervisors().length).toBe(1);
-    await expect.poll(() => webuis().length, { timeout: 20_000 }).toBe(1);
+    await until("the WebUI runs", () => webuis().length === 1);
   });
 });
 
@@ -316,8 +321,8 @@ describe("ready", () => {
     expect((await applyReady()).stderr).toContain("HTTP 500: ");
     const refused = await applyReady({ password_secret: "another-password" });
     expect(refused.stderr).toContain("the WebUI refuses the user atelier");
-    host.behave({ picture: 20 });
-    const late = await applyReady({ timeout: 2 });
+    host.behave({ picture: 600 });
+    const late = await applyReady({ timeout: 8 });
     expect([late.code, late.stderr]).toEqual([1, expect.stringContaining("no picture in time")]);
   });
 

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { until } from "../helpers/until.ts";
 import { hasSshd, Sshd } from "./lib/sshd.ts";
 import { collect, Workspace } from "./lib/workspace.ts";
 
@@ -128,18 +129,24 @@ describe("a step that is no job", () => {
   it("waits for another that is at work on it, and clears the lock of a dead one with a word", async () => {
     workspace.script(
       "71-hold.sh",
-      '#!/bin/sh\n. "$(dirname "$0")/lib.sh"\nstep_apply() { nap "$(input nap 0)"; fact x y; }\nrun_step "$@"\n',
+      '#!/bin/sh\n. "$(dirname "$0")/lib.sh"\nstep_apply() { touch "$RUN/holds"; while [ -e "$WORKSPACE/hold" ]; do nap 0.1; done; rm -f "$RUN/holds"; fact x y; }\nrun_step "$@"\n',
     );
-    const first = workspace.start("71-hold.sh", "apply", { nap: "1.5" });
-    const end = collect(first);
-    await new Promise((done) => setTimeout(done, 500));
+    const hold = join(workspace.path, "hold");
+    const holds = () => existsSync(join(workspace.path, "run/hold/holds"));
+    writeFileSync(hold, "");
+    const end = collect(workspace.start("71-hold.sh", "apply", {}));
+    await until("it holds", holds);
     const busy = await workspace.run("71-hold.sh", "apply", { lock_wait: 0 });
     expect([busy.code, busy.stderr]).toEqual([75, expect.stringMatching(/busy: process \d+, since .*, from local/)]);
-    const waited = await workspace.run("71-hold.sh", "apply", {});
-    expect([(await end).code, waited.code]).toEqual([0, 0]);
-    const killed = workspace.start("71-hold.sh", "apply", { nap: "30" });
-    await new Promise((done) => setTimeout(done, 500));
+    const waits = workspace.run("71-hold.sh", "apply", {});
+    rmSync(hold);
+    expect([(await end).code, (await waits).code]).toEqual([0, 0]);
+    writeFileSync(hold, "");
+    const killed = workspace.start("71-hold.sh", "apply", {});
+    await until("it holds", holds);
     killed.kill("SIGKILL");
+    await new Promise((done) => killed.once("exit", done));
+    rmSync(hold);
     const after = await workspace.run("71-hold.sh", "apply", {});
     expect([after.code, after.stderr]).toEqual([
       0,

@@ -32,7 +32,7 @@ def front_is_read():
 
 
 def until(what, done):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 240
     while not done():
         if time.monotonic() > deadline:
             sys.exit(f"never: {what}")

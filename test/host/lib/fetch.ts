@@ -23,7 +23,8 @@ export class Fetcher {
       env: {
         PATH: process.env.PATH,
         PYTHONDONTWRITEBYTECODE: "1",
-        ATELIER_FETCH_STALL_S: "1",
+        // The servers are of a test on a busy machine.
+        ATELIER_FETCH_STALL_S: "60",
         ATELIER_FETCH_ARIA2: way === "aria2c" ? "yes" : "no",
         ...env,
       },

@@ -5,7 +5,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../../rehearsal/lib/ports.ts";
-import { scripts, until } from "./workspace.ts";
+import { until } from "../../helpers/until.ts";
+import { scripts } from "./workspace.ts";
 
 export const login = "atelier:Right-Password_1";
 export const basic = (words: string) => `Basic ${Buffer.from(words).toString("base64")}`;
@@ -46,6 +47,7 @@ export class Gate {
   port = 0;
   #child: ChildProcess | undefined;
   #said = "";
+  #closed = false;
   readonly #python: string;
 
   constructor(python: string) {
@@ -78,16 +80,20 @@ export class Gate {
       stream?.on("data", (data: Buffer) => {
         this.#said += data;
       });
-    const { exitCode } = this.#child;
+    // Its last words are here by then.
+    this.#closed = false;
+    this.#child.once("close", () => {
+      this.#closed = true;
+    });
     await until("the gate listens", () => {
-      if (this.#child?.exitCode !== exitCode) throw new Error(`the gate ended: ${this.#said}`);
+      if (this.#closed) throw new Error(`the gate ended: ${this.#said}`);
       return this.log().includes("listening on");
     });
   }
 
   /** Its exit code and what it said; for a start that fails. */
   async ended(): Promise<{ code: number | null; said: string }> {
-    await until("the gate ended", () => this.#child?.exitCode !== null);
+    await until("the gate ended", () => this.#closed);
     return { code: this.#child?.exitCode ?? null, said: this.#said };
   }
 

@@ -1,20 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { until } from "./workspace.ts";
+import { freePort } from "../../../rehearsal/lib/ports.ts";
+import { until } from "../../helpers/until.ts";
 
 export const hasSshd = existsSync("/usr/sbin/sshd");
-
-export async function freePort(): Promise<number> {
-  return new Promise((done) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => done(port));
-    });
-  });
-}
 
 /** An OpenSSH server of our own on loopback, with a key of its own. */
 export class Sshd {
@@ -45,7 +36,10 @@ export class Sshd {
       ].join("\n"),
     );
     this.server = spawn("/usr/sbin/sshd", ["-D", "-e", "-f", join(this.folder, "config")], { stdio: "ignore" });
-    await until("sshd listens", () => existsSync(join(this.folder, "pid")));
+    await until("sshd listens", () => {
+      if (this.server?.exitCode !== null) throw new Error(`sshd ended with ${this.server?.exitCode}`);
+      return existsSync(join(this.folder, "pid"));
+    });
   }
 
   /** Runs a command line there; the process is ssh itself. */

@@ -1,5 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sharedCache, Workspace } from "./workspace.ts";
 
@@ -36,7 +35,8 @@ def count(name):
     return number
 with open(os.environ["ATELIER_CREDENTIALS"]) as stream: login = "Basic " + base64.b64encode(stream.read().strip().encode()).decode()
 argv = sys.argv[1:]
-json.dump({"argv": argv, "environ": dict(os.environ), "cwd": os.getcwd()}, open(os.path.join(folder, "seen.json"), "w"))
+with open(os.path.join(folder, "seen.new"), "w") as stream: json.dump({"argv": argv, "environ": dict(os.environ), "cwd": os.getcwd()}, stream)
+os.replace(os.path.join(folder, "seen.new"), os.path.join(folder, "seen.json"))
 start = count("starts")
 now = behave()
 print("Launching Web UI with arguments:", *argv, flush=True)
@@ -90,12 +90,18 @@ export class WebuiHost {
     writeFileSync(join(this.source, "behave.json"), JSON.stringify(behaviour));
   }
 
-  /** The processes that hold this path in their command line. */
+  /** The processes that hold this path in their command line; not a child of one, which has its parent's until it has become what it is to be. */
   processes(part: string): number[] {
-    try {
-      return execFileSync("pgrep", ["-f", part], { encoding: "utf8" }).trim().split("\n").map(Number);
-    } catch {
-      return [];
-    }
+    const found = readdirSync("/proc").flatMap((pid) => {
+      try {
+        if (!/^\d+$/.test(pid) || !readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(part)) return [];
+        const [, parent] = /\) \S (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
+        return [{ pid: Number(pid), parent: Number(parent) }];
+      } catch {
+        // It ended while we looked.
+        return [];
+      }
+    });
+    return found.filter(({ parent }) => !found.some(({ pid }) => pid === parent)).map(({ pid }) => pid);
   }
 }

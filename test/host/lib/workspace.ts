@@ -42,15 +42,6 @@ export function render(inputs: Inputs): string {
     .join("");
 }
 
-/** Waits until `probe` is true; fails after `seconds`. */
-export async function until(what: string, probe: () => boolean | Promise<boolean>, seconds = 15): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  while (!(await probe())) {
-    if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`);
-    await new Promise((done) => setTimeout(done, 30));
-  }
-}
-
 export function collect(child: ChildProcess): Promise<Answer> {
   return new Promise((done, fail) => {
     let stdout = "";
