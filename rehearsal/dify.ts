@@ -48,7 +48,7 @@ const factsPath = (dir: string) => join(dir, "dify.json");
  * today's code is left alone; another is replaced, a dead one comes back, at the same ports and with what was in it.
  * @param options.dir `dify.json`, the state and the process's log lie here
  * @param options.socket of a Docker engine: no process is started, the engine gets an image for the stack's containers
- * @throws when a port kept for it is taken, or the process does not tell within 20 s that it serves; when no image can be made
+ * @throws when a port kept for it is taken, or the process does not tell within two minutes that it serves; when no image can be made
  */
 export async function startDify(options: { dir: string; socket?: string }): Promise<DifyFacts> {
   const dir = resolve(options.dir);

@@ -63,7 +63,7 @@ export async function startHost(options: HostOptions): Promise<HostFacts> {
   if (running) await stopServer(dir);
 
   const port = options.port ?? known?.port ?? (await freePort());
-  if (!(await waitForFree(port, 1000))) {
+  if (!(await waitForFree(port, 5000))) {
     throw new Error(
       `Port ${port} on 127.0.0.1 belongs to this rehearsal's host (${dir}), but another program listens there now. ` +
         "End that program, or remove the host with `npx atelier down` and start anew.",
@@ -121,12 +121,13 @@ function runningPid(dir: string): number | undefined {
 
 /** The server listens first and writes its pid file after. */
 async function waitForServer(dir: string, port: number): Promise<number | undefined> {
-  if (!(await waitForPort(port, 10_000))) return undefined;
-  for (let waited = 0; waited < 5000; waited += 5) {
+  const end = Date.now() + 60_000;
+  if (!(await waitForPort(port, 60_000))) return undefined;
+  do {
     const pid = runningPid(dir);
     if (pid) return pid;
     await sleep(5);
-  }
+  } while (Date.now() < end);
   return undefined;
 }
 

@@ -138,7 +138,7 @@ function isLocked(): boolean {
 
 /** 9.2p1 is 9.02. */
 function version(sshd: string): number {
-  const { stderr, stdout } = spawnSync(sshd, ["-V"], { encoding: "utf8", timeout: 5000 });
+  const { stderr, stdout } = spawnSync(sshd, ["-V"], { encoding: "utf8", timeout: 60_000 });
   const [, major, minor] = /OpenSSH_(\d+)\.(\d+)/.exec(`${stderr}${stdout}`) ?? [];
   return Number(major ?? 0) + Number(minor ?? 0) / 100;
 }
@@ -146,7 +146,7 @@ function version(sshd: string): number {
 /** Starts the server; it detaches itself. */
 export function launch(dir: string, sshd: string): void {
   const { config, log } = sshdFiles(dir);
-  const start = () => spawnSync(sshd, ["-f", config, "-E", log], { encoding: "utf8", timeout: 10_000, cwd: "/" });
+  const start = () => spawnSync(sshd, ["-f", config, "-E", log], { encoding: "utf8", timeout: 60_000, cwd: "/" });
   const before = logText(log).length;
   let started = start();
   const missing = /Missing privilege separation directory: (\S+)/.exec(
@@ -164,6 +164,6 @@ export function launch(dir: string, sshd: string): void {
 const logText = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : "");
 
 function run(program: string, args: string[]): void {
-  const { status, stderr, error } = spawnSync(program, args, { encoding: "utf8", timeout: 10_000 });
+  const { status, stderr, error } = spawnSync(program, args, { encoding: "utf8", timeout: 60_000 });
   if (status !== 0) throw new Error(`\`${program} ${args.join(" ")}\` failed: ${error?.message ?? stderr.trim()}`);
 }

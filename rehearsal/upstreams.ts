@@ -62,7 +62,7 @@ const factsPath = (dir: string) => join(dir, "upstreams.json");
 /**
  * The stand-in upstreams as a detached process on 127.0.0.1. A running one with today's content is left alone;
  * another is replaced, a dead one comes back, both at the same port.
- * @throws when the port kept for it is taken, or the process does not tell within 20 s that it serves
+ * @throws when the port kept for it is taken, or the process does not tell within two minutes that it serves
  */
 export async function startUpstreams(options: UpstreamsOptions): Promise<UpstreamFacts> {
   const dir = resolve(options.dir);

@@ -41,7 +41,7 @@ async function dial(host: FactsInputs["host"]): Promise<{ client: Client; end: (
         privateKey: to.privateKey,
         passphrase: to.privateKeyPassword,
         agent: to.agent ? process.env.SSH_AUTH_SOCK : undefined,
-        readyTimeout: 20_000,
+        readyTimeout: 60_000,
         hostVerifier: (key: Buffer) => {
           const parsed = utils.parseKey(key);
           const key64 = parsed instanceof Error ? key.toString("base64") : parsed.getPublicSSH().toString("base64");
@@ -104,7 +104,7 @@ async function runOnHost(
       end();
       reject(new Error(`host-facts: ${what}`));
     };
-    const deadline = setTimeout(() => fail(`${where} did not finish its checks within 60 s`), 60_000);
+    const deadline = setTimeout(() => fail(`${where} did not finish its checks within 3 minutes`), 180_000);
     const lost = (why: string) => {
       clearTimeout(deadline);
       fail(`the connection to ${where} was lost (${why})`);

@@ -11,6 +11,9 @@ export interface Daemon {
   dir: string;
 }
 
+/** Half a second on a quiet machine; a rehearsal may be one of many things at work on it. */
+const START_MS = 120_000;
+
 export interface DaemonStart {
   /** After `--dir <dir>`. */
   args: string[];
@@ -37,7 +40,7 @@ export async function daemonServes(
 ): Promise<boolean> {
   if (!daemonRuns(daemon, pid)) return false;
   try {
-    const response = await fetch(`${base}/control/health`, { signal: AbortSignal.timeout(2000) });
+    const response = await fetch(`${base}/control/health`, { signal: AbortSignal.timeout(20_000) });
     return ((await response.json()) as { fingerprint: string }).fingerprint === fingerprint;
   } catch {
     return false;
@@ -45,7 +48,7 @@ export async function daemonServes(
 }
 
 /**
- * Starts it detached, and waits for its one message, at most 20 s.
+ * Starts it detached, and waits for its one message, at most two minutes.
  * @param Told what the message holds; `{ error }` says why it can't serve
  * @throws Error with that reason alone
  */
@@ -62,7 +65,7 @@ export async function startDaemon<Told extends object>(
   });
   closeSync(log);
   const told = await new Promise<Told | { error: string }>((answer) => {
-    const deadline = setTimeout(() => answer({ error: "it said nothing for 20 s" }), 20_000);
+    const deadline = setTimeout(() => answer({ error: `it said nothing for ${START_MS / 1000} s` }), START_MS);
     const once = (said: Told | { error: string }) => {
       clearTimeout(deadline);
       answer(said);

@@ -32,7 +32,8 @@ export async function endProcesses(pids: number[], still: (pid: number) => boole
   const deadline = Date.now() + graceMs;
   while (asked.some(left) && Date.now() < deadline) await sleep(10);
   for (const pid of asked) if (still(pid)) signal(pid, "SIGKILL");
-  const end = Date.now() + 2000;
+  // Killed, it still wants the processor once.
+  const end = Date.now() + 60_000;
   while (asked.some(left)) {
     if (Date.now() > end) throw new Error(`Processes ${asked.filter(left).join(", ")} survive SIGKILL.`);
     await sleep(10);

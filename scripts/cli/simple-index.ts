@@ -32,7 +32,7 @@ async function defaultIndex(): Promise<string | undefined> {
     "print(got or PyPI.simple_url)";
   for (const python of ["python3", "python"]) {
     try {
-      const { stdout } = await run(python, ["-c", program], { timeout: 20_000 });
+      const { stdout } = await run(python, ["-c", program], { timeout: 60_000 });
       if (/^https?:/.test(stdout.trim())) return stdout.trim();
     } catch {
       // Without pip there is nobody to ask.

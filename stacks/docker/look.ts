@@ -13,7 +13,7 @@ export interface Seen {
  * @throws Error saying why the engine could not be asked
  */
 export async function look(engine: EngineLogin, container: string, image: string): Promise<Seen> {
-  const limit = 30_000;
+  const limit = 120_000;
   const url = new URL(engine.host);
   const unreachable = (why: string) =>
     new Error(

@@ -10,6 +10,7 @@ import { type HostFacts, hostStatus, startHost, stopHost } from "../../rehearsal
 import { isFree } from "../../rehearsal/lib/ports.ts";
 import { commandLine } from "../../rehearsal/lib/processes.ts";
 import { requireSshd, sshdFiles } from "../../rehearsal/sshd.ts";
+import { until } from "../helpers/until.ts";
 import { folder, removeFolders } from "./folders.ts";
 
 const noSshd = (() => {
@@ -155,7 +156,7 @@ describe.skipIf(noSshd)(`a host of this machine ${noSshd ? `(skipped: ${noSshd})
 
   test("a dead one comes back at the same port with the same keys", async () => {
     process.kill(host.pid, "SIGKILL");
-    await expect.poll(() => commandLine(host.pid)).toBe("");
+    await until("it has ended", () => commandLine(host.pid) === "");
     expect(hostStatus({ dir }).running).toBe(false);
     const again = await startHost({ dir, cacheDir });
     expect(again).toEqual({ ...host, pid: again.pid });

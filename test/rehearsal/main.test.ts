@@ -8,7 +8,8 @@ import { findProgram } from "../../rehearsal/sshd.ts";
 import { folder, removeFolders } from "./folders.ts";
 
 const main = resolve(import.meta.dirname, "../../rehearsal/main.ts");
-const node = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: "utf8", timeout: 30_000 });
+const node = (...args: string[]) =>
+  spawnSync(process.execPath, [main, ...args], { encoding: "utf8", timeout: 240_000 });
 const missing = findProgram("sshd") ? "" : " (skipped: no sshd, package openssh-server)";
 afterAll(removeFolders);
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { freePort } from "../../rehearsal/lib/ports.ts";
 import { ckpt, safetensors } from "../../rehearsal/upstreams/checkpoints.ts";
 import { tokenizerFiles } from "../../rehearsal/upstreams/tokenizer.ts";
+import { PATIENCE_MS } from "../helpers/until.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 
@@ -25,18 +26,18 @@ export function python(packages: "rehearsal" | "gate" = "rehearsal"): { path: st
   // Test files run side by side: one makes it, the others wait.
   const lockFolder = `${venv}.lock`;
   mkdirSync(join(venv, ".."), { recursive: true });
-  const deadline = Date.now() + 300_000;
+  const deadline = Date.now() + 540_000;
   while (!takes(lockFolder)) {
     if (Date.now() > deadline)
-      throw new Error(`${lockFolder} is another run's for 5 minutes; remove it if there is none`);
+      throw new Error(`${lockFolder} is another run's for 9 minutes; remove it if there is none`);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
   }
   try {
     if (existsSync(path)) return { path };
     const beside = `${venv}.new`;
-    execFileSync("python3", ["-m", "venv", "--clear", beside], { timeout: 120_000 });
+    execFileSync("python3", ["-m", "venv", "--clear", beside], { timeout: 540_000 });
     const pip = ["-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "-r", lock];
-    execFileSync(join(beside, "bin", "python"), pip, { timeout: 300_000, stdio: "pipe" });
+    execFileSync(join(beside, "bin", "python"), pip, { timeout: 540_000, stdio: "pipe" });
     renameSync(beside, venv);
     return { path };
   } finally {
@@ -155,7 +156,7 @@ export class Standin {
   }
 
   async logged(line: RegExp): Promise<void> {
-    const deadline = Date.now() + 20_000;
+    const deadline = Date.now() + PATIENCE_MS;
     while (!line.test(this.log())) {
       if (Date.now() > deadline || this.#child?.exitCode !== null) {
         throw new Error(
@@ -196,7 +197,7 @@ export class Standin {
         ...(text === undefined ? {} : { "content-type": "application/json" }),
         ...options.headers,
       },
-      signal: AbortSignal.timeout(options.ms ?? 10_000),
+      signal: AbortSignal.timeout(options.ms ?? PATIENCE_MS),
     });
     const answered = await response.text();
     let json: unknown;
@@ -213,7 +214,7 @@ export class Standin {
   }
 
   /** Its exit code, or the signal that ended it. */
-  async ended(ms = 10_000): Promise<number | string | null> {
+  async ended(ms = PATIENCE_MS): Promise<number | string | null> {
     const child = this.#child;
     if (!child) throw new Error("not started");
     if (child.exitCode !== null || child.signalCode !== null) return child.exitCode ?? child.signalCode;

@@ -15,6 +15,7 @@ import {
   upstreamRequests,
   upstreamsStatus,
 } from "../../rehearsal/upstreams.ts";
+import { until } from "../helpers/until.ts";
 import { folder, removeFolders } from "./folders.ts";
 
 const git = (...args: string[]) =>
@@ -59,7 +60,7 @@ describe("the process", () => {
 
   test("a dead one comes back at the same port, with the same commits", async () => {
     process.kill(facts.pid, "SIGKILL");
-    await expect.poll(() => commandLine(facts.pid)).toBe("");
+    await until("it has ended", () => commandLine(facts.pid) === "");
     expect(upstreamsStatus({ dir }).running).toBe(false);
     const again = await startUpstreams({ dir, cacheDir });
     expect(again).toEqual({ ...facts, pid: again.pid });
@@ -277,7 +278,7 @@ describe("downloads", () => {
   test("every request is noted: what, with which answer, how many bytes, never with which secret", async () => {
     const before = upstreamRequests({ dir }).length;
     await (await fetch(modelUrl(), { headers: { range: "bytes=0-99", authorization: "Bearer hush" } })).arrayBuffer();
-    await expect.poll(() => upstreamRequests({ dir }).length).toBe(before + 2);
+    await until("both are noted", () => upstreamRequests({ dir }).length === before + 2);
     const [hub, store] = upstreamRequests({ dir }).slice(before);
     expect(hub).toMatchObject({ method: "GET", status: 302, authorized: true, range: "bytes=0-99" });
     expect(store).toMatchObject({ status: 206, complete: true, path: expect.stringMatching(/^\/store\//) });

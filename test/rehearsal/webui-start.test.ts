@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { waitForPort } from "../../rehearsal/lib/ports.ts";
+import { until } from "../helpers/until.ts";
 import { folder, removeFolders } from "./folders.ts";
 import { basic, login, python, Standin } from "./standin.ts";
 
@@ -18,16 +19,14 @@ describe.skipIf(missing)(`the stand-in WebUI's start and end${missing ? ` (skipp
   afterEach(() => webui?.stop());
   afterAll(removeFolders);
 
-  test("SIGTERM ends it at once", async () => {
+  test("SIGTERM ends it", async () => {
     await fresh().start();
-    const began = Date.now();
     webui.signal("SIGTERM");
-    await webui.ended();
-    expect(Date.now() - began).toBeLessThan(10_000);
+    expect(await webui.ended()).toBe("SIGTERM");
   });
 
   test("between the port's opening and the API's adding, /sdapi is 404 and ping 200; then all is well", async () => {
-    await fresh().start({ env: { ATELIER_STANDIN_ROUTES_SECONDS: "1" }, until: /Running on local URL/ });
+    await fresh().start({ env: { ATELIER_STANDIN_ROUTES_SECONDS: "6" }, until: /Running on local URL/ });
     expect((await webui.api("sd-models")).status).toBe(404);
     expect((await webui.call("/internal/ping")).status).toBe(200);
     await webui.logged(/Startup time/);
@@ -36,7 +35,8 @@ describe.skipIf(missing)(`the stand-in WebUI's start and end${missing ? ` (skipp
 
   test("the start-up race, as ordered: a request in between, and the API never comes; a while later it ends with 1", async () => {
     fresh().tell("startup-race");
-    await webui.start({ own: true, env: { ATELIER_STANDIN_ROUTES_SECONDS: "0.5" }, until: /Running on local URL/ });
+    const env = { ATELIER_STANDIN_ROUTES_SECONDS: "6", ATELIER_STANDIN_LINGER_SECONDS: "6" };
+    await webui.start({ own: true, env, until: /Running on local URL/ });
     expect((await webui.api("sd-models")).status).toBe(404);
     await webui.logged(/RuntimeError: Cannot add middleware after an application has started/);
     expect((await webui.call("/internal/ping")).status).toBe(200);
@@ -120,7 +120,7 @@ describe.skipIf(missing)(`the stand-in WebUI's start and end${missing ? ` (skipp
 
   test("--nowebui: the API and its description, nothing else, and no race", async () => {
     await fresh().launch({ flags: ["--nowebui"] });
-    await waitForPort(webui.port, 10_000);
+    await until("its port is open", () => waitForPort(webui.port, 1000));
     expect((await webui.api("sd-models")).status).toBe(200);
     for (const path of ["/", "/config", "/internal/ping", "/file=README.md"]) {
       expect((await webui.call(path)).status).toBe(404);

@@ -27,7 +27,7 @@ const PAST = {
 } as const satisfies Record<Kind, string>;
 
 /** How long a program may take to end once nothing more is served to it. */
-const PROGRAM_END_MS = 10_000;
+const PROGRAM_END_MS = 30_000;
 
 export type Kind = "preview" | "up" | "refresh" | "destroy" | "import";
 

@@ -1,3 +1,5 @@
+import { PATIENCE_MS, until } from "../../helpers/until.ts";
+
 /** A client with a cookie jar, as a browser at Dify's console. */
 export class Client {
   readonly url: string;
@@ -21,7 +23,7 @@ export class Client {
         ...options.headers,
       },
       body: options.form ?? (options.json === undefined ? undefined : JSON.stringify(options.json)),
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(PATIENCE_MS),
     });
     const cookies = response.headers.getSetCookie();
     for (const cookie of cookies) {
@@ -66,6 +68,15 @@ export class Client {
     return (body as { unique_identifier: string }).unique_identifier;
   }
 
+  /** Waits until a package is installed: Dify settles what is on its way when it is asked. */
+  async installed(id: string): Promise<void> {
+    await until(`${id} is installed`, async () =>
+      (await this.console("GET", "/workspaces/current/plugin/list")).plugins.some(
+        ({ plugin_unique_identifier }: { plugin_unique_identifier: string }) => plugin_unique_identifier === id,
+      ),
+    );
+  }
+
   /** Uploads and installs a package; gives its identifier. */
   async install(bytes: Uint8Array): Promise<string> {
     const id = await this.upload(bytes);
@@ -91,7 +102,7 @@ export async function events(
   // biome-ignore lint/suspicious/noExplicitAny: the same
   const found: any[] = [];
   const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), options.ms ?? 30_000);
+  const timer = setTimeout(() => abort.abort(), options.ms ?? PATIENCE_MS);
   try {
     const response = await fetch(url, {
       method: "POST",

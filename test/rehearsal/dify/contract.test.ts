@@ -20,7 +20,7 @@ beforeAll(async () => {
     await between[number]?.(stage);
     seen.push({ note: exchange.note, differences: await stage.replay(exchange) });
   }
-}, 120_000);
+});
 
 afterAll(async () => {
   await stage.stop();

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
 import type Docker from "dockerode";
 import { pack } from "tar-stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { whyNoImage } from "../../../rehearsal/dify/image.ts";
 import { type DifyFacts, startDify } from "../../../rehearsal/dify.ts";
 import { startDocker } from "../../helpers/docker.ts";
+import { until } from "../../helpers/until.ts";
 import { Client, events } from "./client.ts";
 import { app } from "./golden.ts";
 import { StubWebui } from "./stub-webui.ts";
@@ -50,12 +50,12 @@ describe.skipIf(!engine)(`in containers${why}`, () => {
     await run(docker, "api", { ...common, ...daemon, FILES_URL: url, REHEARSAL_INSTALL_TIME: "0" });
     await run(docker, "web", { HOSTNAME: "0.0.0.0" });
     for (const role of ["db", "ssrf_proxy", "sandbox", "worker", "worker_beat"]) await run(docker, role, {});
-  }, 300_000);
+  });
 
   afterAll(async () => {
     await webui.stop();
     await engine?.stop();
-  }, 60_000);
+  });
 
   test("a password that Redis does not take keeps the API from starting", async () => {
     const { docker } = engine as NonNullable<typeof engine>;
@@ -63,11 +63,11 @@ describe.skipIf(!engine)(`in containers${why}`, () => {
     const { StatusCode } = await wrong.wait();
     expect(StatusCode).toBe(1);
     expect((await wrong.logs({ stderr: true })).toString()).toContain("refuses REDIS_PASSWORD");
-  }, 60_000);
+  });
 
   test("an app draws: through nginx, by the model in the API, with the tool that leaves from the plugin daemon", async () => {
-    for (const end = Date.now() + 60_000; Date.now() < end; await sleep(300))
-      if ((await fetch(`${url}/console/api/setup`).catch(() => undefined))?.status === 200) break;
+    const answers = async () => (await fetch(`${url}/console/api/setup`).catch(() => undefined))?.status === 200;
+    await until("Dify answers", answers);
     const client = await new Client(url).setUp({ initPassword: "init-1" });
     for (const id of ["langgenius/stablediffusion", "langgenius/openai_api_compatible"])
       await client.install(readFileSync(facts.plugins[id] ?? ""));
@@ -106,7 +106,7 @@ describe.skipIf(!engine)(`in containers${why}`, () => {
     expect([picture.status, picture.headers.get("content-type")]).toEqual([200, "image/png"]);
     const { site } = await client.console("GET", `/apps/${app_id}`);
     expect(await (await fetch(`${url}/chat/${site.access_token}`)).text()).toContain("REHEARSAL");
-  }, 120_000);
+  });
 
   test.each([
     ["redis", "redis-cli ping | grep -q PONG"],
@@ -119,20 +119,17 @@ describe.skipIf(!engine)(`in containers${why}`, () => {
     ["plugin_daemon", "curl -fsS -o /dev/null http://127.0.0.1:5002/health/check"],
     ["web", "wget -q -O /dev/null http://127.0.0.1:3000/signin"],
     ["nginx", "wget -q -O /dev/null http://127.0.0.1/console/api/setup"],
-  ])(
-    "%s says that it is healthy",
-    async (role, line) => {
-      const container = engine?.docker.getContainer(`dify-${role}`) as Docker.Container;
-      const REDISCLI_AUTH = `REDISCLI_AUTH=${password}`;
+  ])("%s says that it is healthy", async (role, line) => {
+    const container = engine?.docker.getContainer(`dify-${role}`) as Docker.Container;
+    const REDISCLI_AUTH = `REDISCLI_AUTH=${password}`;
+    // As Docker itself does: asked again, for a service that is still starting.
+    await until(`${role} is healthy`, async () => {
       const exec = await container.exec({ Cmd: ["/bin/sh", "-c", line], Env: [REDISCLI_AUTH], AttachStdout: true });
       (await exec.start({})).resume();
-      let state = await exec.inspect();
-      for (const end = Date.now() + 30_000; state.Running && Date.now() < end; state = await exec.inspect())
-        await sleep(100);
-      expect(state.ExitCode).toBe(0);
-    },
-    40_000,
-  );
+      await until("the check has ended", async () => !(await exec.inspect()).Running);
+      return (await exec.inspect()).ExitCode === 0;
+    });
+  });
 });
 
 async function run(

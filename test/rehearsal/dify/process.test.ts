@@ -11,6 +11,7 @@ import {
   stopDify,
 } from "../../../rehearsal/dify.ts";
 import { isFree } from "../../../rehearsal/lib/ports.ts";
+import { until } from "../../helpers/until.ts";
 import { folder, removeFolders } from "../folders.ts";
 import { Client } from "./client.ts";
 import { app } from "./golden.ts";
@@ -23,7 +24,7 @@ let facts: DifyFacts;
 beforeAll(async () => {
   dir = folder();
   facts = await startDify({ dir });
-}, 60_000);
+});
 
 afterEach(async () => {
   if (difyStatus({ dir }).running) await orderDifyLie({ dir }, null);
@@ -83,12 +84,12 @@ test("a second start leaves it alone; after a stop it is back, with the same por
   const path =
     "/workspaces/current/model-providers/langgenius/openai_api_compatible/openai_api_compatible/models/credentials";
   let added: unknown;
-  for (let attempt = 0; attempt < 50 && !added; attempt++) {
+  await until("the plugin is installed", async () => {
     added = await client
       .console("POST", path, { model: facts.model.name, model_type: "llm", name: "main", credentials })
       .catch(() => undefined);
-    if (!added) await new Promise((later) => setTimeout(later, 100));
-  }
+    return added !== undefined;
+  });
   expect(added).toEqual({ result: "success" });
   const state = readFileSync(join(dir, "state.json"), "utf8");
   expect(state).toContain("sd-agent");

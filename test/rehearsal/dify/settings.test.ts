@@ -13,7 +13,7 @@ let wired: Wired;
 beforeAll(async () => {
   await stage.start();
   wired = await wire(stage);
-}, 60_000);
+});
 
 beforeEach(() => setModel({}));
 

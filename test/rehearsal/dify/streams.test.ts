@@ -15,7 +15,7 @@ const query = "画一只雪地里的狐狸";
 beforeAll(async () => {
   await stage.start();
   wired = await wire(stage);
-}, 60_000);
+});
 
 afterAll(async () => {
   await stage.stop();
