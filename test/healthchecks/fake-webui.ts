@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { setTimeout as pause } from "node:timers/promises";
 import { crc32 } from "node:zlib";
 import { PNG } from "pngjs";
 
@@ -39,8 +38,8 @@ export class FakeWebui {
   /** Calls that ask for no password. */
   readonly open = new Set<string>();
   anyPassword = false;
-  /** Milliseconds that a picture takes. */
-  slow = 0;
+  /** What a picture waits for. */
+  held: Promise<void> = Promise.resolve();
   readonly seen: { at: number; name: string }[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
@@ -92,7 +91,7 @@ export class FakeWebui {
     const reply = lie?.({ json, honest: () => honest(true), call }) ?? honest(authorised || this.open.has(name));
     if (reply === "hang") return;
     if (reply === "cut") return void request.socket.destroy();
-    if (name.endsWith("2img")) await pause(this.slow);
+    if (name.endsWith("2img")) await this.held;
     const body = typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body);
     response.writeHead(reply.status ?? 200, { "content-type": "application/json", ...reply.headers });
     response.end(body);

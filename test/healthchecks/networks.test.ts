@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { safetensors } from "../../rehearsal/upstreams/checkpoints.ts";
-import { inputFor, prove } from "./prove.ts";
+import { inputFor, patient, prove } from "./prove.ts";
 import { Standin, standinModel, standinPython } from "./standin.ts";
 
 const found = standinPython();
@@ -27,7 +27,7 @@ describe.skipIf(reason)(`extensions, LoRA, ControlNet, SDXL and settings${reason
       stand_in: true,
       width: 128,
       height: 128,
-      deadlines: { ready: 20, crashed: 3, request: 5, picture: 10, total: 60 },
+      deadlines: { ...patient, crashed: 60 },
       options,
       ui,
       flags: { api: true, port: Number(new URL(standin.url).port), medvram: true, lowvram: false, use_cpu: ["all"] },

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { freePort, waitForPort } from "../../rehearsal/lib/ports.ts";
 import { ckpt, safetensors } from "../../rehearsal/upstreams/checkpoints.ts";
 import { tokenizerFiles } from "../../rehearsal/upstreams/tokenizer.ts";
+import { PATIENCE_MS } from "../helpers/until.ts";
 import { modelFile, password, user } from "./fake-webui.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -22,8 +23,8 @@ export function standinPython(): { python: string } | { missing: string } {
   try {
     execFileSync("python3", ["-c", "import sys, venv; sys.exit(sys.version_info < (3, 10))"], { stdio: "pipe" });
     mkdirSync(dirname(venv), { recursive: true });
-    execFileSync("python3", ["-m", "venv", "--clear", venv], { stdio: "pipe", timeout: 60_000 });
-    execFileSync(python, ["-m", "pip", "install", "--quiet", ...requirements], { stdio: "pipe", timeout: 120_000 });
+    execFileSync("python3", ["-m", "venv", "--clear", venv], { stdio: "pipe", timeout: 540_000 });
+    execFileSync(python, ["-m", "pip", "install", "--quiet", ...requirements], { stdio: "pipe", timeout: 540_000 });
     writeFileSync(done, wanted);
     return { python };
   } catch (error) {
@@ -126,7 +127,7 @@ export class Standin {
   /** Starts, and waits for the port. @throws with the log's end */
   async start(env: Record<string, string> = {}): Promise<void> {
     await this.launch(env);
-    if (!(await waitForPort(this.#port, 20_000)))
+    if (!(await waitForPort(this.#port, PATIENCE_MS)))
       throw new Error(`the stand-in did not start:\n${this.log().slice(-2000)}`);
   }
 

@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { dify } from "../../../healthchecks/dify/prove.ts";
 import { live } from "../../../healthchecks/live.ts";
 import type { Lie } from "../fake-webui.ts";
-import { fake, inputFor, prove } from "../prove.ts";
+import { fake, inputFor, patient, prove } from "../prove.ts";
 import { FakeDify, keys, type Lies, type Mode, prompt } from "./fake-dify.ts";
 
 async function setUp(lies: Lies = {}, webuiLies: Record<string, Lie> = {}) {
@@ -14,10 +14,10 @@ async function setUp(lies: Lies = {}, webuiLies: Record<string, Lie> = {}) {
   onTestFinished(() => server.stop());
   server.lies = lies;
   const apps = (Object.keys(keys) as Mode[]).map((mode) => ({ name: mode, mode, apiKey: keys[mode], query: "a fox" }));
-  const input = (modes: Mode[] = ["agent-chat", "advanced-chat"]) =>
+  const input = (modes: Mode[] = ["agent-chat", "advanced-chat"], chat = patient.picture) =>
     inputFor(webui.url, {
       dify: { url: server.url, apps: apps.filter(({ mode }) => modes.includes(mode)), width: 64, height: 64 },
-      deadlines: { ready: 5, crashed: 2, request: 5, picture: 5, chat: 5, total: 60 },
+      deadlines: { ...patient, crashed: 2, chat },
     });
   return { webui, server, input };
 }
@@ -258,7 +258,7 @@ const cases: [string, Mode[], Lies, RegExp, Record<string, Lie>?][] = [
 describe("what Dify passes over in silence, the proof says", () => {
   test.each(cases)("%s", async (_name, modes, lies, sentence, webuiLies) => {
     const { input } = await setUp(lies, webuiLies);
-    const { proof, failed } = await prove(input(modes), dify);
+    const { proof, failed } = await prove(input(modes, lies.open ? 5 : undefined), dify);
     expect(proof.ok).toBe(false);
     expect(Object.keys(failed)).toEqual([modes === agent ? "dify-agent" : "dify-chatflow"]);
     expect(Object.values(failed)[0]).toMatch(sentence);
