@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { readDsl } from "../../scripts/dify/app/dsl.ts";
 import { importApp } from "../../scripts/dify/app/import.ts";
 import { Console } from "../../scripts/dify/client.ts";
 import { secrets, World } from "./world.ts";
-
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 let world: World;
 beforeAll(async () => {

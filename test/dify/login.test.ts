@@ -1,13 +1,11 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTls } from "node:https";
 import type { AddressInfo } from "node:net";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Console } from "../../scripts/dify/client.ts";
 import { setup } from "../../scripts/dify/setup.ts";
 import { selfSigned } from "../helpers/faults.ts";
 import { secrets, World } from "./world.ts";
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 describe("the first admin, and every later login", () => {
   let world: World;

@@ -1,10 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makePackage } from "../../rehearsal/dify/packages.ts";
 import { modelItem } from "../../stacks/dify/model.ts";
 import type { DifyModel } from "../../stacks/schema/dify.ts";
 import { openai, secrets, World } from "./world.ts";
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let world: World;
 beforeAll(async () => {
@@ -26,7 +24,10 @@ const why = async (wanted: Record<string, unknown>, own = true) => {
   return stderr;
 };
 const standing = async (wanted: Record<string, unknown>) => (await world.check({ model: wanted })).facts.items.model;
-const install = async (name: string) => (await world.user()).install(makePackage(name));
+const install = async (name: string) => {
+  const user = await world.user();
+  await user.installed(await user.install(makePackage(name)));
+};
 
 describe("a model behind an address of OpenAI's kind", () => {
   test("without its plugin says which one", async () => {
@@ -129,7 +130,6 @@ describe("a provider with one credential for all of its models", () => {
     world.model.options.models.push("glm-4-flash", "qwen-turbo");
     await install("zhipuai");
     await install("tongyi");
-    await new Promise((resolve) => setTimeout(resolve, 500));
   });
 
   test("refuses a wrong key in its own words", async () => {

@@ -1,12 +1,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makePackage } from "../../rehearsal/dify/packages.ts";
 import { bundledPackage } from "../../scripts/dify/bundled.ts";
 import { bundleOfDify } from "../helpers/bundle.ts";
 import { secrets, World } from "./world.ts";
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let world: World;
 beforeAll(async () => {
@@ -237,7 +235,7 @@ describe("in somebody's Dify", () => {
     const there = world.dify.state.plugins.find(({ package: id }) => id.startsWith(`${sd}:0.0.7`));
     await user.console("POST", "/workspaces/current/plugin/uninstall", { plugin_installation_id: there?.id });
     await user.console("POST", "/workspaces/current/plugin/install/pkg", { plugin_unique_identifiers: [old] });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await user.installed(old);
     expect(await fails(world.items.sdPlugin, "apply", { own })).toMatch(
       /has langgenius\/stablediffusion:0\.0\.6@.*tried with version 0\.0\.7.*other apps there.*--force/,
     );

@@ -1,14 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makePackage } from "../../rehearsal/dify/packages.ts";
 import { Clone, nowhere } from "../cli/clone.ts";
 import { secrets, World } from "./world.ts";
 
 // Whole runs of the command line, each with several processes.
-vi.setConfig({ testTimeout: 400_000, hookTimeout: 120_000 });
-
 const official = (() => {
   try {
     execFileSync("pulumi", ["version"], { stdio: "pipe" });
@@ -36,7 +34,7 @@ const wired = wireDify({
     password: pulumi.secret(${JSON.stringify(secrets.password)}), initPassword: pulumi.secret(${JSON.stringify(secrets.initPassword)}),
     webuiUrl: "http://127.0.0.1:${world.webuiPort}",
   },
-  settings: difySchema.parse({ model, timeout: 60 }), modelKey: pulumi.secret(${JSON.stringify(secrets.modelKey)}),
+  settings: difySchema.parse({ model, timeout: 400 }), modelKey: pulumi.secret(${JSON.stringify(secrets.modelKey)}),
   webui: { user: "webui", password: pulumi.secret(${JSON.stringify(secrets.webuiPassword)}) },
   checkpoint: "v1-5-pruned-emaonly", drawing: { model: "v1-5-pruned-emaonly", width: 512, height: 512, steps: ${steps} },
   plugins: {

@@ -106,7 +106,7 @@ export class World {
 
   login(changes: Input = {}): Input {
     const { password, initPassword } = secrets;
-    return { url: this.url, email: "admin@example.com", password, initPassword, timeout: 20, ...changes };
+    return { url: this.url, email: "admin@example.com", password, initPassword, timeout: 120, ...changes };
   }
 
   get items() {
@@ -220,7 +220,7 @@ export class World {
     const child = spawn(process.execPath, [script, ...args], {
       env: { ...process.env, ...env },
       stdio: ["pipe", "pipe", "pipe"],
-      timeout: 120_000,
+      timeout: 540_000,
     });
     const told = { stdout: "", stderr: "" };
     child.stdout.setEncoding("utf8").on("data", (text: string) => {

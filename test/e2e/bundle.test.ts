@@ -22,7 +22,7 @@ const noNamespace =
     ? undefined
     : "no network namespace may be made here (unshare -n as root, and ip)";
 
-describe.skipIf(noSshd)("a bundle", { timeout: 300_000 }, () => {
+describe.skipIf(noSshd)("a bundle", () => {
   let project: Project;
   let box: Sshd;
   let folder: string;
@@ -55,12 +55,12 @@ describe.skipIf(noSshd)("a bundle", { timeout: 300_000 }, () => {
     folder = mkdtempSync(join(tmpdir(), "atelier-bundle-"));
     await project.settings();
     await succeeds(["bundle", "create", folder]);
-  }, 120_000);
+  });
   afterAll(async () => {
     await project.remove();
     await box.stop();
     for (const path of [folder, disk]) rmSync(path, { recursive: true, force: true });
-  }, 120_000);
+  });
 
   it("names every file by its sha256; create goes on where it was cut, and mends what is broken", async () => {
     const { git, models, wheels, tokenizer, files } = manifest();
@@ -105,7 +105,7 @@ describe.skipIf(noSshd)("a bundle", { timeout: 300_000 }, () => {
       cwd: project.dir,
       env: { ...process.env, ATELIER_HOME: project.home },
       encoding: "utf8",
-      timeout: 280_000,
+      timeout: 540_000,
     });
     expect(status, stdout + stderr).toBe(0);
     expect(stdout).toContain("created, in");

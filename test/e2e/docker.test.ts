@@ -6,6 +6,7 @@ import { freePort } from "../../rehearsal/lib/ports.ts";
 import { startDocker, type TestDocker } from "../helpers/docker.ts";
 import { importRootFs, noRootFs } from "../helpers/rootfs.ts";
 import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
+import { until } from "../helpers/until.ts";
 import { Project, plain } from "./project.ts";
 
 const base = "local/base:1";
@@ -15,7 +16,7 @@ const { test: made, missing } = await startDocker();
 const skip = missing ?? noSshd ?? noRootFs();
 if (skip !== undefined) await made?.stop();
 
-describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine", { timeout: 400_000 }, () => {
+describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine", () => {
   const engine = made as TestDocker;
   let project: Project;
   let sshd: Sshd;
@@ -33,7 +34,7 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
       webui,
     });
   const atelier = async (args: string[], env: Record<string, string> = {}) => {
-    const answer = await project.atelier(args, { env, timeout: 380_000 });
+    const answer = await project.atelier(args, { env });
     expect(answer.exitCode, answer.all).toBe(0);
     return answer.all;
   };
@@ -41,14 +42,13 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
   const box = () => engine.docker.getContainer("atelier-t");
   const volumes = async () => (await engine.docker.listVolumes()).Volumes.map(({ Name }) => Name);
   const webuiStatus = async (): Promise<number> => {
-    for (let tries = 0; tries < 120; tries++) {
-      try {
-        return (await fetch(`http://127.0.0.1:${project.port}/sdapi/v1/options`)).status;
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, 500));
-      }
-    }
-    return 0;
+    let status = 0;
+    await until("it answers", async () => {
+      const answer = await fetch(`http://127.0.0.1:${project.port}/sdapi/v1/options`).catch(() => undefined);
+      status = answer?.status ?? 0;
+      return status !== 0;
+    });
+    return status;
   };
 
   beforeAll(async () => {
@@ -57,12 +57,12 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
     sshPort = await freePort();
     project = new Project();
     await settings();
-  }, 120_000);
+  });
   afterAll(async () => {
     await project?.remove();
     await sshd?.stop();
     await engine.stop();
-  }, 240_000);
+  });
 
   it("is planned without a container; then made, made ready and proved, its keys in no place that others read", async () => {
     const plan = await atelier(["preview"]);

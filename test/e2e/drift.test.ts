@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { until } from "../helpers/until.ts";
 import { type Engine, noPulumi, Project } from "./project.ts";
 
 /** Steps that an `up` applied again, by its plain lines. */
@@ -15,15 +16,15 @@ const engines: { engine: Engine; skip: string | undefined }[] = [
 ];
 
 describe.each(engines)("a host that is not what the state believes, engine $engine", ({ engine, skip }) => {
-  describe.skipIf(skip)(skip ?? "runs", { timeout: 240_000 }, () => {
+  describe.skipIf(skip)(skip ?? "runs", () => {
     let project: Project;
     beforeAll(async () => {
       project = new Project(engine);
       await project.settings();
       const up = await project.atelier(["up", "--skip-preview"]);
       expect(up.exitCode, up.all).toBe(0);
-    }, 240_000);
-    afterAll(() => project?.remove(), 240_000);
+    });
+    afterAll(() => project?.remove());
 
     const mended = async () => {
       const up = await project.atelier(["up", "--skip-preview"]);
@@ -41,9 +42,7 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
 
     it("mends a stopped service, a model that was removed and sources that somebody edited, and only them", async () => {
       process.kill(Number(readFileSync(join(project.workspace, "run", "supervisord.pid"), "utf8")), "SIGTERM");
-      await expect
-        .poll(() => existsSync(join(project.workspace, "run", "supervisord.pid")), { timeout: 20_000 })
-        .toBe(false);
+      await until("it has ended", () => !existsSync(join(project.workspace, "run", "supervisord.pid")));
       rmSync(join(project.workspace, "data", "models", "Stable-diffusion"), { recursive: true });
       writeFileSync(join(project.workspace, "src", "webui", "launch.py"), "raise SystemExit('edited')\n");
       const plan = await project.atelier(["preview"]);
@@ -86,9 +85,7 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
     it("provisions a new host behind the old address", async () => {
       // A new box: nothing of the old one's disk, its service gone with it.
       process.kill(Number(readFileSync(join(project.workspace, "run", "supervisord.pid"), "utf8")), "SIGTERM");
-      await expect
-        .poll(() => existsSync(join(project.workspace, "run", "supervisord.pid")), { timeout: 20_000 })
-        .toBe(false);
+      await until("it has ended", () => !existsSync(join(project.workspace, "run", "supervisord.pid")));
       rmSync(project.workspace, { recursive: true });
       const applied = await mended();
       expect(applied).toEqual(

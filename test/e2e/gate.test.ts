@@ -7,15 +7,15 @@ import { Project } from "./project.ts";
 const appliedBy = (output: string) =>
   [...output.matchAll(/^[~+-] (\S+) (?:updated|created|deleted)/gm)].map((match) => match[1] ?? "").sort();
 
-describe("the gate, from settings to proof", { timeout: 300_000 }, () => {
+describe("the gate, from settings to proof", () => {
   let project: Project;
   beforeAll(async () => {
     project = new Project();
     await project.settings();
     const up = await project.atelier(["up", "--skip-preview"]);
     expect(up.exitCode, up.all).toBe(0);
-  }, 300_000);
-  afterAll(() => project?.remove(), 300_000);
+  });
+  afterAll(() => project?.remove());
   const detail = (check: string) => project.report().checks.find(({ name }) => name === check)?.detail;
   const up = async () => {
     const { exitCode, all } = await project.atelier(["up", "--skip-preview"]);

@@ -7,7 +7,7 @@ import { Project } from "./project.ts";
 const contents = { one: safetensors(40_000, 1), two: safetensors(40_000, 2), upscaler: safetensors(40_000, 3) };
 const sha = (name: keyof typeof contents) => createHash("sha256").update(contents[name]).digest("hex");
 
-describe.skipIf(noSshd)("models that change on a running WebUI", { timeout: 600_000 }, () => {
+describe.skipIf(noSshd)("models that change on a running WebUI", () => {
   let project: Project;
   let server: FileServer;
   const entry = (name: keyof typeof contents, file: string, kind: string) => ({
@@ -35,7 +35,7 @@ describe.skipIf(noSshd)("models that change on a running WebUI", { timeout: 600_
   afterAll(async () => {
     await project?.remove();
     server.stop();
-  }, 240_000);
+  });
 
   it("another content under the same name is what draws next, and the old one when it comes back", async () => {
     const file = "own.safetensors";

@@ -81,7 +81,7 @@ export class Project {
       env: { ATELIER_HOME: this.home, ...withCompiled(this.dir), ...options.env },
       all: true,
       reject: false,
-      timeout: options.timeout ?? 200_000,
+      timeout: options.timeout ?? 540_000,
       cancelSignal: options.signal,
       killSignal: options.killSignal ?? "SIGTERM",
       // Running steps may end in their own time.

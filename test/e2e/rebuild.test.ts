@@ -6,7 +6,7 @@ import { noSshd } from "../helpers/sshd.ts";
 import { Project } from "./project.ts";
 
 /** A host that was given back, and taken again with its cache. */
-describe.skipIf(noSshd)("a rebuild", { timeout: 240_000 }, () => {
+describe.skipIf(noSshd)("a rebuild", () => {
   const project = new Project();
   const cache = join(project.home, "cache");
   const succeeds = async (args: string[]) => {
@@ -26,7 +26,7 @@ describe.skipIf(noSshd)("a rebuild", { timeout: 240_000 }, () => {
     mkdirSync(cache);
     await project.settings();
   });
-  afterAll(() => project.remove(), 240_000);
+  afterAll(() => project.remove());
 
   it("fetches nothing: no model, no wheel, no git; and the report says so", async () => {
     const first = await succeeds(["up", "--skip-preview"]);

@@ -14,7 +14,7 @@ const engines: { engine: Engine; skip: string | undefined }[] = [
 ];
 
 describe.each(engines)("a box that `up` rents, engine $engine", ({ engine, skip }) => {
-  describe.skipIf(skip)(skip ?? "runs", { timeout: 240_000 }, () => {
+  describe.skipIf(skip)(skip ?? "runs", () => {
     let project: Project;
     let folder: string;
     const env = () => ({ FAKE_FOLDER: folder, FAKE_API_KEY: "the-api-key" });
@@ -52,7 +52,7 @@ describe.each(engines)("a box that `up` rents, engine $engine", ({ engine, skip 
       await endProcesses(numbers.map(Number).filter(onDisk), onDisk);
       await project.remove();
       rmSync(folder, { recursive: true, force: true });
-    }, 240_000);
+    });
 
     it("is planned with an address that nobody knows yet, and nothing is rented by that", async () => {
       expect(await atelier("preview")).toMatch(/\+ rent +create/);

@@ -27,8 +27,8 @@ describe.skipIf(skip)(skip ?? "the image of a container that is the host", () =>
     let said = "";
     for await (const part of build as NodeJS.ReadableStream) said += part.toString();
     expect(said).toContain("Successfully tagged");
-  }, 120_000);
-  afterAll(async () => engine.stop(), 60_000);
+  });
+  afterAll(async () => engine.stop());
 
   async function start(files: Record<string, string>, publish?: number) {
     const box = await engine.docker.createContainer({
@@ -49,7 +49,7 @@ describe.skipIf(skip)(skip ?? "the image of a container that is the host", () =>
       try {
         return await once(port, privateKey, command);
       } catch (error) {
-        if (tries > 60 || /authentication/i.test((error as Error).message)) throw error;
+        if (tries > 900 || /authentication/i.test((error as Error).message)) throw error;
         await new Promise((resolve) => setTimeout(resolve, 250));
       }
     }

@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../rehearsal/lib/ports.ts";
 import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
+import { until } from "../helpers/until.ts";
 
 const folder = resolve(import.meta.dirname, "../../images/tunnel");
 let sshd: Sshd;
@@ -20,7 +20,7 @@ let environment: NodeJS.ProcessEnv;
 const run = (name: string): string => join(sshd.dir, name);
 const check = () =>
   new Promise<{ code: unknown; said: string }>((told) => {
-    execFile("sh", [run("check")], { env: environment, timeout: 20_000, killSignal: "SIGKILL" }, (error, _, said) =>
+    execFile("sh", [run("check")], { env: environment, timeout: 240_000, killSignal: "SIGKILL" }, (error, _, said) =>
       told({ code: error?.code ?? (error ? "killed" : 0), said }),
     );
   });
@@ -54,8 +54,8 @@ beforeAll(async () => {
   environment = { PATH: process.env.PATH, ATELIER_FORWARD: `127.0.0.1:${entry}:127.0.0.1:${port}` };
   tunnel = spawn("sh", [run("tunnel")], { env: environment, stdio: "ignore" });
   // The last thing that ssh makes ready.
-  while (!existsSync(run("control"))) await sleep(20);
-}, 60_000);
+  await until("ssh is ready", () => existsSync(run("control")));
+});
 afterAll(async () => {
   tunnel?.kill();
   webui?.close();

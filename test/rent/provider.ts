@@ -27,7 +27,7 @@ if (process.argv[2] === "create") {
     process.stderr.write("the platform hung up\n");
     process.exit(7);
   }
-  if (fault === "slow") await new Promise((done) => setTimeout(done, 60_000));
+  if (fault === "slow") await new Promise((done) => setTimeout(done, 600_000));
   if (fault !== "words") {
     const key = fault === "wrong-key" ? hostKey.replace(/.{4}$/, "AAAA") : hostKey;
     const said = JSON.stringify({ host: "127.0.0.1", port, user, hostKey: key, privateKey });

@@ -5,11 +5,12 @@ import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stopHost } from "../../rehearsal/host.ts";
 import { noSshd } from "../helpers/sshd.ts";
+import { until } from "../helpers/until.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const provider = `node ${join(import.meta.dirname, "provider.ts")}`;
 
-describe.skipIf(noSshd)("a rental, against a provider of real SSH servers", { timeout: 60_000 }, () => {
+describe.skipIf(noSshd)("a rental, against a provider of real SSH servers", () => {
   let folder: string;
   const marker = () => join(folder, "home", "box", "renting.json");
   beforeEach(() => {
@@ -40,7 +41,7 @@ describe.skipIf(noSshd)("a rental, against a provider of real SSH servers", { ti
       told.stderr += data;
     });
     const commands = { create: `${provider} create`, destroy: [...provider.split(" "), "destroy"] };
-    child.stdin.end(JSON.stringify({ stack: "box", ...commands, timeout: 20, user: "root", ...order }));
+    child.stdin.end(JSON.stringify({ stack: "box", ...commands, timeout: 240, user: "root", ...order }));
     const finished = new Promise<{ code: number | null; stdout: string; stderr: string }>((done) =>
       child.on("close", (code) => done({ code, ...told })),
     );
@@ -95,9 +96,7 @@ describe.skipIf(noSshd)("a rental, against a provider of real SSH servers", { ti
 
   it("that was killed on its way is ended before the next", async () => {
     const { child, finished } = start("create", { FAKE_FAULT: "slow" });
-    await expect
-      .poll(() => existsSync(marker()) && readFileSync(marker(), "utf8").includes("box-1"), { timeout: 20_000 })
-      .toBe(true);
+    await until("it has begun to tell", () => existsSync(marker()) && readFileSync(marker(), "utf8").includes("box-1"));
     expect(statSync(marker()).mode & 0o777).toBe(0o600);
     // The command and what it started, as a lost machine would end them: nobody gets a word out.
     process.kill(-(child.pid ?? 0), "SIGKILL");

@@ -21,7 +21,7 @@ export const where = port;
 export const said = step.stdout;
 `;
 
-describe.skipIf(noSshd)("host.rent, as a resource", { timeout: 60_000 }, () => {
+describe.skipIf(noSshd)("host.rent, as a resource", () => {
   let clone: Clone;
   let folder: string;
   const settings = (create = `${provider} create`) =>

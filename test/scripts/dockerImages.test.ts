@@ -16,7 +16,7 @@ let digest: string;
 const said: string[] = [];
 const call = (host: string): Call => ({
   engine: openEngine({ host }),
-  signal: AbortSignal.timeout(100_000),
+  signal: AbortSignal.timeout(540_000),
   say: (line) => said.push(line),
 });
 
@@ -32,11 +32,11 @@ beforeAll(async () => {
   const { RepoDigests } = await it.docker.getImage(`${repo}:9.9.9`).inspect();
   digest = RepoDigests?.find((name) => name.startsWith(repo))?.split("@")[1] ?? "";
   await it.docker.getImage(`${repo}:9.9.9`).remove({ force: true });
-}, 60_000);
+});
 afterAll(async () => {
   await registry?.stop();
   await it?.stop();
-}, 60_000);
+});
 
 test("an image's name at a mirror has its digest, and the folder of Docker's own ones; another registry's has no mirror", () => {
   expect(atMirror("redis:6-alpine", "https://m.example.com/")).toBe("m.example.com/library/redis:6-alpine");
@@ -54,7 +54,7 @@ describe.skipIf(missing)(`images for a Docker engine${missing ? ` (skipped: ${mi
       /could not get the image langgenius\/nope:1:\n {2}- 127\.0\.0\.1:1\/langgenius\/nope:1: .*\n {2}- 127\.0\.0\.1:\d+\/langgenius\/nope:1: .*\n {2}- langgenius\/nope:1: .*\n.*upstreams\.docker/s,
     );
     await expect(getImages({ ...input, offline: true }, call(it.host))).rejects.toThrow(/nothing may be fetched/);
-  }, 120_000);
+  });
 
   test("come from the first mirror that gives them, held to their digest, and are known by their own name", async () => {
     const mirrors = ["http://127.0.0.1:1", `http://${registry.address}`];
@@ -70,7 +70,7 @@ describe.skipIf(missing)(`images for a Docker engine${missing ? ` (skipped: ${mi
     expect(
       await getImages({ ...input, mirrors: mirrors.slice(1), images: { api: right }, offline: true }, call(it.host)),
     ).toEqual({ images: { api: Id } });
-  }, 120_000);
+  });
 
   test.skipIf(noSshd)(
     `are looked at over ssh://, too${noSshd ? ` (skipped: ${noSshd})` : ""}`,

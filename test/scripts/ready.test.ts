@@ -30,8 +30,8 @@ function wait(lines: string[]): Promise<{ code: number | null; stdout: string; s
   const log = join(folder, "webui.log");
   writeFileSync(log, ["=== atelier start 2026-11-24T00:00:00Z", ...lines, ""].join("\n"));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const child = spawn("python3", [ready, "wait"], { stdio: "pipe", timeout: 20_000 });
-  const asked = { url, log, timeout: "15", model: "model.safetensors", starter: "none", user: "u", password: "p" };
+  const child = spawn("python3", [ready, "wait"], { stdio: "pipe", timeout: 240_000 });
+  const asked = { url, log, timeout: "200", model: "model.safetensors", starter: "none", user: "u", password: "p" };
   child.stdin.end(
     Object.entries(asked)
       .map(([key, value]) => `${key}\t${value}\n`)

@@ -44,7 +44,7 @@ function run(args: string[], env: Record<string, string> = {}): Promise<Ended> {
   const child = spawn("python3", [join(workspace, "bin", "webui_start.py"), ...args], {
     env: { PATH: process.env.PATH, ATELIER_CREDENTIALS: join(workspace, "data", "credentials"), ...env },
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: 20_000,
+    timeout: 240_000,
   });
   const text = { stdout: "", stderr: "" };
   child.stdout.on("data", (chunk) => (text.stdout += chunk));

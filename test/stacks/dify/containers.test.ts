@@ -33,7 +33,7 @@ function settings(dify: object = {}, webuiMore: object = {}): void {
       host: { kind: "local" },
       webui: { port, listen: "0.0.0.0", ...webuiMore },
       upstreams: { profile: "rehearsal" },
-      dify: { port: difyPort, docker: { host: it.host }, timeout: 120, ...dify },
+      dify: { port: difyPort, docker: { host: it.host }, timeout: 500, ...dify },
     },
   });
 }
@@ -73,12 +73,12 @@ beforeAll(async () => {
   webui = createServer((_, answer) => answer.writeHead(401).end());
   await new Promise<void>((listens) => webui.listen(0, "0.0.0.0", listens));
   settings();
-}, 60_000);
+});
 afterAll(async () => {
   webui?.close();
   work.remove();
   await it?.stop();
-}, 60_000);
+});
 
 describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` : ""}`, () => {
   test("without a Docker engine are one clear error", async () => {
@@ -90,7 +90,7 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     );
     expect((await work.run("destroy")).result).toBe("succeeded");
     settings();
-  }, 120_000);
+  });
 
   test("are made of a bundle's images, in the order of their health, with nothing of the public defaults, and found unchanged", async () => {
     const order = await watch(it);
@@ -208,7 +208,7 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect(again.steps.filter((step) => !step.startsWith("same "))).toEqual([]);
     expect((await work.run("refresh")).errors).toEqual([]);
     expect((await work.run("preview")).steps.filter((step) => !step.startsWith("same "))).toEqual([]);
-  }, 300_000);
+  });
 
   test("killed or removed by hand are made anew, and only they", async () => {
     const before = await inspect("db");
@@ -221,7 +221,7 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect((await inspect("worker")).State.Running).toBe(true);
     expect((await inspect("web")).State.Running).toBe(true);
     expect((await inspect("db")).Id).toBe(before.Id);
-  }, 300_000);
+  });
 
   test("say where the WebUI is not to be reached from inside", async () => {
     const port = await freePort();
@@ -235,7 +235,7 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     );
     expect(up.steps).not.toContain("update wired");
     settings();
-  }, 300_000);
+  });
 
   test("take an https address of people's, a proxy and a mirror, and packages of one's own key", async () => {
     settings({
@@ -274,7 +274,7 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect(daemon.NO_PROXY?.split(",")).toEqual(
       expect.arrayContaining(["api", "redis", "db", "host.docker.internal", "localhost"]),
     );
-  }, 300_000);
+  });
 
   test("are all removed, with their volumes and networks", async () => {
     const down = await work.run("destroy");
@@ -282,7 +282,7 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect(await it.docker.listContainers({ all: true })).toEqual([]);
     expect((await it.docker.listVolumes()).Volumes ?? []).toEqual([]);
     expect((await it.docker.listNetworks()).map(({ Name }) => Name).sort()).toEqual(["bridge", "host", "none"]);
-  }, 120_000);
+  });
 
   test("are refused where volumes of a Dify with lost passwords lie", async () => {
     await it.docker.createVolume({ Name: called("db-data") });
@@ -292,5 +292,5 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect(await it.docker.listContainers({ all: true })).toEqual([]);
     await it.docker.getVolume(called("db-data")).remove();
     expect((await work.run("destroy")).errors).toEqual([]);
-  }, 120_000);
+  });
 });

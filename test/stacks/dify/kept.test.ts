@@ -23,15 +23,15 @@ beforeAll(async () => {
       host: { kind: "local" },
       webui: { port, listen: "0.0.0.0" },
       upstreams: { profile: "rehearsal" },
-      dify: { port: await freePort(), docker: { host: it.host }, timeout: 120 },
+      dify: { port: await freePort(), docker: { host: it.host }, timeout: 500 },
     },
   });
-}, 60_000);
+});
 afterAll(async () => {
   webui?.close();
   work.remove();
   await it?.stop();
-}, 60_000);
+});
 
 const volumes = async () => ((await it.docker.listVolumes()).Volumes ?? []).map(({ Name }) => Name).sort();
 const resources = () =>
@@ -67,5 +67,5 @@ describe.skipIf(missing)(`Dify's data${missing ? ` (skipped: ${missing})` : ""}`
     expect((await work.run("destroy")).errors).toEqual([]);
     expect(await volumes()).toEqual([]);
     expect(resources()).toEqual([]);
-  }, 400_000);
+  });
 });
