@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { keepLines } from "../lib/lines.ts";
 import type { LanguageModel } from "../llm/server.ts";
 import { type Answer, internalError, OtherRefusal, Refusal } from "./answers.ts";
 import { appRoutes } from "./apps.ts";
@@ -45,7 +46,7 @@ export async function serveDify(
   dify: Dify,
   options: { port?: number; host?: string; model?: LanguageModel } = {},
 ): Promise<Serving> {
-  const server = createServer((request, response) => void answerTo(dify, options.model, request, response));
+  const server = keepLines(createServer((request, response) => void answerTo(dify, options.model, request, response)));
   // A chat may think for minutes before its first byte.
   server.requestTimeout = 0;
   await new Promise<void>((listens, fails) => {

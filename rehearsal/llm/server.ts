@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Lies } from "../lib/lies.ts";
+import { keepLines } from "../lib/lines.ts";
 import { pythonJson } from "../lib/python-json.ts";
 import { chunks, completion } from "./completion.ts";
 import { type ModelLie, modelLies } from "./lies.ts";
@@ -141,7 +142,7 @@ export async function serveLanguageModel(
   options: LanguageModelOptions & { port?: number; host?: string },
 ): Promise<{ server: Server; port: number; model: LanguageModel }> {
   const model = new LanguageModel(options);
-  const server = createServer((request, response) => void model.answer(request, response));
+  const server = keepLines(createServer((request, response) => void model.answer(request, response)));
   await new Promise<void>((listens, fails) => {
     server.once("error", fails);
     server.listen(options.port ?? 0, options.host ?? "127.0.0.1", listens);

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { keepLines } from "../lib/lines.ts";
 import { type Content, prepareContent, type ServedFile } from "./content.ts";
 import { answerFile, answerHub, isAt } from "./downloads.ts";
 import { type Fault, Faults } from "./faults.ts";
@@ -75,7 +76,7 @@ export async function serve({ dir, cacheDir, port, fingerprint }: ServeOptions):
   }
 
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    keepLines(server).once("error", reject);
     server.listen(port, "127.0.0.1", resolve);
   });
   return { server, port: (server.address() as AddressInfo).port, content };

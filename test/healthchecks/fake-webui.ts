@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net";
 import { crc32 } from "node:zlib";
 import { PNG } from "pngjs";
+import { keepLines } from "../../rehearsal/lib/lines.ts";
 
 export const user = "atelier";
 export const password = "Kq7-right_password";
@@ -47,7 +48,7 @@ export class FakeWebui {
 
   constructor() {
     this.#server = createServer((request, response) => void this.#serve(request, response));
-    this.#server.on("connection", (socket) => {
+    keepLines(this.#server).on("connection", (socket) => {
       this.#sockets.add(socket);
       socket.on("close", () => this.#sockets.delete(socket));
     });

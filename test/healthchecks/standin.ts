@@ -1,37 +1,20 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { freePort, waitForPort } from "../../rehearsal/lib/ports.ts";
 import { ckpt, safetensors } from "../../rehearsal/upstreams/checkpoints.ts";
 import { tokenizerFiles } from "../../rehearsal/upstreams/tokenizer.ts";
 import { PATIENCE_MS } from "../helpers/until.ts";
+import { python } from "../rehearsal/standin.ts";
 import { modelFile, password, user } from "./fake-webui.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-// Kept between runs, ignored by git.
-const venv = join(root, ".atelier", "test", "standin-venv");
-const requirements = ["pillow==12.3.0", "packaging"];
-
 /** A Python that can run the stand-in WebUI, or the reason why this machine has none. */
 export function standinPython(): { python: string } | { missing: string } {
-  const python = join(venv, "bin", "python");
-  const done = join(venv, ".done");
-  const wanted = requirements.join("\n");
-  if (existsSync(done) && readFileSync(done, "utf8") === wanted) return { python };
-  try {
-    execFileSync("python3", ["-c", "import sys, venv; sys.exit(sys.version_info < (3, 10))"], { stdio: "pipe" });
-    mkdirSync(dirname(venv), { recursive: true });
-    execFileSync("python3", ["-m", "venv", "--clear", venv], { stdio: "pipe", timeout: 540_000 });
-    execFileSync(python, ["-m", "pip", "install", "--quiet", ...requirements], { stdio: "pipe", timeout: 540_000 });
-    writeFileSync(done, wanted);
-    return { python };
-  } catch (error) {
-    const told =
-      error instanceof Error && "stderr" in error ? String(error.stderr).trim().split("\n").at(-1) : String(error);
-    return { missing: `no Python 3.10 with venv and pillow (${told || "python3 is older or has no venv"})` };
-  }
+  const { path, missing } = python();
+  return missing === undefined ? { python: path } : { missing };
 }
 
 const model = safetensors("proof");

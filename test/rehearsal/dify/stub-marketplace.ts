@@ -2,6 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { readPackage } from "../../../rehearsal/dify/packages.ts";
+import { keepLines } from "../../../rehearsal/lib/lines.ts";
 
 /** A marketplace with the packages that a test puts there. */
 export class StubMarketplace {
@@ -44,7 +45,7 @@ export class StubMarketplace {
   }
 
   async start(): Promise<void> {
-    await new Promise<void>((listens) => this.#server.listen(0, "127.0.0.1", listens));
+    await new Promise<void>((listens) => keepLines(this.#server).listen(0, "127.0.0.1", listens));
     this.url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
