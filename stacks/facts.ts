@@ -41,7 +41,8 @@ async function dial(host: FactsInputs["host"]): Promise<{ client: Client; end: (
         privateKey: to.privateKey,
         passphrase: to.privateKeyPassword,
         agent: to.agent ? process.env.SSH_AUTH_SOCK : undefined,
-        readyTimeout: 60_000,
+        // Whoever rents knows of a box that is gone: no longer than it takes a busy one to answer.
+        readyTimeout: 30_000,
         hostVerifier: (key: Buffer) => {
           const parsed = utils.parseKey(key);
           const key64 = parsed instanceof Error ? key.toString("base64") : parsed.getPublicSSH().toString("base64");
