@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { catalog } from "../../images/catalog.ts";
-import { type AtelierLock, disagreements, lockOfFiles, readAtelierLock } from "../../images/lock.ts";
+import { type AtelierLock, disagreements, lockOfFiles, lockPath, readAtelierLock } from "../../images/lock.ts";
 import { renderLock } from "../../images/lock-render.ts";
 import { Project } from "../e2e/project.ts";
 
@@ -16,6 +16,7 @@ describe("images/atelier.lock", () => {
 
   it("is written the same for the same content, and read as it was", () => {
     const lock = readAtelierLock();
+    expect(readFileSync(lockPath, "utf8")).toBe(renderLock(lock));
     expect(parse(renderLock(lock))).toEqual(JSON.parse(JSON.stringify(lock)));
     const backwards = { ...lock, seen: { git: {}, packages: { b: "1", a: "2" }, models: {} } };
     expect(renderLock(backwards)).toMatch(/a: "2"\n\s+b: "1"/);
