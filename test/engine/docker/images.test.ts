@@ -152,7 +152,7 @@ describe.skipIf(missing)(`images${missing ? ` (skipped: ${missing})` : ""}`, () 
     const name = named("1");
     await it.docker.getImage(name).remove();
     await expect(open.create(REMOTE_IMAGE, { name })).rejects.toThrow(
-      /cannot pull the image .*no basic auth credentials/,
+      /cannot pull the image .*no basic auth credentials\. Give the provider a registryAuth/,
     );
     const asked = open.provider.invoke?.("docker:index/getRegistryImage:getRegistryImage", { name });
     await expect(asked).rejects.toThrow(/cannot ask https:\/\/127\.0\.0\.1:\d+ for the digest/);

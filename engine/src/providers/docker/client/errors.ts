@@ -74,6 +74,11 @@ function hintFor(said: string): string {
     return "The host needs NVIDIA's driver and its container toolkit (nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml)";
   if (/HTTP request to an HTTPS server/i.test(said))
     return "It speaks TLS on this port: set the provider's certPath, or caMaterial, certMaterial and keyMaterial";
+  if (/no basic auth credentials|unauthorized|authentication required/i.test(said))
+    return "Give the provider a registryAuth with username and password for this registry";
+  const [, registry] = /https:\/\/([^/"]+)\/v2\/.*signed by unknown authority/i.exec(said) ?? [];
+  if (registry)
+    return `The engine does not know who signed that registry's certificate: put the authority's on the engine's host, as /etc/docker/certs.d/${registry}/ca.crt`;
   if (/no space left on device/i.test(said)) return "Free some (docker system df shows what takes it)";
   if (/Pool overlaps|non-overlapping/i.test(said))
     return "Give the network another subnet in ipamConfigs, or remove networks that nobody uses";

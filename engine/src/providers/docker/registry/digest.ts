@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { request as httpRequest, type IncomingHttpHeaders } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { plainTls } from "../client/tls.ts";
 import { tokenUrl } from "./challenge.ts";
 import type { Login } from "./logins.ts";
 import { DOCKER_HUB, parseImage } from "./reference.ts";
@@ -57,6 +58,11 @@ export async function registryDigest(name: string, options: DigestOptions): Prom
   throw new Error(`cannot ${what}: it answered ${answer.status}. ${advice(answer.status)}`);
 }
 
+const noAnswer = (code: string): string =>
+  /SELF_SIGNED|UNABLE_TO_(VERIFY|GET)|CERT_SIGNATURE/.test(code)
+    ? "Where an authority of your own signed its certificate, name that one's: NODE_EXTRA_CA_CERTS=ca.pem."
+    : "Check the registry's address, and that it is reachable from here.";
+
 function advice(status: number): string {
   if (status === 404) return "Check the image's name and tag.";
   if (status === 401 || status === 403)
@@ -107,12 +113,8 @@ function send(
   { insecure, signal }: DigestOptions,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const fail = (error: Error) =>
-      reject(
-        new Error(
-          `cannot ${what}: ${error.message || (error as NodeJS.ErrnoException).code}. Check the registry's address, and that it is reachable from here.`,
-        ),
-      );
+    const fail = ({ message, code = "" }: NodeJS.ErrnoException) =>
+      reject(new Error(`cannot ${what}: ${plainTls(message || code)}. ${noAnswer(code)}`));
     const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]);
     const options = { method, headers, signal: limit };
     const done = url.startsWith("https:")
