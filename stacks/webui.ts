@@ -118,10 +118,16 @@ function startHook({ host }: Settings): { start_hook?: string } {
 }
 
 /** Where people and the proof reach the WebUI: on the host itself through a tunnel, else where the platform maps its port to. */
-export function webuiAddress({ webui }: Settings, host: Host, mapped: pulumi.Output<string>): pulumi.Output<string> {
+export function webuiAddress(
+  { webui, host: { kind } }: Settings,
+  host: Host,
+  mapped: pulumi.Output<string>,
+): pulumi.Output<string> {
   if (webui.exposure === "tunnel") return pulumi.output(`http://127.0.0.1:${webui.port}`);
   if (webui.publicUrl) return pulumi.output(webui.publicUrl);
-  return pulumi.all([mapped, host.address]).apply(([url, address]) => url || `http://${address}:${webui.port}`);
+  // On this machine it answers where it listens, and nowhere else; another's own address may be none from here.
+  const own = kind === "local" && webui.listen !== "0.0.0.0" ? webui.listen : undefined;
+  return pulumi.all([mapped, host.address]).apply(([url, address]) => url || `http://${own ?? address}:${webui.port}`);
 }
 
 /** Ends what serves the WebUI from a workspace that was emptied: nothing else would, and the port would stay taken. */
