@@ -38,7 +38,7 @@ export async function presentImage(name: string, mirrors: string[], call: Call):
  * @returns the id of each
  */
 export async function getImages(
-  { images, mirrors, offline }: Input<"images">,
+  { images, mirrors, offline, tags = {} }: Omit<Input<"images">, "tags"> & { tags?: Record<string, string> },
   call: Call,
   bundle?: string,
 ): Promise<{ images: Record<string, string> }> {
@@ -50,12 +50,17 @@ export async function getImages(
     if (name === undefined) return;
     const there = await presentImage(bundle ? pinnedByBundle(name, bundle) : name, mirrors, call);
     const get = () => (bundle ? takeFromBundle(name, bundle, call) : getImage(name, { mirrors, offline }, call));
-    ids.set(name, (there ?? (await get())).Id);
+    const image = there ?? (await get());
+    ids.set(name, image.Id);
     done += 1;
     if (!there) call.say(`${name} is there (${done} of ${done + wanted.length})`);
     await next();
   };
   await Promise.all(Array.from({ length: AT_ONCE }, next));
+  for (const [key, tag] of Object.entries(tags)) {
+    const Id = ids.get(images[key] ?? "");
+    if (Id) await tagAs({ Id }, tag, call);
+  }
   return { images: Object.fromEntries(Object.entries(images).map(([key, name]) => [key, ids.get(name) ?? ""])) };
 }
 
@@ -128,7 +133,7 @@ async function pull(name: string, call: Call): Promise<LocalImage> {
 }
 
 /** What came from a mirror is also known by its own name. A digest alone is no tag. */
-async function tagAs(image: LocalImage, name: string, { engine, ...call }: Call): Promise<void> {
+async function tagAs(image: Pick<LocalImage, "Id">, name: string, { engine, ...call }: Call): Promise<void> {
   const { familiar, tag } = parseImage(name);
   if (!tag) return;
   await engine.ask(`call the image ${name}`, call, (docker) => docker.getImage(image.Id).tag({ repo: familiar, tag }));

@@ -24,6 +24,8 @@ const schemas = {
     images: z.record(z.string(), word),
     /** Base URLs of registries in front of Docker's own, in order. */
     mirrors: z.array(z.url({ protocol: /^https?$/ })).default([]),
+    /** By what they are for: another name that one gets on the engine, for a build that begins with it. */
+    tags: z.record(z.string(), word).default({}),
     /** Nothing is pulled: what is not there is an error. */
     offline: z.boolean().default(false),
   }),

@@ -131,7 +131,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
   );
 
   const url = settings.publicUrl ?? publishedAt(args);
-  const ways = waysIn(args, { called, owner, facts, networks, onEngine, url });
+  const ways = waysIn(args, { called, owner, facts, networks, images: pulled, onEngine, url });
   const environment: EnvironmentArgs = {
     settings,
     secrets,

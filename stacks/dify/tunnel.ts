@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { DifyArgs } from "../dify.ts";
+import { dockerAction } from "./engine.ts";
 import { dockerHostName } from "./reach.ts";
 import { tagOf } from "./target.ts";
 import { tunnelEntry, type WaysContext } from "./ways.ts";
@@ -20,7 +21,7 @@ const files = "/etc/atelier";
 export function openTunnel(
   { target, settings, host, assembly }: DifyArgs,
   network: "dify" | "host",
-  { called, owner, facts, networks, onEngine }: WaysContext,
+  { called, owner, facts, networks, images: pulled, onEngine }: WaysContext,
 ): docker.Container {
   const { port } = settings.webui;
   const entry = tunnelEntry({ way: "tunnel", network }, port);
@@ -29,7 +30,23 @@ export function openTunnel(
   const { proxy } = target.settings;
   // The stand-in's image has an SSH client of this machine.
   const base = assembly.offline ? tagOf(target.tunnelBase) : target.tunnelBase;
-  const image = buildImage({ base, proxy, token: facts.token("images") }, onEngine);
+  const hash = contentHash(base);
+  const from = `atelier/tunnel-base:${hash}`;
+  // A build asks Docker's own registry alone; what is there already under a name that no registry has, it takes.
+  const got = dockerAction(
+    "dify-tunnel-base",
+    "images",
+    {
+      engine: target.engine,
+      images: { tunnel: base },
+      tags: { tunnel: from },
+      mirrors: assembly.upstreams.docker,
+      offline: assembly.offline,
+      token: facts.token("images"),
+    },
+    { parent: onEngine.parent, dependsOn: [pulled] },
+  );
+  const image = buildImage({ hash, from, proxy, token: facts.token("images") }, { ...onEngine, dependsOn: [got] });
   const uploads = pulumi
     .all([host.address, host.port, host.user, host.hostKey, host.privateKey, host.password, host.privateKeyPassword])
     .apply(([address, sshPort, user, hostKey, privateKey, password, passphrase]) => {
@@ -124,24 +141,29 @@ function sshConfig({
 // Relative to the program's folder: a path of this machine would change the plan elsewhere.
 const folder = "../images/tunnel";
 
-function buildImage(
-  { base, proxy, token }: { base: string; proxy: string | undefined; token: pulumi.Output<string> },
-  opts: pulumi.CustomResourceOptions,
-): docker.Image {
+/** Of all that the image is built from. */
+function contentHash(base: string): string {
   const path = resolve(import.meta.dirname, "..", folder);
   const hash = createHash("sha256").update(base);
   for (const file of readdirSync(path).sort())
     hash.update(`\0${file}\0`).update(readFileSync(join(path, file), "utf8").replaceAll("\r\n", "\n"));
+  return hash.digest("hex").slice(0, 12);
+}
+
+function buildImage(
+  { hash, from, proxy, token }: { hash: string; from: string; proxy: string | undefined; token: pulumi.Output<string> },
+  opts: pulumi.CustomResourceOptions,
+): docker.Image {
   const proxies: Record<string, string> = proxy ? { http_proxy: proxy, https_proxy: proxy } : {};
   return new docker.Image(
     "dify-tunnel-image",
     {
-      imageName: `atelier/tunnel:${hash.digest("hex").slice(0, 12)}`,
+      imageName: `atelier/tunnel:${hash}`,
       skipPush: true,
       build: {
         context: folder,
         dockerfile: `${folder}/Dockerfile`,
-        args: { BASE: base, TOKEN: token, ...proxies },
+        args: { BASE: from, TOKEN: token, ...proxies },
       },
     },
     opts,

@@ -12,6 +12,8 @@ export interface WaysContext {
   owner: string;
   facts: EngineFacts;
   networks: { default: docker.Network };
+  /** Of the services: the engine has them once this is there. */
+  images: pulumi.Resource;
   onEngine: { parent: pulumi.Resource; provider: docker.Provider };
   /** Of Dify. */
   url: string;

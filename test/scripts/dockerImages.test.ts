@@ -66,6 +66,9 @@ describe.skipIf(missing)(`images for a Docker engine${missing ? ` (skipped: ${mi
     const { Id } = await it.docker.getImage("langgenius/dify-api:9.9.9").inspect();
     expect(images).toEqual({ api: Id, worker: Id });
     expect(said.join("\n")).toContain("127.0.0.1:1/langgenius/dify-api:9.9.9");
+    // By another name, too, where a build begins with it; also of one that is there already.
+    await getImages({ ...input, images: { base: right }, tags: { base: "local/base:7" } }, call(it.host));
+    expect((await it.docker.getImage("local/base:7").inspect()).Id).toBe(Id);
     // The second time nothing is asked for.
     expect(
       await getImages({ ...input, mirrors: mirrors.slice(1), images: { api: right }, offline: true }, call(it.host)),
