@@ -64,7 +64,7 @@ function isDead(folder, holder) {
   if (!holder) {
     // Between mkdir and the holder's name there is a moment; longer means that it died in it.
     const age = Date.now() - (statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
-    return age > 5000;
+    return age > 30_000;
   }
   if (holder.host !== hostname()) return false;
   try {

@@ -60,7 +60,7 @@ try_lock() {
   return 1
 }
 
-# lock_dead LOCK: it is there and its holder is not. Without a holder's name it is being taken: that takes no 10 s.
+# lock_dead LOCK: it is there and its holder is not. Without a holder's name it is being taken: that takes no half minute, on a busy box either.
 lock_dead() {
   [ -d "$1" ] || return 1
   _pid=$(holder "$1" pid)
@@ -69,7 +69,7 @@ lock_dead() {
     _t0=$NOW
     while [ -d "$1" ] && [ ! -f "$1/holder" ]; do
       now
-      [ $((NOW - _t0)) -lt 500 ] || return 0
+      [ $((NOW - _t0)) -lt 3000 ] || return 0
       nap
     done
     _pid=$(holder "$1" pid)

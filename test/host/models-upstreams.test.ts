@@ -285,12 +285,15 @@ describe("our own way", () => {
 
   it("does not take the word of a source that is gone for the length of a file", async () => {
     let asked = 0;
-    const lies = await serve((_, response) => {
+    const other = await serve(good);
+    const lies = await serve(async (_, response) => {
       if (asked++ > 0) return void response.writeHead(404).end();
       response.writeHead(200, { "content-length": 12_345_678 });
-      response.write(content.subarray(0, 300_000), () => setTimeout(() => response.destroy(), 300));
+      response.write(content.subarray(0, 300_000));
+      // Its word counts until the other has been heard.
+      await until("the other is asked", () => other.asked.length > 0);
+      setTimeout(() => response.destroy(), 2000);
     });
-    const other = await serve(good);
     const { code, stderr } = await fetcher.run(
       { sha256: wanted.sha256, urls: [`${lies.base}a`, `${other.base}a`] },
       "own",
