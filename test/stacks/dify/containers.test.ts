@@ -172,7 +172,7 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect(worker.CELERY_WORKER_AMOUNT).toBe("4");
     expect(all.db.Config.Cmd).toEqual(["postgres", "-c", "max_connections=200"]);
     // It starts as slowly as the API, and its ping is a Python of its own.
-    expect(all.worker.Config.Healthcheck).toMatchObject({ StartPeriod: 120e9, Timeout: 60e9 });
+    expect(all.worker.Config.Healthcheck).toMatchObject({ StartPeriod: 500e9, Timeout: 60e9 });
     expect([api.SQLALCHEMY_POOL_PRE_PING, worker.SQLALCHEMY_POOL_PRE_PING]).toEqual(["true", "true"]);
     // There is no service for it.
     expect(api.ENABLE_COLLABORATION_MODE).toBe("false");
