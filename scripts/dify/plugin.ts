@@ -109,7 +109,7 @@ async function upload(console: Console, wanted: Wanted, say: Say): Promise<strin
   const { unique_identifier } = await console.call<{ unique_identifier: string }>("POST", `${path}/upload/pkg`, {
     form,
     seconds: 300,
-    mend: "Its signature is checked when FORCE_VERIFYING_SIGNATURE is on (the default): a package from the marketplace has one, one that was packed by hand has not.",
+    mend: "Its signature is checked when FORCE_VERIFYING_SIGNATURE is on (the default). The marketplace's packages have one. Of one that somebody else signed the plugin daemon has to know the key (dify.plugins.publicKey; of a Dify of yours, THIRD_PARTY_SIGNATURE_VERIFICATION_PUBLIC_KEYS). One that nobody signed, or that was changed since, is refused.",
   });
   if (!unique_identifier.startsWith(`${wanted.id}:${wanted.version}@`))
     throw new DifyError(`${name} is ${unique_identifier}, not ${wanted.id} ${wanted.version}.`);
