@@ -44,8 +44,17 @@ export async function orderPurge(stack: Stack, signal: AbortSignal): Promise<voi
   }
 }
 
+/** The folders of this machine's cache that no other stack leans on. */
+export function unusedCaches(): string[] {
+  if (usersOfLocalCache().length > 0) return [];
+  // Stand-in upstreams serve from there, and a running one is left alone by the next `up`: it would stay without its files.
+  const stacks = existsSync(home) ? readdirSync(home) : [];
+  const serving = stacks.some((name) => existsSync(join(home, name, "upstreams", "upstreams.json")));
+  return serving ? ["host"] : ["host", "upstreams"];
+}
+
 /** Workspaces of other stacks on this machine that stand and have models from its cache (scripts/host/lib-store.sh). */
-export function usersOfLocalCache(): string[] {
+function usersOfLocalCache(): string[] {
   const uses = join(home, "cache", "host", "uses");
   if (!existsSync(uses)) return [];
   return readdirSync(uses)

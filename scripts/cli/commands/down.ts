@@ -13,7 +13,7 @@ import { failureLines, throwSettingsMistakes } from "../failure.ts";
 import { startMachine, stopMachine } from "../machine.ts";
 import { home, reportDir, stackHome } from "../paths.ts";
 import { settlePlatform } from "../platform.ts";
-import { orderPurge, usersOfLocalCache } from "../purge.ts";
+import { orderPurge, unusedCaches } from "../purge.ts";
 import { runShown } from "../run.ts";
 import { openStack, type Stack } from "../stack.ts";
 import { type Context, hint } from "./command.ts";
@@ -110,9 +110,7 @@ function clean(stack: Stack, cache: boolean): void {
   for (const path of [reportDir(stack.name), join(stackHome(stack.name), "pulumi")])
     rmSync(path, { recursive: true, force: true });
   if (stack.settings.host.kind === "local") rmSync(stackHome(stack.name), { recursive: true, force: true });
-  // Another stack of this machine may lean on both.
-  if (cache && usersOfLocalCache().length === 0)
-    for (const name of ["host", "upstreams"]) rmSync(join(home, "cache", name), { recursive: true, force: true });
+  if (cache) for (const name of unusedCaches()) rmSync(join(home, "cache", name), { recursive: true, force: true });
 }
 
 function giveUp(
