@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type DifyService, difyServices } from "../../images/dify.ts";
 import type { DifyArgs } from "../dify.ts";
 import { directHosts } from "./direct.ts";
+import { duration } from "./duration.ts";
 import { dockerAction, dockerProvider, EngineFacts, secretLogin } from "./engine.ts";
 import type { EnvironmentArgs } from "./environment.ts";
 import type { DifyPlace } from "./place.ts";
@@ -230,10 +231,10 @@ function healthOf({ health }: ServiceSpec, timeout: number) {
   return {
     healthcheck: {
       tests: health.test,
-      interval: `${health.every}s`,
-      timeout: `${health.within ?? 20}s`,
+      interval: duration(health.every),
+      timeout: duration(health.within ?? 20),
       retries: 5,
-      startPeriod: `${start}s`,
+      startPeriod: duration(start),
     },
     wait: true,
     waitTimeout: start + 60,

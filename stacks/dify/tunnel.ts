@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { DifyArgs } from "../dify.ts";
+import { duration } from "./duration.ts";
 import { dockerAction } from "./engine.ts";
 import { dockerHostName } from "./reach.ts";
 import { tagOf } from "./target.ts";
@@ -86,7 +87,7 @@ export function openTunnel(
         interval: "10s",
         timeout: "15s",
         retries: 3,
-        startPeriod: "60s",
+        startPeriod: duration(60),
       },
       // No `wait`: it is up once the WebUI's host lets it in, which may yet be installing. dify-reach waits for what it is for.
       restart: "always",
