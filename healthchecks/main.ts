@@ -1,6 +1,7 @@
 // The proof as a program: JSON in, JSON out. Exit codes: 0 proved, 1 a check failed, 2 wrong usage or input,
 // 130 interrupted. Standard error has the progress; nothing that it prints holds the password.
 import { dify } from "./dify/prove.ts";
+import { keepFailed } from "./failed.ts";
 import { CallFailed } from "./failure.ts";
 import { InputError, parseInput } from "./input.ts";
 import { live } from "./live.ts";
@@ -35,7 +36,9 @@ async function main(): Promise<number> {
   try {
     const proof = await proofs[mode](session);
     const masked = (_key: string, value: unknown) => (typeof value === "string" ? session.mask(value) : value);
-    process.stdout.write(`${JSON.stringify(proof, masked)}\n`);
+    const text = `${JSON.stringify(proof, masked)}\n`;
+    process.stdout.write(text);
+    if (mode !== "live" && !interrupted) keepFailed(input.reportDir, mode, proof.ok, text);
     if (interrupted) return 130;
     if (proof.ok) return 0;
     process.stderr.write(`${summary(proof.checks, session.mask)}\n`);

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { checkSchema, difySchema, imageKinds, imageSchema, type Proof, webuiSchema } from "./result.ts";
+import { checkSchema, difySchema, type Image, imageKinds, imageSchema, type Proof, webuiSchema } from "./result.ts";
 
 const stepSchema = z.strictObject({
   name: z.string().min(1),
@@ -41,6 +41,8 @@ const updateSchema = z.strictObject({
   steps: z.array(stepSchema),
   /** Of the steps that this update applied; left out where none of them fetches. */
   cache: cacheSchema.optional(),
+  /** Of an update that failed: what each step said. `checks`, `images` and `dify` are then of the last proofs, also of those that failed. */
+  problems: z.array(z.string().min(1)).optional(),
 });
 
 const reportSchema = z.strictObject({
@@ -95,6 +97,8 @@ export interface ReportParts {
   dify?: Proof | undefined;
   /** The live check that ended this update. */
   live?: Proof;
+  /** Pictures that stay though the report names them not: those of the last proofs that held, while others failed. */
+  keep?: Image[];
 }
 
 /**
@@ -102,7 +106,7 @@ export interface ReportParts {
  * the proof left them, as in a second clone, are left out; those of older proofs are removed at the end.
  * @throws {ReportError} when the parts make no report; then the old one is untouched
  */
-export function writeReport({ reportDir, update, proof, dify, live }: ReportParts): Report {
+export function writeReport({ reportDir, update, proof, dify, live, keep = [] }: ReportParts): Report {
   const images = [...proof.images, ...(dify?.images ?? [])];
   const report = check({
     ...update,
@@ -117,7 +121,7 @@ export function writeReport({ reportDir, update, proof, dify, live }: ReportPart
   const beside = join(reportDir, `.${fileName}.${process.pid}.part`);
   writeFileSync(beside, `${JSON.stringify(report, undefined, 2)}\n`);
   renameSync(beside, join(reportDir, fileName));
-  removeOldPictures(reportDir, new Set(images.map((image) => image.path)));
+  removeOldPictures(reportDir, new Set([...images, ...keep].map((image) => image.path)));
   return report;
 }
 

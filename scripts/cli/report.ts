@@ -1,5 +1,6 @@
 import { join, relative } from "node:path";
-import { type Report, readReport, writeReport } from "../../healthchecks/report.ts";
+import { readFailed } from "../../healthchecks/failed.ts";
+import { type Report, readReport, type Update, writeReport } from "../../healthchecks/report.ts";
 import { type Proof, parseProof } from "../../healthchecks/result.ts";
 import type { Recordings } from "../../images/recorded.ts";
 import { cacheLine, cacheReport } from "./cacheReport.ts";
@@ -46,18 +47,7 @@ export async function proveAndReport(
   );
   const report = writeReport({
     reportDir: reportDir(stack.name),
-    update: {
-      stack: stack.name,
-      engine,
-      startedAt: new Date(startedAt).toISOString(),
-      seconds: Math.round(Date.now() - startedAt) / 1000,
-      steps: record.steps.steps.map((step) => ({
-        name: step.name,
-        seconds: Math.round(step.seconds * 1000) / 1000,
-        status: operations[step.op].done,
-      })),
-      cache,
-    },
+    update: { ...updateOf(stack, engine, record, startedAt), cache },
     proof: lastProof(outputs, "proof"),
     dify: outputs.difyProof === undefined ? undefined : lastProof(outputs, "difyProof"),
     live,
@@ -84,6 +74,66 @@ export async function proveAndReport(
   for (const line of closingLines(report, more, record, context)) terminal.line(line);
   sayRecorded(recorded, terminal);
   return 0;
+}
+
+/**
+ * Leaves a report of an update that failed: why, and the last proofs as they are now, with what a failed one says of each app.
+ * Where nothing was ever drawn there is nothing to report but what `up` has said.
+ * @returns the report's path, where there is one
+ */
+export async function reportFailure(
+  stack: Stack,
+  engine: "embedded" | "pulumi",
+  record: RecordDisplay,
+  startedAt: number,
+): Promise<string | undefined> {
+  const folder = reportDir(stack.name);
+  const outputs = await readOutputs(stack.name).catch((): Outputs => ({}));
+  const last = (name: "proof" | "difyProof") => {
+    try {
+      return lastProof(outputs, name);
+    } catch {
+      return undefined;
+    }
+  };
+  const [held, difyHeld] = [last("proof"), last("difyProof")];
+  const proof = readFailed(folder, "smoke") ?? held;
+  if (proof === undefined) return undefined;
+  const problems = record.steps.problems
+    .filter(({ severity }) => severity === "error")
+    .map(({ name, lines }) => [name, lines.join("\n")].filter((text) => text !== "").join(": "));
+  try {
+    writeReport({
+      reportDir: folder,
+      update: { ...updateOf(stack, engine, record, startedAt), problems },
+      proof,
+      dify: readFailed(folder, "dify") ?? difyHeld,
+      keep: [...(held?.images ?? []), ...(difyHeld?.images ?? [])],
+    });
+  } catch {
+    // Why the update failed matters more than that its report can't be written.
+    return undefined;
+  }
+  return join(folder, "report.json");
+}
+
+function updateOf(
+  { name }: Stack,
+  engine: "embedded" | "pulumi",
+  { steps: { steps } }: RecordDisplay,
+  startedAt: number,
+): Update {
+  return {
+    stack: name,
+    engine,
+    startedAt: new Date(startedAt).toISOString(),
+    seconds: Math.round(Date.now() - startedAt) / 1000,
+    steps: steps.map((step) => ({
+      name: step.name,
+      seconds: Math.round(step.seconds * 1000) / 1000,
+      status: step.status === "failed" ? "failed" : operations[step.op].done,
+    })),
+  };
 }
 
 function sayRecorded({ models, plugins }: Recordings, terminal: Context["terminal"]): void {

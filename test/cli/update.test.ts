@@ -2,6 +2,8 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { keepFailed } from "../../healthchecks/failed.ts";
+import { readReport } from "../../healthchecks/report.ts";
 import { until } from "../helpers/until.ts";
 import { Clone, nowhere } from "./clone.ts";
 
@@ -74,6 +76,46 @@ describe("an update that fails", () => {
     expect(stdout).toContain("npx atelier up --stack failing");
     expect(`${stdout}${stderr}`).not.toContain("    at ");
     expect(locks("failing")).toEqual([]);
+  });
+
+  test("leaves a report with the proofs that failed, and `status` says so; without a proof there is none", async () => {
+    const report = join(clone.home, "unproved", "report");
+    const args = stackOf("unproved", { smoke: `test -e '${report}' && exit 3; exit 4` });
+    const first = await clone.run(["up", ...args]);
+    expect([first.code, existsSync(report)]).toEqual([1, false]);
+    expect(first.stdout).not.toContain("report.json");
+
+    const app = {
+      name: "Painter",
+      mode: "agent-chat",
+      ok: false,
+      seconds: 9,
+      image: null,
+      detail: "The WebUI is gone.",
+    };
+    const proof = {
+      ok: false,
+      provedAt: "2026-11-23T12:01:00.000Z",
+      webui: { url: "http://127.0.0.1:1", version: "v1.10.1", commit: "82a973c0" },
+      checks: [{ name: "dify-agent", ok: false, seconds: 9, detail: app.detail }],
+      images: [],
+    };
+    const dify = { ...proof, dify: { url: "http://127.0.0.1:2", version: "1.14.2", apps: [app] } };
+    keepFailed(report, "smoke", false, JSON.stringify({ ...proof, checks: [] }));
+    keepFailed(report, "dify", false, JSON.stringify(dify));
+    const { code, stdout } = await clone.run(["up", ...args]);
+    expect(code).toBe(1);
+    expect(stdout).toContain(join("unproved", "report", "report.json"));
+    expect(readReport(report)).toMatchObject({
+      stack: "unproved",
+      steps: [{ name: "smoke", status: "failed" }],
+      problems: [expect.stringMatching(/^smoke: [\s\S]*exit status 3/)],
+      checks: proof.checks,
+      dify: dify.dify,
+    });
+    const status = ["status", "--stack", "unproved"];
+    expect((await clone.run(status)).stdout).toMatch(/^Failed +the update of .*: smoke: /m);
+    expect(JSON.parse((await clone.run([...status, "--json"])).stdout)).toMatchObject({ proof: { ok: false } });
   });
 
   test("a secret of the program shows nowhere", async () => {

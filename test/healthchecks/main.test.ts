@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
+import { readFailed } from "../../healthchecks/failed.ts";
 import { parseProof } from "../../healthchecks/result.ts";
 import { until } from "../helpers/until.ts";
 import { password } from "./fake-webui.ts";
@@ -59,13 +60,21 @@ test("live writes nothing and is quick", async () => {
 test("a failed check exits 1, with the result all the same", async () => {
   const webui = await fake();
   webui.open.add("GET /config");
-  for (const mode of ["smoke", "live"]) {
-    const { code, stdout, stderr } = await run([mode], JSON.stringify(inputFor(webui.url)));
+  const input = inputFor(webui.url);
+  const reportDir = String(input.reportDir);
+  for (const mode of ["live", "smoke"]) {
+    expect(readFailed(reportDir, "smoke")).toBeUndefined();
+    const { code, stdout, stderr } = await run([mode], JSON.stringify(input));
     expect(code).toBe(1);
     expect(parseProof(stdout).ok).toBe(false);
     expect(stderr).toMatch(/FAIL (auth-ui|auth) .*\/config answer/);
     expect(stderr).toMatch(/The proof failed, 1 of \d+ checks:\n {2}(live-)?auth.*\/config answer.*\n$/);
+    // For the report of the update that fails with it.
+    if (mode === "smoke") expect(readFailed(reportDir, "smoke")).toEqual(parseProof(stdout));
   }
+  webui.open.clear();
+  expect((await run(["smoke"], JSON.stringify(input))).code).toBe(0);
+  expect(readFailed(reportDir, "smoke")).toBeUndefined();
 });
 
 test("every mistake of the input at once, without its values", async () => {

@@ -86,6 +86,27 @@ test("a Dify's proof stands beside the WebUI's, its pictures among the others", 
   for (const { path } of report.images) expect(existsSync(join(reportDir, path))).toBe(true);
 });
 
+test("of an update that failed, it says why, and leaves the pictures of the proof that held", () => {
+  const reportDir = folder();
+  const held = proofIn(reportDir, "held");
+  writeReport({ reportDir, update, proof: held });
+  const failed: Proof = {
+    ...proofIn(reportDir, "failed", ["txt2img"]),
+    ok: false,
+    checks: [{ name: "upscale", ok: false, seconds: 3, detail: "One flat colour. Try another upscaler." }],
+  };
+  const problems = ["smoke: The proof failed, 1 of 4 checks"];
+  const report = writeReport({
+    reportDir,
+    update: { ...update, problems },
+    proof: failed,
+    keep: held.images,
+  });
+  expect(readReport(reportDir)).toEqual(report);
+  expect(report).toMatchObject({ problems, checks: failed.checks, images: failed.images });
+  for (const { path } of held.images) expect(existsSync(join(reportDir, path))).toBe(true);
+});
+
 test("a report tells what was fetched and what was there, and refuses sums that are none", () => {
   const reportDir = folder();
   const proof = proofIn(reportDir, "one");

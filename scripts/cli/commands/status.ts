@@ -22,7 +22,7 @@ export async function status({ options, terminal }: Context): Promise<number> {
     const proof = report && {
       provedAt: report.provedAt,
       images: report.images.length,
-      ok: report.checks.every(({ ok }) => ok),
+      ok: report.problems === undefined && report.checks.every(({ ok }) => ok),
     };
     terminal.answer(
       JSON.stringify({
@@ -56,6 +56,7 @@ export async function status({ options, terminal }: Context): Promise<number> {
       report &&
         `${report.provedAt}, ${plural(report.images.length, "picture")}, ${plural(report.checks.length, "check")}`,
     ],
+    ["Failed", report?.problems && `the update of ${report.startedAt}: ${report.problems.join("\n").split("\n")[0]}`],
   ];
   for (const [name, value] of rows) if (value !== undefined) terminal.answer(`${name.padEnd(10)} ${value}`);
   return 0;

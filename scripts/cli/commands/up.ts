@@ -1,3 +1,4 @@
+import { relative } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { confirm } from "../ask.ts";
 import { changesAnything } from "../display/plan.ts";
@@ -8,7 +9,7 @@ import { UsageError, UserError } from "../errors.ts";
 import { failureLines, lostConnection, showPlan, throwSettingsMistakes } from "../failure.ts";
 import { startMachine } from "../machine.ts";
 import { settlePlatform } from "../platform.ts";
-import { proveAndReport } from "../report.ts";
+import { proveAndReport, reportFailure } from "../report.ts";
 import { runShown } from "../run.ts";
 import { openStack } from "../stack.ts";
 import type { Context } from "./command.ts";
@@ -57,7 +58,15 @@ export async function up(context: Context): Promise<number> {
     terminal.line(`The line to the host dropped; its work goes on there. Attaching again (${again} of ${reconnects}).`);
     update = await runShown(runner, "up", context);
   }
-  if (update.result !== "succeeded") return giveUp("update", update, runner, context);
+  if (update.result !== "succeeded") {
+    const report =
+      update.result === "failed"
+        ? await reportFailure(stack, runner.name, update.record, context.startedAt)
+        : undefined;
+    const code = giveUp("update", update, runner, context);
+    if (report) terminal.line(`  Report     ${relative(process.cwd(), report)}`);
+    return code;
+  }
   return proveAndReport(stack, runner.name, update.record, context);
 }
 

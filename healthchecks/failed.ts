@@ -1,0 +1,27 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Proof, parseProof } from "./result.ts";
+
+/** Proofs that an update leaves behind it. */
+export type Kind = "smoke" | "dify";
+
+const fileOf = (reportDir: string, kind: Kind) => join(reportDir, `failed-${kind}.json`);
+
+/**
+ * Keeps a proof that failed beside its pictures, for the report of the update that failed with it; once it holds, takes it away.
+ * @param text the proof as it is printed, secrets masked
+ */
+export function keepFailed(reportDir: string, kind: Kind, ok: boolean, text: string): void {
+  if (ok) return rmSync(fileOf(reportDir, kind), { force: true });
+  mkdirSync(reportDir, { recursive: true });
+  writeFileSync(fileOf(reportDir, kind), text);
+}
+
+/** The last proof of a kind, where it failed. */
+export function readFailed(reportDir: string, kind: Kind): Proof | undefined {
+  try {
+    return parseProof(readFileSync(fileOf(reportDir, kind), "utf8"));
+  } catch {
+    return undefined;
+  }
+}
