@@ -64,11 +64,13 @@ test("an update shows its plan first; with --skip-preview it makes it so at once
 
 describe("an update that fails", () => {
   test("says where, what came back and what to do next; exit code 1", async () => {
-    const args = stackOf("failing", {
-      fine: "echo a",
-      broken: "echo out; echo the disk is full >&2; exit 3",
-      never: "echo b",
-    });
+    // A part whose outputs come when all is over: the SDK tells of that with a stack of its own.
+    const late = 'new pulumi.ComponentResource("test:index:Part", "part").registerOutputs({ late: untilOver() });';
+    const args = stackOf(
+      "failing",
+      { fine: "echo a", broken: "echo out; echo the disk is full >&2; exit 3", never: "echo b" },
+      `${late}\nfunction untilOver() { return new Promise((done) => setTimeout(done, 3000)); }`,
+    );
     const { code, stdout, stderr } = await clone.run(["up", ...args]);
     expect(code).toBe(1);
     expect(stdout).toMatch(/the disk is full/);

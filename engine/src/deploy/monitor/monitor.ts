@@ -15,6 +15,9 @@ import { appendStruct } from "./structBytes.ts";
 import { fromStruct, toStruct } from "./structs.ts";
 import { Transforms } from "./transforms.ts";
 
+/** What the program is told once the deployment is over. */
+const SHUT_DOWN = "resource monitor shut down";
+
 /** The deployment, as the program sees it. Every method rejects with Stopped once the deployment is over. */
 export interface MonitorHost {
   readonly preview: boolean;
@@ -100,6 +103,10 @@ export class Monitor {
     });
     this.#server.addService(engineGrpc.EngineService, {
       log: this.#unary(async (request: InstanceType<typeof enginePb.LogRequest>) => {
+        // The SDK's word, with a stack, of having been told to end: what ended the deployment is said already.
+        if (request.getMessage().startsWith(`Error: ${grpc.status.UNAVAILABLE} UNAVAILABLE: ${SHUT_DOWN}`)) {
+          return new emptyPb.Empty();
+        }
         (await this.#host).log({
           severity: SEVERITIES[request.getSeverity()] ?? "info",
           message: request.getMessage(),
@@ -209,7 +216,7 @@ export class Monitor {
             // Any other code would make the SDK throw with a long stack of its own.
             const refuse = (host: MonitorHost): void => host.refuse(error);
             if (!(error instanceof Stopped)) this.#host.then(refuse, () => {});
-            reply({ code: grpc.status.UNAVAILABLE, details: "resource monitor shut down" });
+            reply({ code: grpc.status.UNAVAILABLE, details: SHUT_DOWN });
           },
         );
     };
