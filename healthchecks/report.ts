@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { checkSchema, difySchema, type Image, imageKinds, imageSchema, type Proof, webuiSchema } from "./result.ts";
+import { checkSchema, difySchema, imageKinds, imageSchema, type Proof, webuiSchema } from "./result.ts";
 
 const stepSchema = z.strictObject({
   name: z.string().min(1),
@@ -97,16 +97,14 @@ export interface ReportParts {
   dify?: Proof | undefined;
   /** The live check that ended this update. */
   live?: Proof;
-  /** Pictures that stay though the report names them not: those of the last proofs that held, while others failed. */
-  keep?: Image[];
 }
 
 /**
  * Writes `report.json` beside the pictures of its proof and returns it. Pictures that are not (any more) as
- * the proof left them, as in a second clone, are left out; those of older proofs are removed at the end.
+ * the proof left them, as in a second clone, are left out; those of older proofs are removed at the end of an update that did not fail.
  * @throws {ReportError} when the parts make no report; then the old one is untouched
  */
-export function writeReport({ reportDir, update, proof, dify, live, keep = [] }: ReportParts): Report {
+export function writeReport({ reportDir, update, proof, dify, live }: ReportParts): Report {
   const images = [...proof.images, ...(dify?.images ?? [])];
   const report = check({
     ...update,
@@ -121,7 +119,8 @@ export function writeReport({ reportDir, update, proof, dify, live, keep = [] }:
   const beside = join(reportDir, `.${fileName}.${process.pid}.part`);
   writeFileSync(beside, `${JSON.stringify(report, undefined, 2)}\n`);
   renameSync(beside, join(reportDir, fileName));
-  removeOldPictures(reportDir, new Set([...images, ...keep].map((image) => image.path)));
+  // After a failure there may be pictures of a proof that held in the same update, whose turn comes with the next one.
+  if (update.problems === undefined) removeOldPictures(reportDir, new Set(images.map((image) => image.path)));
   return report;
 }
 

@@ -96,8 +96,7 @@ export async function reportFailure(
       return undefined;
     }
   };
-  const [held, difyHeld] = [last("proof"), last("difyProof")];
-  const proof = readFailed(folder, "smoke") ?? held;
+  const proof = readFailed(folder, "smoke") ?? last("proof");
   if (proof === undefined) return undefined;
   const problems = record.steps.problems
     .filter(({ severity }) => severity === "error")
@@ -107,8 +106,7 @@ export async function reportFailure(
       reportDir: folder,
       update: { ...updateOf(stack, engine, record, startedAt), problems },
       proof,
-      dify: readFailed(folder, "dify") ?? difyHeld,
-      keep: [...(held?.images ?? []), ...(difyHeld?.images ?? [])],
+      dify: readFailed(folder, "dify") ?? last("difyProof"),
     });
   } catch {
     // Why the update failed matters more than that its report can't be written.

@@ -86,7 +86,7 @@ test("a Dify's proof stands beside the WebUI's, its pictures among the others", 
   for (const { path } of report.images) expect(existsSync(join(reportDir, path))).toBe(true);
 });
 
-test("of an update that failed, it says why, and leaves the pictures of the proof that held", () => {
+test("of an update that failed, it says why, and leaves every picture: the next one may name them", () => {
   const reportDir = folder();
   const held = proofIn(reportDir, "held");
   writeReport({ reportDir, update, proof: held });
@@ -96,15 +96,13 @@ test("of an update that failed, it says why, and leaves the pictures of the proo
     checks: [{ name: "upscale", ok: false, seconds: 3, detail: "One flat colour. Try another upscaler." }],
   };
   const problems = ["smoke: The proof failed, 1 of 4 checks"];
-  const report = writeReport({
-    reportDir,
-    update: { ...update, problems },
-    proof: failed,
-    keep: held.images,
-  });
+  const report = writeReport({ reportDir, update: { ...update, problems }, proof: failed });
   expect(readReport(reportDir)).toEqual(report);
   expect(report).toMatchObject({ problems, checks: failed.checks, images: failed.images });
   for (const { path } of held.images) expect(existsSync(join(reportDir, path))).toBe(true);
+  writeReport({ reportDir, update, proof: held });
+  for (const { path } of held.images) expect(existsSync(join(reportDir, path))).toBe(true);
+  for (const { path } of failed.images) expect(existsSync(join(reportDir, path))).toBe(false);
 });
 
 test("a report tells what was fetched and what was there, and refuses sums that are none", () => {
