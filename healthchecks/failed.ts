@@ -12,7 +12,10 @@ const fileOf = (reportDir: string, kind: Kind) => join(reportDir, `failed-${kind
  * @param text the proof as it is printed, secrets masked
  */
 export function keepFailed(reportDir: string, kind: Kind, ok: boolean, text: string): void {
-  if (ok) return rmSync(fileOf(reportDir, kind), { force: true });
+  if (ok) {
+    rmSync(fileOf(reportDir, kind), { force: true });
+    return;
+  }
   mkdirSync(reportDir, { recursive: true });
   writeFileSync(fileOf(reportDir, kind), text);
 }
