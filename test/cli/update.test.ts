@@ -64,12 +64,15 @@ test("an update shows its plan first; with --skip-preview it makes it so at once
 
 describe("an update that fails", () => {
   test("says where, what came back and what to do next; exit code 1", async () => {
-    // A part whose outputs come when all is over: the SDK tells of that with a stack of its own.
-    const late = 'new pulumi.ComponentResource("test:index:Part", "part").registerOutputs({ late: untilOver() });';
+    // Parts whose outputs come when all is over: the SDK tells of that, and of those after it, with a stack of its own.
+    const late = [0, 1, 2].map(
+      (index) =>
+        `new pulumi.ComponentResource("test:index:Part", "part${index}").registerOutputs({ late: after(${3000 + 200 * index}) });`,
+    );
     const args = stackOf(
       "failing",
       { fine: "echo a", broken: "echo out; echo the disk is full >&2; exit 3", never: "echo b" },
-      `${late}\nfunction untilOver() { return new Promise((done) => setTimeout(done, 3000)); }`,
+      `${late.join("\n")}\nfunction after(ms) { return new Promise((done) => setTimeout(done, ms)); }`,
     );
     const { code, stdout, stderr } = await clone.run(["up", ...args]);
     expect(code).toBe(1);

@@ -17,6 +17,8 @@ import { Transforms } from "./transforms.ts";
 
 /** What the program is told once the deployment is over. */
 const SHUT_DOWN = "resource monitor shut down";
+/** The SDK's word of that, with a stack: of the call that heard it, and of those after which it has closed its line itself. */
+const ENDS = new RegExp(`^Error: 14 UNAVAILABLE: (${SHUT_DOWN}|Channel closed before call started)\\n`);
 
 /** The deployment, as the program sees it. Every method rejects with Stopped once the deployment is over. */
 export interface MonitorHost {
@@ -103,10 +105,8 @@ export class Monitor {
     });
     this.#server.addService(engineGrpc.EngineService, {
       log: this.#unary(async (request: InstanceType<typeof enginePb.LogRequest>) => {
-        // The SDK's word, with a stack, of having been told to end: what ended the deployment is said already.
-        if (request.getMessage().startsWith(`Error: ${grpc.status.UNAVAILABLE} UNAVAILABLE: ${SHUT_DOWN}`)) {
-          return new emptyPb.Empty();
-        }
+        // What ended the deployment is said already.
+        if (ENDS.test(request.getMessage())) return new emptyPb.Empty();
         (await this.#host).log({
           severity: SEVERITIES[request.getSeverity()] ?? "info",
           message: request.getMessage(),
