@@ -3,7 +3,7 @@ import { freePort } from "../../../rehearsal/lib/ports.ts";
 import { noRegistry, type Registry, startRegistry } from "../../engine/docker/registry.ts";
 import { startDocker, type TestDocker } from "../../helpers/docker.ts";
 import { importStandIn, STAND_IN, standIns } from "./images.ts";
-import { DifyWorkspace } from "./workspace.ts";
+import { DifyWorkspace, model } from "./workspace.ts";
 
 const started = noRegistry === undefined ? await startDocker() : { missing: noRegistry };
 const { missing } = started;
@@ -34,13 +34,6 @@ afterAll(async () => {
 
 describe.skipIf(missing)(`the tunnel's image${missing ? ` (skipped: ${missing})` : ""}`, () => {
   test("is built on what a mirror gives, by its digest: the build itself asks Docker's own registry alone", async () => {
-    const model = {
-      provider: "ollama",
-      name: "m",
-      baseUrl: "http://llm.example:1",
-      maxTokens: 4096,
-      contextSize: 4096,
-    };
     const plugins = { "langgenius/stablediffusion": "/a", "langgenius/ollama": "/b" };
     work.tell({
       settings: {

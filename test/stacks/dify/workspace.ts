@@ -31,6 +31,15 @@ export interface Told {
   host?: object;
 }
 
+/** The model of whoever tells the stand-in no other. */
+export const model = {
+  provider: "ollama",
+  name: "m",
+  baseUrl: "http://llm.example:1",
+  maxTokens: 4096,
+  contextSize: 4096,
+};
+
 /** The program of test/stacks/dify/program, laid out as the project is. */
 export class DifyWorkspace {
   readonly dir = mkdtempSync(join(tmpdir(), "atelier-dify-"));
@@ -56,13 +65,6 @@ export class DifyWorkspace {
 
   get config(): Record<string, string> {
     const { settings, facts, mirrors = [], offline = false, host = {} } = this.#told;
-    const model = {
-      provider: "ollama",
-      name: "m",
-      baseUrl: "http://llm.example:1",
-      maxTokens: 4096,
-      contextSize: 4096,
-    };
     const standIn = {
       kind: "containers",
       model,
