@@ -11,7 +11,13 @@ import { connectionTo } from "./harness.ts";
 /** What the engine reaches into ssh2 for: when these names change, connections are slower, and this test says so. */
 interface Internals {
   _sock: Socket;
-  _protocol: { _cipher: { _encKey: unknown }; _decipher: { _decipherKey: unknown }; rekey(): void };
+  _protocol: {
+    _cipher: { _encKey: unknown; allocPacket(length: number): Buffer };
+    _decipher: { _decipherKey: unknown };
+    _handlers: { GLOBAL_REQUEST(protocol: object, name: string, wantReply: boolean, data: unknown): void };
+    openssh_hostKeysProve(keys: unknown): void;
+    rekey(): void;
+  };
 }
 
 describe.skipIf(noSshd)(`an SSH connection's packets${noSshd ? ` (${noSshd})` : ""}`, () => {
@@ -70,5 +76,29 @@ describe.skipIf(noSshd)(`an SSH connection's packets${noSshd ? ` (${noSshd})` : 
     for (const [index, key] of keys().entries())
       expect((key as KeyObject).equals(first[index] as KeyObject)).toBe(false);
     expect(await run("echo after")).toBe("after\n");
+  });
+
+  it("are padded as ssh2 pads them, never twice alike", () => {
+    const { _cipher: cipher } = internals()._protocol;
+    const { allocPacket } = Object.getPrototypeOf(cipher) as typeof cipher;
+    expect(cipher.allocPacket).not.toBe(allocPacket);
+    const paddings = new Set<string>();
+    for (let round = 0; round < 1000; round++) {
+      const length = round % 67;
+      const [packet, ours] = [allocPacket.call(cipher, length), cipher.allocPacket(length)];
+      expect(ours.length).toBe(packet.length);
+      expect(ours.subarray(0, 5)).toEqual(packet.subarray(0, 5));
+      paddings.add(ours.toString("hex", 5 + length));
+    }
+    expect(paddings.size).toBeGreaterThan(995);
+  });
+
+  it("do not ask the server to sign for each of its keys", () => {
+    const { _protocol: protocol } = internals();
+    const prove = vi.spyOn(protocol, "openssh_hostKeysProve").mockImplementation(() => {});
+    const key = `ssh-ed25519 ${server.hostKey.split(" ")[1]}`;
+    protocol._handlers.GLOBAL_REQUEST(protocol, "hostkeys-00@openssh.com", false, [Buffer.from(key)]);
+    expect(prove).not.toHaveBeenCalled();
+    prove.mockRestore();
   });
 });

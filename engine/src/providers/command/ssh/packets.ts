@@ -1,13 +1,14 @@
-import { createSecretKey, type KeyObject } from "node:crypto";
+import { createSecretKey, type KeyObject, randomFillSync } from "node:crypto";
 import { Socket } from "node:net";
 import type { Client } from "ssh2";
 
-/** What ssh2 keeps to itself of a connection: the keys of AES-GCM, which is asked for first. */
+/** What ssh2 keeps to itself of a connection: the keys of AES-GCM, which is asked for first, and what it does with a server's messages. */
 interface Internals {
   _sock?: unknown;
   _protocol?: {
-    _cipher?: { _encKey?: Buffer | KeyObject };
+    _cipher?: { _encKey?: Buffer | KeyObject; allocPacket?: (length: number) => Buffer };
     _decipher?: { _decipherKey?: Buffer | KeyObject };
+    _handlers?: { GLOBAL_REQUEST?: (protocol: object, name: string, wantReply: boolean, data: unknown) => void };
   };
 }
 
@@ -21,10 +22,45 @@ export function makeThrifty(client: Client): void {
   // packet's time.
   client.on("handshake", () => {
     const { _cipher: out, _decipher: into } = internals._protocol ?? {};
-    if (out?._encKey instanceof Buffer) out._encKey = createSecretKey(out._encKey);
+    if (out?._encKey instanceof Buffer) {
+      out._encKey = createSecretKey(out._encKey);
+      out.allocPacket = allocPacket;
+    }
     if (into?._decipherKey instanceof Buffer) into._decipherKey = createSecretKey(into._decipherKey);
   });
   if (internals._sock instanceof Socket) writeTogether(internals._sock);
+  const handlers = internals._protocol?._handlers;
+  if (handlers?.GLOBAL_REQUEST !== undefined) handlers.GLOBAL_REQUEST = withoutProofs(handlers.GLOBAL_REQUEST);
+}
+
+/**
+ * After the login a server tells all of its host keys, and ssh2 lets it sign for each at once: milliseconds of its processor, to
+ * learn what nobody here asks. The key that the connection was made with is proved by then.
+ */
+function withoutProofs<Handler extends (protocol: object, name: string, wantReply: boolean, data: unknown) => void>(
+  handler: Handler,
+) {
+  return (protocol: object, name: string, wantReply: boolean, data: unknown): void => {
+    if (name !== "hostkeys-00@openssh.com" || wantReply) handler(protocol, name, wantReply, data);
+  };
+}
+
+const padding = Buffer.alloc(8 * 1024);
+let padded = padding.length;
+
+/** A packet of AES-GCM, its padding from a stock: ssh2 asks the kernel for each one's dozen random bytes. */
+function allocPacket(length: number): Buffer {
+  const pad = 16 - ((length + 1) % 16) + ((length + 1) % 16 > 12 ? 16 : 0);
+  const packet = Buffer.allocUnsafe(5 + length + pad);
+  packet.writeUInt32BE(1 + length + pad, 0);
+  packet[4] = pad;
+  if (padded + pad > padding.length) {
+    randomFillSync(padding);
+    padded = 0;
+  }
+  padding.copy(packet, 5 + length, padded, padded + pad);
+  padded += pad;
+  return packet;
 }
 
 /** What is written one right after the other goes out as one: an SSH server wakes once for it, and not for a packet's length alone. */
