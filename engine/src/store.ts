@@ -79,10 +79,11 @@ export class FileStore {
   async save(name: StackName, text: string): Promise<void> {
     const file = `${this.#base(name)}.json`;
     // A run saves after every step: what it wrote itself needs no looking for.
-    const before = this.#written === file ? file : await this.#newest(name);
+    const again = this.#written === file;
+    const before = again ? file : await this.#newest(name);
     if (this.#written === undefined) await this.#writeMeta();
-    if (before !== undefined) await keepBackup(before);
-    await writeBeside(file, text);
+    // Side by side: a step waits for its save, and each call of the file system is a turn of a busy loop.
+    await writeBeside(file, text, before === undefined ? undefined : keepBackup(before, again));
     if (before !== undefined && before !== file) {
       await unlink(before);
       await rm(`${before}.attrs`, { force: true });
@@ -241,18 +242,21 @@ export class FileStore {
   }
 }
 
-/** Keeps the file as `.bak` without copying it, where the file system can. */
-async function keepBackup(file: string): Promise<void> {
+/**
+ * Keeps the file as `.bak` without copying it, where the file system can.
+ * @param again this process has written the file after the `.bak` that is there
+ */
+async function keepBackup(file: string, again: boolean): Promise<void> {
   const temporary = `${file}.bak.${process.pid}.tmp`;
-  await rm(temporary, { force: true });
   try {
     await link(file, temporary);
   } catch {
+    await rm(temporary, { force: true });
     await copyFile(file, temporary);
   }
   await rename(temporary, `${file}.bak`);
   // Both names of one file, as a kill before the save leaves them: then the renaming has done nothing.
-  await rm(temporary, { force: true });
+  if (!again) await rm(temporary, { force: true });
 }
 
 /** Names come into paths: nothing in them may leave the folder. */

@@ -4,7 +4,7 @@ import { renameReferences } from "../../stateEdit.ts";
 /** A save that takes no longer is not worth waiting for another. */
 const QUICK_MS = 5;
 /** Of the time that a save took, what the next waits for others. */
-const WAIT_FACTOR = 2;
+const WAIT_FACTOR = 0.5;
 const LONGEST_WAIT_MS = 100;
 
 /**
