@@ -24,7 +24,7 @@ export const embedded: Contender = {
     {
       program: process.execPath,
       args: [
-        fileURLToPath(new URL("./embedded.ts", import.meta.url)),
+        fileURLToPath(new URL("./embedded.mjs", import.meta.url)),
         project.dir,
         STACK,
         project.backend,

@@ -1,9 +1,9 @@
 import { enableCompileCache } from "node:module";
 
-// As the command line does it: compiled code is kept between runs.
+// As the command line does it: its entry is plain JavaScript, and compiled code is kept between runs.
 enableCompileCache(process.env.NODE_COMPILE_CACHE);
 const { readFileSync } = await import("node:fs");
-const { up } = await import("../../engine/src/index.ts");
+const { up } = await import("../../engine/src/operations.ts");
 
 const [projectDir = "", stack = "", backend = "", passphraseFile = ""] = process.argv.slice(2);
 const { result, changes, diagnostics } = await up({
