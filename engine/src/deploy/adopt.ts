@@ -8,8 +8,7 @@ import type { MonitorHost } from "./monitor/monitor.ts";
 import type { ReadGoal, Sources } from "./monitor/requests.ts";
 import { formerUrns } from "./plan/aliases.ts";
 import { type Goal, notCovered, Refusal } from "./plan/goal.ts";
-import { definedOnly } from "./program/launch.ts";
-import { locateProgram } from "./program/program.ts";
+import { locateProgram } from "./program/location.ts";
 import { ServedProgram } from "./program/servedProgram.ts";
 import { Stack } from "./stack.ts";
 import { containsUnknown } from "./steps/marking.ts";
@@ -175,8 +174,7 @@ export async function adoptInputs(options: AdoptOptions, what: Adoption): Promis
         wanted.set(old, inputs);
       },
     });
-    const env = definedOnly(options.env);
-    const session = await ServedProgram.start({ stack, location, env, options, preview: true, events });
+    const session = await ServedProgram.start({ stack, location, options, preview: true, events });
     try {
       session.serve(host);
       const stopped = new Promise<"stopped">((resolve) => {

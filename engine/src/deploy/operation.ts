@@ -11,7 +11,7 @@ import { inOrder } from "./plan/order.ts";
 import { providerType } from "./plan/references.ts";
 import type { Targeting } from "./plan/targets.ts";
 import { DEFAULT_PARALLEL } from "./program/launch.ts";
-import type { ProgramLocation } from "./program/program.ts";
+import type { ProgramLocation } from "./program/location.ts";
 import type { ServedProgram } from "./program/servedProgram.ts";
 import { refreshAll } from "./refresh.ts";
 import type { Stack } from "./stack.ts";

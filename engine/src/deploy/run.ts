@@ -1,26 +1,39 @@
 import type { EngineEvent } from "../events.ts";
 import { SecretFilter } from "../masking.ts";
 import type { EngineOptions, UpdateResult } from "../options.ts";
+import type { Project } from "../project.ts";
 import { versionFault } from "../pulumiVersion.ts";
 import { EventSink } from "./eventSink.ts";
 import type { Import } from "./import.ts";
 import type { Kind } from "./operation.ts";
 import { Targeting } from "./plan/targets.ts";
-import { definedOnly } from "./program/launch.ts";
-import { locateProgram } from "./program/program.ts";
+import { locateProgram } from "./program/location.ts";
+import { definedOnly, type ProgramProcess } from "./program/process.ts";
 import { ServedProgram } from "./program/servedProgram.ts";
 import { Stack, type StackConfig } from "./stack.ts";
 
+/** What an operation has before its engine is loaded. */
+export interface Begun {
+  project: Project;
+  /** The program's process, which loads the SDK; where the operation runs the program. */
+  prepared: ProgramProcess | undefined;
+  imports: Import[];
+}
+
 /** One operation, from lock to unlock. Mistakes in settings, project or state are thrown; what fails while it runs is in the result. */
-export async function run(kind: Kind, options: EngineOptions, imports: Import[] = []): Promise<UpdateResult> {
+export async function run(
+  kind: Kind,
+  options: EngineOptions,
+  { project, prepared, imports }: Begun,
+): Promise<UpdateResult> {
   const started = Date.now();
   const targeting = new Targeting(options);
   const preview = kind === "preview" || options.preview === true;
   const events = new EventSink(options.onEvent ?? ((_: EngineEvent) => {}), new SecretFilter(), preview);
-  const stack = await Stack.open(options, {
-    lock: !preview,
-    tell: (message) => events.diagnostic({ severity: "warning", message }),
-  });
+  const stack = await Stack.open(
+    { ...options, project },
+    { lock: !preview, tell: (message) => events.diagnostic({ severity: "warning", message }) },
+  );
   let session: ServedProgram | undefined;
   try {
     for (const { value, secret } of Object.values(stack.config)) if (secret) events.filter.addText(value);
@@ -30,7 +43,7 @@ export async function run(kind: Kind, options: EngineOptions, imports: Import[] 
     const env = definedOnly(options.env);
     if (kind === "preview" || kind === "up") {
       requireConfig(stack);
-      session = await ServedProgram.start({ stack, location, env, options, preview, events });
+      session = await ServedProgram.start({ stack, location, options, prepared, preview, events });
     }
     // Only now, beside the program's own start: what the operation needs takes as long to load as half of the SDK.
     const { carryOut } = await import("./operation.ts");

@@ -1,5 +1,3 @@
-import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
 import { decodeCheckpoint, emptySnapshot, encodeCheckpoint, freshManifest, verifyIntegrity } from "../checkpoint.ts";
 import { settingFaults } from "../configTypes.ts";
 import type { OpType } from "../events.ts";
@@ -10,6 +8,7 @@ import { PassphraseSecrets } from "../secrets.ts";
 import { FileStore, type StackName, type UpdateRecord } from "../store.ts";
 import { STACK_TYPE } from "../urn.ts";
 import type { PropertyMap } from "../values.ts";
+import { cacheDirOr } from "./program/process.ts";
 
 /** Plain values, keys `project:name`. */
 export type StackConfig = Record<string, { value: string; secret: boolean }>;
@@ -39,17 +38,17 @@ export class Stack {
 
   /**
    * Reads project and settings, and takes the lock.
-   * @param tell shows a warning: a dead holder's lock was cleared
+   * @param how `tell` shows a warning: a dead holder's lock was cleared
    * @throws StackLocked; WrongPassphrase; an error that names the file and what is wrong in it
    */
   static async open(
     options: Pick<
       EngineOptions,
       "projectDir" | "stack" | "backend" | "passphrase" | "config" | "secretConfig" | "cacheDir"
-    >,
+    > & { project?: Project | undefined },
     how: { lock: boolean; tell: (message: string) => void },
   ): Promise<Stack> {
-    const project = await loadProject(options.projectDir);
+    const { project = await loadProject(options.projectDir) } = options;
     const settings = await loadStackSettings(project, options.stack);
     const store = await FileStore.open(options.backend, project.dir);
     const passphrase = once(options.passphrase);
@@ -96,7 +95,7 @@ export class Stack {
       project,
       config,
       configFaults,
-      cacheDir: options.cacheDir ?? join(tmpdir(), `node-compile-cache-${userInfo().username}`),
+      cacheDir: cacheDirOr(options.cacheDir),
       store,
       rawConfig: settings.config,
       unlock: async () => lock?.release(),

@@ -14,7 +14,7 @@ export class EmbeddedRunner implements Runner {
   }
 
   async run(operation: Operation, options: RunOptions): Promise<RunResult> {
-    const engine = await import("@atelier/engine");
+    const engine = await import("@atelier/engine/operations");
     try {
       const { imports = [], ...rest } = options;
       const all = { ...stateOptions(this.#stack), ...rest };

@@ -22,7 +22,8 @@ console.log(execFileSync(process.execPath, ["-p", "process.env.ADDED"], { encodi
   // Longer than what is read at once.
   const hidden = `hunter2 "\\\n${"x".repeat(200_000)}`;
   const env = { PATH: process.env.PATH ?? "" };
-  const child = new NodeChild({ script, args: [], cwd: dir, env, hiddenEnv: { HIDDEN: hidden } });
+  const child = new NodeChild({ script, env });
+  child.run({ cwd: dir, args: [], hidden: { HIDDEN: hidden } });
   const lines: string[] = [];
   const errors: string[] = [];
   child.lines("stdout", (line) => lines.push(line));

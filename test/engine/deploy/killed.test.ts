@@ -4,20 +4,10 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
 import { until } from "../../helpers/until.ts";
+import { programsOf } from "./programsOf.ts";
 import { nameOf, Workspace } from "./workspace.ts";
 
 const INDEX = pathToFileURL(join(import.meta.dirname, "..", "..", "..", "engine", "src", "index.ts")).href;
-
-/** The node processes that a process has started. */
-function programsOf(pid: number): number[] {
-  const children = `/proc/${pid}/task/${pid}/children`;
-  if (!existsSync(children)) return [];
-  return readFileSync(children, "utf8")
-    .split(" ")
-    .filter((text) => text !== "")
-    .map(Number)
-    .filter((child) => readFileSync(`/proc/${child}/cmdline`, "utf8").includes("lifeline"));
-}
 
 function isRunning(pid: number): boolean {
   if (!existsSync(`/proc/${pid}/stat`)) return false;

@@ -17,6 +17,6 @@ export function quickCrypto(): object {
 
 /** For `vi.mock` of the engine's `program.ts`: the program is in this process. */
 export async function tinyProgram(original: () => Promise<object>): Promise<object> {
-  const { startTinyProgram } = await import("./tinyProgram.ts");
-  return { ...(await original()), startProgram: startTinyProgram };
+  const { prepareProgram, startTinyProgram } = await import("./tinyProgram.ts");
+  return { ...(await original()), prepareProgram, startProgram: startTinyProgram };
 }

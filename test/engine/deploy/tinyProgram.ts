@@ -50,6 +50,9 @@ interface Made {
 /** The monitor has gone: the program ends quietly, as the SDK does. */
 class Gone extends Error {}
 
+/** There is no process. */
+export const prepareProgram = () => ({ load() {}, async stop() {} });
+
 /**
  * What `programs/spec.ts` does, in this process and without the SDK: the same messages over the same wire, in the order of the
  * entries. It takes a hundredth of the time; what the SDK itself does is tested where it is used.

@@ -1,6 +1,6 @@
 import type { Monitor as RealMonitor } from "../../../engine/src/deploy/monitor/monitor.ts";
 import { mortalFs } from "./disk.ts";
-import { startProgram } from "./inProcessProgram.ts";
+import { prepareProgram, startProgram } from "./inProcessProgram.ts";
 
 const crypto = process.getBuiltinModule("node:crypto");
 
@@ -16,7 +16,7 @@ export function quickCrypto(): object {
 
 /** For `vi.mock` of the engine's `program.ts`: the program is in this process. */
 export function programs(actual: object): object {
-  return { ...actual, startProgram };
+  return { ...actual, prepareProgram, startProgram };
 }
 
 const monitors = new Set<RealMonitor>();

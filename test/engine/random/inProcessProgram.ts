@@ -30,6 +30,9 @@ export function watchProgram(key: string, watcher: ProgramWatcher): () => void {
   return () => watchers.delete(key);
 }
 
+/** There is no process. */
+export const prepareProgram = () => ({ load() {}, async stop() {} });
+
 type Client = InstanceType<typeof resourceGrpc.ResourceMonitorClient>;
 
 /**

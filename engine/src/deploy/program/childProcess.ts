@@ -4,16 +4,24 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 export interface NodeChildOptions {
-  /** Absolute path of the script. */
+  /** Absolute path. */
   script: string;
-  args: string[];
-  cwd: string;
   /** The whole environment of the child. */
   env: Record<string, string>;
-  /** Variables with secrets: the child's own code finds them in process.env, its environment and its children don't. */
-  hiddenEnv?: Record<string, string>;
+  /** Where it starts. @default where this process is */
+  cwd?: string;
   /** Arguments of node itself. */
   nodeArgs?: string[];
+}
+
+/** How the script is run. */
+export interface Order {
+  cwd: string;
+  args: string[];
+  /** Beyond the child's environment. */
+  env?: Record<string, string>;
+  /** Variables with secrets: the child's own code finds them in process.env, its environment and its children don't. */
+  hidden?: Record<string, string>;
 }
 
 export interface Exit {
@@ -21,32 +29,40 @@ export interface Exit {
   signal: NodeJS.Signals | null;
 }
 
-/** A node process of ours: it ends when this process does, however that ends. */
+/**
+ * Megabytes for young objects: most of what a program makes as it starts stays, and V8, which begins with one, would copy it about
+ * time and again. The program's own arguments go before it.
+ */
+const ROOMY = ["--min-semi-space-size=16"];
+
+/**
+ * A node process of ours for a script of the SDK: it ends when this process does, however that ends. It loads what the script
+ * wants at once, which takes as long as reading a stack, and runs it when it is told how.
+ */
 export class NodeChild {
   readonly process: ChildProcess;
   /** Settles when the process and its streams have ended; never rejects. */
   readonly exited: Promise<Exit>;
   readonly #done: Promise<void>[] = [];
 
-  constructor(options: NodeChildOptions) {
-    const lifeline = fileURLToPath(new URL("./lifeline.mjs", import.meta.url));
+  constructor({ script, env, cwd, nodeArgs = [] }: NodeChildOptions) {
+    const host = fileURLToPath(new URL("./child/host.mjs", import.meta.url));
     this.process = spawn(
       process.execPath,
-      ["--import", lifeline, ...(options.nodeArgs ?? []), options.script, ...options.args],
+      [...ROOMY, ...nodeArgs, host, script],
       // A group of its own: Ctrl-C in the terminal is the engine's to handle, and must not end the program first.
-      {
-        cwd: options.cwd,
-        env: options.hiddenEnv ? { ...options.env, ENGINE_HIDDEN_VARIABLES: "1" } : options.env,
-        stdio: ["pipe", "pipe", "pipe"],
-        detached: process.platform !== "win32",
-      },
+      { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: process.platform !== "win32" },
     );
     this.process.stdin?.on("error", () => {});
-    if (options.hiddenEnv) this.process.stdin?.write(`${JSON.stringify(options.hiddenEnv)}\n`);
     this.exited = new Promise<Exit>((resolve) => {
       this.process.once("error", () => resolve({ code: null, signal: null }));
       this.process.once("close", (code, signal) => resolve({ code, signal }));
     });
+  }
+
+  /** Runs the script, once. */
+  run({ cwd, args, env = {}, hidden = {} }: Order): void {
+    this.process.stdin?.write(`${JSON.stringify({ cwd, args, env, hidden })}\n`);
   }
 
   /** Calls `onLine` for each line of both streams. */

@@ -1,17 +1,19 @@
 import type { EngineOptions } from "../../options.ts";
-import type { Project } from "../../project.ts";
 import { createUrn, STACK_TYPE } from "../../urn.ts";
 import type { EventSink } from "../eventSink.ts";
 import type { Stack } from "../stack.ts";
-import { type ProgramLocation, type RunningProgram, startProgram } from "./program.ts";
+import type { ProgramLocation } from "./location.ts";
+import type { ProgramProcess } from "./process.ts";
+import { prepareProgram, type RunningProgram, startProgram } from "./program.ts";
 
 export const DEFAULT_PARALLEL = 64;
 
 export interface Launch {
   stack: Stack;
   location: ProgramLocation;
-  env: Record<string, string> | undefined;
-  options: Pick<EngineOptions, "parallel" | "nodeArgs" | "debug">;
+  options: EngineOptions;
+  /** @default made here */
+  prepared?: ProgramProcess | undefined;
   preview: boolean;
   /** Of the monitor. */
   address: string;
@@ -24,8 +26,8 @@ export interface Launch {
 export function launchProgram({
   stack,
   location,
-  env,
   options,
+  prepared = prepareProgram(options),
   preview,
   address,
   events,
@@ -37,7 +39,9 @@ export function launchProgram({
     if (after === undefined) events.diagnostic({ urn, severity, message });
     else void after.then(() => events.diagnostic({ urn, severity, message }));
   };
+  prepared.load(project, location);
   return startProgram({
+    process: prepared,
     location,
     rootDir: project.dir,
     project: project.name,
@@ -47,34 +51,7 @@ export function launchProgram({
     monitorAddress: address,
     config: Object.fromEntries(Object.entries(config).map(([key, { value }]) => [key, value])),
     secretKeys: Object.keys(config).filter((key) => config[key]?.secret),
-    env: { ...typescriptOf(project), ...(options.debug && { ENGINE_DEBUG: "1" }), ...env },
-    cacheDir: stack.cacheDir,
-    nodeArgs: options.nodeArgs ?? nodeArgsOf(project),
     onStdout: show("info"),
     onStderr: show("info#err"),
   });
-}
-
-/** Unless Pulumi.yaml says no, the SDK's runner compiles TypeScript itself, by ts-node; with `typescript: false` it is Node's to read. */
-function typescriptOf({ dir, runtime }: Project): Record<string, string> {
-  const { typescript = true, tsconfig } = runtime.options;
-  if (typeof typescript !== "boolean" || (tsconfig !== undefined && typeof tsconfig !== "string")) {
-    throw new Error(
-      `${dir}/Pulumi.yaml: of the runtime's options, "typescript" must be true or false, and "tsconfig" the path of a file.`,
-    );
-  }
-  return {
-    ...(typescript && { PULUMI_NODEJS_TYPESCRIPT: "true" }),
-    ...(tsconfig !== undefined && { PULUMI_NODEJS_TSCONFIG_PATH: tsconfig }),
-  };
-}
-
-function nodeArgsOf(project: Project): string[] {
-  const args = project.runtime.options.nodeargs;
-  return typeof args === "string" ? args.split(" ").filter((arg) => arg !== "") : [];
-}
-
-export function definedOnly(env: EngineOptions["env"]): Record<string, string> | undefined {
-  if (env === undefined) return undefined;
-  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }

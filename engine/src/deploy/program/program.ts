@@ -1,48 +1,14 @@
-import { existsSync, statSync } from "node:fs";
-import { createRequire } from "node:module";
-import { basename, dirname, join, resolve } from "node:path";
-import { childEnvironment, NodeChild } from "./childProcess.ts";
-
-/** Where a program lies: `dir` is its working folder, `entry` what is run in it. */
-export interface ProgramLocation {
-  dir: string;
-  entry: string;
-}
+import { join } from "node:path";
+import type { ProgramLocation } from "./location.ts";
+import { ProgramProcess } from "./process.ts";
 
 /** Exit code of a program that has already told its user what is wrong. */
 const EXIT_ALREADY_LOGGED = 32;
 const MONITOR_CLOSED_GRACE_MS = 10_000;
 
-/**
- * The program's folder and entry, from the folder of Pulumi.yaml and its `main`.
- * @throws when `main` names nothing
- */
-export function locateProgram(projectDir: string, main: string | undefined): ProgramLocation {
-  if (main === undefined || main === "") return { dir: projectDir, entry: "." };
-  const path = resolve(projectDir, main);
-  if (!existsSync(path)) {
-    throw new Error(
-      `Pulumi.yaml's main names ${main}, but there is no ${path}. Correct "main", or create the program.`,
-    );
-  }
-  return statSync(path).isDirectory() ? { dir: path, entry: "." } : { dir: dirname(path), entry: basename(path) };
-}
-
-/**
- * A script of the SDK that the program itself uses (two copies of the SDK would not know each other's resources).
- * @throws when the program cannot import @pulumi/pulumi
- */
-export function sdkScript(programDir: string, script: "cmd/run" | "cmd/dynamic-provider"): string {
-  try {
-    return createRequire(join(programDir, "package.json")).resolve(`@pulumi/pulumi/${script}`);
-  } catch {
-    throw new Error(
-      `The program in ${programDir} cannot find the package @pulumi/pulumi. Install its dependencies there (npm ci).`,
-    );
-  }
-}
-
 export interface ProgramOptions {
+  /** Has loaded the SDK. */
+  process: ProgramProcess;
   location: ProgramLocation;
   rootDir: string;
   project: string;
@@ -53,9 +19,6 @@ export interface ProgramOptions {
   /** Plain values, keys `project:name`. */
   config: Record<string, string>;
   secretKeys: string[];
-  env: Record<string, string> | undefined;
-  cacheDir: string | undefined;
-  nodeArgs: string[];
   onStdout: (line: string) => void;
   onStderr: (line: string) => void;
 }
@@ -70,6 +33,11 @@ export interface RunningProgram {
   stop(): Promise<void>;
 }
 
+/** A process for the program that an operation is going to run. */
+export function prepareProgram(options: ConstructorParameters<typeof ProgramProcess>[0]): ProgramProcess {
+  return new ProgramProcess(options);
+}
+
 /** Starts the program under the SDK's own runner. */
 export function startProgram(options: ProgramOptions): RunningProgram {
   const { location } = options;
@@ -79,38 +47,21 @@ export function startProgram(options: ProgramOptions): RunningProgram {
     const colon = key.indexOf(":");
     config[colon < 0 ? key : `${key.slice(0, colon)}:config:${key.slice(colon + 1)}`] = value;
   }
-  const child = new NodeChild({
-    script: sdkScript(location.dir, "cmd/run"),
-    nodeArgs: options.nodeArgs,
-    args: [
-      "--monitor",
-      options.monitorAddress,
-      "--engine",
-      options.monitorAddress,
-      "--organization",
-      "organization",
-      "--project",
-      options.project,
-      "--root-directory",
-      options.rootDir,
-      "--stack",
-      options.stack,
-      "--pwd",
-      location.dir,
-      ...(options.preview ? ["--dry-run"] : []),
-      "--parallel",
-      String(options.parallel),
-      location.entry,
-    ],
-    cwd: location.dir,
-    env: childEnvironment(options.env, options.cacheDir),
-    hiddenEnv: {
-      PULUMI_CONFIG: JSON.stringify(config),
-      PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(options.secretKeys),
-    },
-  });
+  const { child, env } = options.process;
   child.lines("stdout", options.onStdout);
   child.lines("stderr", options.onStderr);
+  child.run({
+    cwd: location.dir,
+    args: [
+      ...["--monitor", options.monitorAddress, "--engine", options.monitorAddress],
+      ...["--organization", "organization", "--project", options.project, "--root-directory", options.rootDir],
+      ...["--stack", options.stack, "--pwd", location.dir],
+      ...(options.preview ? ["--dry-run"] : []),
+      ...["--parallel", String(options.parallel), location.entry],
+    ],
+    env,
+    hidden: { PULUMI_CONFIG: JSON.stringify(config), PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(options.secretKeys) },
+  });
   const finished = child.exited.then(async ({ code, signal }): Promise<ProgramResult> => {
     await child.drained();
     if (code === 0) return { ok: true };
@@ -123,5 +74,5 @@ export function startProgram(options: ProgramOptions): RunningProgram {
       error: `the program ${join(location.dir, location.entry)} ${how}; its output is above`,
     };
   });
-  return { finished, stop: () => child.stop(MONITOR_CLOSED_GRACE_MS) };
+  return { finished, stop: () => options.process.stop(MONITOR_CLOSED_GRACE_MS) };
 }

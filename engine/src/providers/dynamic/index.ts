@@ -1,7 +1,7 @@
 import { providerPb as rpc } from "../../deploy/monitor/rpc.ts";
 import { fromStruct, toStruct } from "../../deploy/monitor/structs.ts";
 import { childEnvironment } from "../../deploy/program/childProcess.ts";
-import { sdkScript } from "../../deploy/program/program.ts";
+import { sdkScript } from "../../deploy/program/location.ts";
 import type {
   CallContext,
   CheckRequest,

@@ -29,7 +29,8 @@ export async function startDynamicProcess(options: {
   env: Record<string, string>;
   config: structPb.Struct;
 }): Promise<DynamicProcess> {
-  const child = new NodeChild({ script: options.script, args: [NO_ENGINE], cwd: options.cwd, env: options.env });
+  const child = new NodeChild({ script: options.script, env: options.env });
+  child.run({ cwd: options.cwd, args: [NO_ENGINE] });
   const running = new Set<CallContext>();
   const printed: string[] = [];
   const toCalls = (stream: "stdout" | "stderr") => (text: string) => {

@@ -1,2 +1,2 @@
 export * from "../../../../engine/src/deploy/program/program.ts";
-export { startProgram } from "../inProcessProgram.ts";
+export { prepareProgram, startProgram } from "../inProcessProgram.ts";

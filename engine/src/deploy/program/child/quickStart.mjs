@@ -1,36 +1,46 @@
 import { Session } from "node:inspector";
 import { createRequire, Module } from "node:module";
 
-// Preloaded into child processes, which run a script of the SDK: leaves out what most programs load, or send, and never use.
-// Each part stands alone, and does nothing where the SDK at hand has no such module.
-const sdk = createRequire(process.argv[1]);
+let sdk;
 
-// The SDK installs source-map-support, which then reads the SDK's own source maps for the stack that it keeps of every
-// property of every resource: half of a program's time, for positions that only its authors need. Programs run as they
-// are written (types are stripped in place), so a stack without maps says where they went wrong.
-standIn("source-map-support/register", {});
+/**
+ * Prepares this process for a script of the SDK: leaves out what most programs load, or send, and never use.
+ * Each part stands alone, and does nothing where the SDK at hand has no such module.
+ */
+export function quickStart(script) {
+  sdk = createRequire(script);
 
-// Packages that only the serialization of functions needs: loaded when one of their members is asked for.
-late("@npmcli/arborist");
-late("normalize-package-data");
-late("../../typescript-shim");
-// For it alone, too, the program is debugged from its start on: to know which file a function is from.
-late("../../runtime/closure/v8Hooks", { isInitializedAsync: async () => {} }, withEarlierScripts);
+  // The SDK installs source-map-support, which then reads the SDK's own source maps for the stack that it keeps of every
+  // property of every resource: half of a program's time, for positions that only its authors need. Programs run as they
+  // are written (types are stripped in place), so a stack without maps says where they went wrong.
+  standIn("source-map-support/register", {});
 
-// Programs that run programs are rare.
-late("../../automation");
+  // Packages that only the serialization of functions needs: loaded when one of their members is asked for.
+  late("@npmcli/arborist");
+  late("normalize-package-data");
+  late("../../typescript-shim");
+  // For it alone, too, the program is debugged from its start on: to know which file a function is from.
+  late("../../runtime/closure/v8Hooks", { isInitializedAsync: async () => {} }, withEarlierScripts);
 
-// OpenTelemetry but for its interface, whose spans record nothing, where nothing is traced.
-if (!process.argv.includes("--tracing") && process.env.TRACEPARENT === undefined) {
-  const newSpan = (name) => sdk("@opentelemetry/api").trace.getTracer("nodejs-runtime").startSpan(name);
-  standIn("./tracing", { __esModule: true, start() {}, stop() {}, newSpan });
+  // Packages for what few programs have: resources given as values, options for ts-node, a manifest in YAML.
+  late("semver");
+  late("js-yaml");
+
+  // Programs that run programs are rare.
+  late("../../automation");
+
+  // OpenTelemetry but for its interface, whose spans record nothing, where nothing is traced.
+  if (process.env.TRACEPARENT === undefined) {
+    const newSpan = (name) => sdk("@opentelemetry/api").trace.getTracer("nodejs-runtime").startSpan(name);
+    standIn("./tracing", { __esModule: true, start() {}, stop() {}, newSpan });
+  }
+
+  // The SDK tells of each registration in five debug messages, one call after the other; a program ends after the last of them.
+  if (process.env.ENGINE_DEBUG !== "1") patch("../../log", "debug", () => () => Promise.resolve());
+
+  // It also keeps where each of some twenty promises a resource was made, for whoever looks for one that never settles.
+  if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS) patch("../../runtime/debuggable", "debuggablePromise", withoutStack);
 }
-
-// The SDK tells of each registration in five debug messages, one call after the other; a program ends after the last of them.
-if (process.env.ENGINE_DEBUG !== "1") patch("../../log", "debug", () => () => Promise.resolve());
-
-// It also keeps where each of some twenty promises a resource was made, for whoever looks for one that never settles.
-if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS) patch("../../runtime/debuggable", "debuggablePromise", withoutStack);
 
 function withoutStack(debuggable) {
   return (...args) => {

@@ -1,0 +1,79 @@
+import { mkdirSync, readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { programsOf } from "./programsOf.ts";
+import { Workspace } from "./workspace.ts";
+
+/** The program's process starts before Pulumi.yaml is read: it must become the one that Pulumi.yaml wants. */
+function workspaceOf(program: string, options = ""): Workspace {
+  const work = new Workspace("spec.ts");
+  work.write(
+    "Pulumi.yaml",
+    `name: tiny\nruntime:\n  name: nodejs\n  options:\n    typescript: false\n${options}main: sub/index.ts\n`,
+  );
+  mkdirSync(join(work.dir, "sub"), { recursive: true });
+  work.write("sub/index.ts", program);
+  return work;
+}
+
+test("a program in a folder with an SDK of its own runs under that one", async () => {
+  const work = workspaceOf("");
+  const sdk = "sub/node_modules/@pulumi/pulumi";
+  mkdirSync(join(work.dir, sdk, "cmd", "run"), { recursive: true });
+  work.write(`${sdk}/package.json`, JSON.stringify({ name: "@pulumi/pulumi", version: "3.0.0" }));
+  work.write(`${sdk}/cmd/run/index.js`, 'console.log("the other SDK, asked for", process.argv.at(-1));');
+  const { result, events } = await work.run("up");
+  expect(result).toBe("failed");
+  expect(JSON.stringify(events)).toContain("the other SDK, asked for index.ts");
+});
+
+test("an SDK that only the program's folder has is found there", async () => {
+  const work = workspaceOf('import * as pulumi from "@pulumi/pulumi";\nexport const stack = pulumi.getStack();\n');
+  renameSync(join(work.dir, "node_modules"), join(work.dir, "sub", "node_modules"));
+  const { errors, outputs } = await work.run("up");
+  expect(errors).toEqual([]);
+  expect(outputs).toMatchObject({ stack: { value: work.stack } });
+});
+
+test("node's arguments in Pulumi.yaml hold, and their paths are of the program's folder", async () => {
+  const options = '    nodeargs: "--require ./first.cjs --stack-trace-limit=7"\n';
+  const work = workspaceOf("export const limit = Error.stackTraceLimit;\n", options);
+  work.write("sub/first.cjs", 'require("node:fs").appendFileSync("log", "first\\n");\n');
+  const { errors, outputs } = await work.run("up");
+  expect(errors).toEqual([]);
+  expect(outputs).toMatchObject({ limit: { value: 7 } });
+  expect(readFileSync(join(work.dir, "sub", "log"), "utf8")).toBe("first\n");
+});
+
+test("what the caller gives of the environment goes before what Pulumi.yaml says", async () => {
+  const program = 'export const config = process.env.PULUMI_NODEJS_TSCONFIG_PATH ?? "none";\n';
+  const work = workspaceOf(program, "    tsconfig: of-the-project.json\n");
+  for (const whose of ["project", "caller"]) work.write(`sub/of-the-${whose}.json`, "{}");
+  const told = async (env?: Record<string, string>) => (await work.run("up", { env })).outputs.config?.value;
+  expect(await told()).toBe("of-the-project.json");
+  expect(await told({ PULUMI_NODEJS_TSCONFIG_PATH: "of-the-caller.json" })).toBe("of-the-caller.json");
+});
+
+test("packages that are loaded late are there for the program", async () => {
+  const work = workspaceOf(`import semver, { satisfies } from "semver";
+import yaml from "js-yaml";
+export const newer = semver.gt("1.10.0", "1.9.0") && satisfies("1.2.3", "^1.0.0");
+export const three = (yaml.load("{ a: 3 }") as { a: number }).a;
+`);
+  const { errors, outputs } = await work.run("up");
+  expect(errors).toEqual([]);
+  expect(outputs).toMatchObject({ newer: { value: true }, three: { value: 3 } });
+});
+
+test.runIf(process.platform === "linux")("an operation that comes to nothing leaves no process", async () => {
+  const work = workspaceOf("");
+  work.write("Pulumi.yaml", "name: tiny\nruntime: python\n");
+  let started = 0;
+  const looking = setInterval(() => {
+    started = Math.max(started, programsOf(process.pid).length);
+  }, 1);
+  await expect(work.run("up")).rejects.toThrow(/runtime "python"/);
+  clearInterval(looking);
+  expect(programsOf(process.pid)).toEqual([]);
+  expect(started).toBe(1);
+});
