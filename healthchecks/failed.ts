@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Proof, parseProof } from "./result.ts";
 
@@ -17,7 +17,9 @@ export function keepFailed(reportDir: string, kind: Kind, ok: boolean, text: str
     return;
   }
   mkdirSync(reportDir, { recursive: true });
-  writeFileSync(fileOf(reportDir, kind), text);
+  const beside = `${fileOf(reportDir, kind)}.${process.pid}.part`;
+  writeFileSync(beside, text);
+  renameSync(beside, fileOf(reportDir, kind));
 }
 
 /** The last proof of a kind, where it failed. */

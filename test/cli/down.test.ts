@@ -74,7 +74,7 @@ describe.skipIf(noSshd)("down, against a real OpenSSH server", () => {
     mkdirSync(workspace());
     const { code, stdout } = await clone.run(["down", "--stack", "box", "--yes"]);
     expect(stdout).toContain("Removed 1 resource");
-    expect(stdout).toContain("The rental goes on");
+    expect(stdout).toContain("the rental goes on");
     expect(code).toBe(0);
     expect(moved.logins()).toBeGreaterThan(0);
     expect(existsSync(join(workspace(), "removed"))).toBe(true);
