@@ -23,6 +23,23 @@ test("debug messages are sent where they are wanted, and nowhere else", async ()
   expect(loud.some((line) => line.startsWith("debug Registering resource"))).toBe(true);
 });
 
+test("a resource that waits for ever fails the program, in the SDK's own words, whoever counts its promises", async () => {
+  const workspace = programOf(`
+import { local } from "@pulumi/command";
+new local.Command("first", { create: "true" });
+new local.Command("stuck", { create: pulumi.output(new Promise<string>(() => {})) });`);
+  const outcome = async (env: Record<string, string>) => {
+    const { result, events } = await workspace.run("preview", { env });
+    return { result, said: events.map(({ diagnosticEvent }) => diagnosticEvent?.message.trimEnd() ?? "").join("\n") };
+  };
+  // With the variable set, the SDK counts by itself.
+  for (const env of [{}, { PULUMI_DEBUG_PROMISE_LEAKS: "1" }]) {
+    const { result, said } = await outcome(env);
+    expect(result).toBe("failed");
+    expect(said).toMatch(/exited before the following resource\nregistrations could complete:\n {2}\* "stuck"/);
+  }
+});
+
 test("functions are serialized, and the packages that they need are found", async () => {
   const workspace = programOf(`
 const greeting = "hello";

@@ -39,18 +39,32 @@ export function quickStart(script) {
   if (process.env.ENGINE_DEBUG !== "1") patch("../../log", "debug", () => () => Promise.resolve());
 
   // It also keeps where each of some twenty promises a resource was made, for whoever looks for one that never settles.
-  if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS) patch("../../runtime/debuggable", "debuggablePromise", withoutStack);
+  if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS) patch("../../runtime/debuggable", "debuggablePromise", counted);
 }
 
-function withoutStack(debuggable) {
-  return (...args) => {
-    const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0;
-    try {
-      return debuggable(...args);
-    } finally {
-      Error.stackTraceLimit = limit;
+/** Of the promises that never settle, a program's end tells the number: these are counted as the SDK counts them, and no more. */
+function counted(debuggable) {
+  const { getStore } = sdk("../../runtime/state");
+  // The first call has the count told at the end.
+  let first = true;
+  return (promise, context) => {
+    const pending = getStore?.().leakCandidates;
+    if (first || !(pending instanceof Set)) {
+      first = false;
+      return debuggable(promise, context);
     }
+    pending.add(promise);
+    return promise.then(
+      (value) => {
+        pending.delete(promise);
+        return value;
+      },
+      (error) => {
+        pending.delete(promise);
+        error.promise = promise;
+        throw error;
+      },
+    );
   };
 }
 
