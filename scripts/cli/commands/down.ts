@@ -86,7 +86,9 @@ export async function down(context: Context): Promise<number> {
   );
   if (!local && removed > 0 && rented(stack)) terminal.line("The rental was ended by host.rent.destroy.");
   else if (stack.settings.host.kind === "ssh" && !rented(stack))
-    terminal.line("If the host is rented, the rental goes on and is billed until you end it in the platform's console.");
+    terminal.line(
+      "If the host is rented, the rental goes on and is billed until you end it in the platform's console.",
+    );
   return 0;
 }
 

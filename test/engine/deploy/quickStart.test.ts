@@ -28,7 +28,7 @@ test("a resource that waits for ever fails the program, in the SDK's own words, 
 import { local } from "@pulumi/command";
 new local.Command("first", { create: "true" });
 new local.Command("stuck", { create: pulumi.output(new Promise<string>(() => {})) });`);
-  const outcome = async (env: Record<string, string>) => {
+  const outcome = async (env: Record<string, string | undefined>) => {
     const { result, events } = await workspace.run("preview", { env });
     return { result, said: events.map(({ diagnosticEvent }) => diagnosticEvent?.message.trimEnd() ?? "").join("\n") };
   };
