@@ -45,6 +45,14 @@ test("node's arguments in Pulumi.yaml hold, and their paths are of the program's
   expect(readFileSync(join(work.dir, "sub", "log"), "utf8")).toBe("first\n");
 });
 
+test("NODE_OPTIONS hold as well, and mean the program's folder", async () => {
+  const work = workspaceOf("export const found = (globalThis as { first?: boolean }).first ?? false;\n");
+  work.write("sub/first.cjs", "globalThis.first = true;\n");
+  const { errors, outputs } = await work.run("up", { env: { NODE_OPTIONS: "--require ./first.cjs" } });
+  expect(errors).toEqual([]);
+  expect(outputs).toMatchObject({ found: { value: true } });
+});
+
 test("what the caller gives of the environment goes before what Pulumi.yaml says", async () => {
   const program = 'export const config = process.env.PULUMI_NODEJS_TSCONFIG_PATH ?? "none";\n';
   const work = workspaceOf(program, "    tsconfig: of-the-project.json\n");

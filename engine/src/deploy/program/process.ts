@@ -14,6 +14,7 @@ export class ProgramProcess {
   readonly #env: Record<string, string>;
   readonly #nodeArgs: string[] | undefined;
   #script: string | undefined;
+  #dir: string | undefined;
   #child: NodeChild | undefined;
   #loaded = false;
   #typescript: Record<string, string> = {};
@@ -25,7 +26,7 @@ export class ProgramProcess {
     // Arguments of node may name files in the program's folder, which Pulumi.yaml names.
     if (nodeArgs !== undefined) return;
     try {
-      this.#start(sdkScript(projectDir, "cmd/run"));
+      this.#start(sdkScript(projectDir, "cmd/run"), projectDir);
     } catch {
       // No SDK is found from here; perhaps from the program's folder.
     }
@@ -41,7 +42,8 @@ export class ProgramProcess {
     const script = sdkScript(dir, "cmd/run");
     const nodeArgs = this.#nodeArgs ?? nodeArgsOf(project);
     this.#loaded = true;
-    if (script === this.#script && nodeArgs.length === 0) return;
+    const elsewhere = dir !== this.#dir && this.#env.NODE_OPTIONS !== undefined;
+    if (script === this.#script && nodeArgs.length === 0 && !elsewhere) return;
     void this.#child?.stop();
     this.#start(script, dir, nodeArgs);
   }
@@ -63,9 +65,10 @@ export class ProgramProcess {
     await this.#child?.stop(graceMs);
   }
 
-  #start(script: string, cwd?: string, nodeArgs?: string[]): void {
+  #start(script: string, dir: string, nodeArgs?: string[]): void {
     this.#script = script;
-    this.#child = new NodeChild({ script, env: this.#env, cwd, nodeArgs });
+    this.#dir = dir;
+    this.#child = new NodeChild({ script, env: this.#env, cwd: dir, nodeArgs });
   }
 }
 
