@@ -79,11 +79,10 @@ export class FileStore {
   async save(name: StackName, text: string): Promise<void> {
     const file = `${this.#base(name)}.json`;
     // A run saves after every step: what it wrote itself needs no looking for.
-    const again = this.#written === file;
-    const before = again ? file : await this.#newest(name);
+    const before = this.#written === file ? file : await this.#newest(name);
     if (this.#written === undefined) await this.#writeMeta();
     // Side by side: a step waits for its save, and each call of the file system is a turn of a busy loop.
-    await writeBeside(file, text, before === undefined ? undefined : keepBackup(before, again));
+    await writeBeside(file, text, before === undefined ? undefined : keepBackup(before));
     if (before !== undefined && before !== file) {
       await unlink(before);
       await rm(`${before}.attrs`, { force: true });
@@ -242,11 +241,8 @@ export class FileStore {
   }
 }
 
-/**
- * Keeps the file as `.bak` without copying it, where the file system can.
- * @param again this process has written the file after the `.bak` that is there
- */
-async function keepBackup(file: string, again: boolean): Promise<void> {
+/** Keeps the file as `.bak` without copying it, where the file system can. */
+async function keepBackup(file: string): Promise<void> {
   const temporary = `${file}.bak.${process.pid}.tmp`;
   try {
     await link(file, temporary);
@@ -256,7 +252,7 @@ async function keepBackup(file: string, again: boolean): Promise<void> {
   }
   await rename(temporary, `${file}.bak`);
   // Both names of one file, as a kill before the save leaves them: then the renaming has done nothing.
-  if (!again) await rm(temporary, { force: true });
+  await unlink(temporary).catch(absent);
 }
 
 /** Names come into paths: nothing in them may leave the folder. */
