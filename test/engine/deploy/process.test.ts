@@ -53,6 +53,12 @@ test("NODE_OPTIONS hold as well, and mean the program's folder", async () => {
   expect(outputs).toMatchObject({ found: { value: true } });
 });
 
+test("a process that ends before it is told anything is heard", async () => {
+  const { result, events } = await new Workspace("spec.ts").run("up", { env: { NODE_OPTIONS: "--no-such-option" } });
+  expect(result).toBe("failed");
+  expect(JSON.stringify(events)).toContain("--no-such-option is not allowed in NODE_OPTIONS");
+});
+
 test("what the caller gives of the environment goes before what Pulumi.yaml says", async () => {
   const program = 'export const config = process.env.PULUMI_NODEJS_TSCONFIG_PATH ?? "none";\n';
   const work = workspaceOf(program, "    tsconfig: of-the-project.json\n");

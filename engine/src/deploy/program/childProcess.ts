@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 export interface NodeChildOptions {
@@ -44,6 +43,12 @@ export class NodeChild {
   /** Settles when the process and its streams have ended; never rejects. */
   readonly exited: Promise<Exit>;
   readonly #done: Promise<void>[] = [];
+  /** What was printed before anybody asked: the process may have ended by then. */
+  readonly #early: Record<"stdout" | "stderr", string[]> = { stdout: [], stderr: [] };
+  readonly #onLine = {
+    stdout: (line: string): unknown => this.#early.stdout.push(line),
+    stderr: (line: string): unknown => this.#early.stderr.push(line),
+  };
 
   constructor({ script, env, cwd, nodeArgs = [] }: NodeChildOptions) {
     const host = fileURLToPath(new URL("./child/host.mjs", import.meta.url));
@@ -54,6 +59,13 @@ export class NodeChild {
       { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: process.platform !== "win32" },
     );
     this.process.stdin?.on("error", () => {});
+    for (const stream of ["stdout", "stderr"] as const) {
+      const input = this.process[stream];
+      if (input === null) continue;
+      const reader = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+      reader.on("line", (line) => this.#onLine[stream](line));
+      this.#done.push(new Promise((resolve) => reader.once("close", () => resolve())));
+    }
     this.exited = new Promise<Exit>((resolve) => {
       this.process.once("error", () => resolve({ code: null, signal: null }));
       this.process.once("close", (code, signal) => resolve({ code, signal }));
@@ -65,13 +77,10 @@ export class NodeChild {
     this.process.stdin?.write(`${JSON.stringify({ cwd, args, env, hidden })}\n`);
   }
 
-  /** Calls `onLine` for each line of both streams. */
+  /** Calls `onLine` for each line of a stream, from the first. */
   lines(stream: "stdout" | "stderr", onLine: (line: string) => void): void {
-    const source: Readable | null = this.process[stream];
-    if (source === null) return;
-    const reader = createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY });
-    reader.on("line", onLine);
-    this.#done.push(new Promise((resolve) => reader.once("close", () => resolve())));
+    for (const line of this.#early[stream].splice(0)) onLine(line);
+    this.#onLine[stream] = onLine;
   }
 
   /** After the process ended: every line was delivered. */
