@@ -27,7 +27,7 @@ const CASES: (Limit | undefined)[] = [
 
 /**
  * `up` of the rehearsal from nothing, and again with its cache, against the tutorial's steps as one shell script over ssh: same upstreams,
- * same stand-in WebUI, same two checkpoints on the same two hubs, one after the other. `up` counts whole: plan, pictures, live check and report;
+ * same stand-in WebUI, same two checkpoints on the same three hubs, one after the other. `up` counts whole: plan, pictures, live check and report;
  * the script ends at its first picture.
  */
 export async function bench(args: string[]): Promise<void> {
@@ -63,7 +63,7 @@ export async function bench(args: string[]): Promise<void> {
   const head = ["hubs give", "tutorial", "up", "faster", "aim", "tutorial again", "rebuild", "faster", "aim"];
   const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
   process.stdout.write(
-    `\nSeconds, medians of ${runs}; two checkpoints of ${megabytes} MiB on two hubs. ${cpus().length} cores (${cpus()[0]?.model.trim() ?? "?"}), Node ${process.version}.\n\n${table}\n`,
+    `\nSeconds, medians of ${runs}; two checkpoints of ${megabytes} MiB on three hubs. ${cpus().length} cores (${cpus()[0]?.model.trim() ?? "?"}), Node ${process.version}.\n\n${table}\n`,
   );
 }
 

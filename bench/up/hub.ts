@@ -18,7 +18,10 @@ export interface BigModel {
   sources: { url: string }[];
 }
 
-/** Two hubs on loopback that have the same two checkpoints, valid safetensors of this size, with ranges. */
+/** As many sources as the catalog has of v1-5: Hugging Face, its mirror and ModelScope. */
+const HUBS = 3;
+
+/** Hubs on loopback that have the same two checkpoints, valid safetensors of this size, with ranges. */
 export class Hubs {
   readonly models: BigModel[] = [];
   readonly #servers: Server[] = [];
@@ -27,7 +30,7 @@ export class Hubs {
   async start(megabytes: number, limit: Limit | undefined): Promise<void> {
     for (const name of ["bench-one", "bench-two"])
       this.#contents.set(`/${name}.safetensors`, checkpoint(name, megabytes << 20));
-    const bases = await Promise.all([this.#serve(limit), this.#serve(limit)]);
+    const bases = await Promise.all(Array.from({ length: HUBS }, () => this.#serve(limit)));
     for (const [path, content] of this.#contents) {
       const sha256 = createHash("sha256").update(content).digest("hex");
       const file = path.slice(1);

@@ -199,6 +199,11 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
     return Promise.race([this.#programDone, this.#stopped]);
   }
 
+  /** True when the program has nothing more to say, and did not come to its own end. */
+  get unfinished(): boolean {
+    return this.verdict === "running" && this.#registrations.unfinished;
+  }
+
   /** Lets the program end. */
   release(): void {
     this.#release();

@@ -129,10 +129,11 @@ async function serve(deployment: Deployment, session: ServedProgram): Promise<vo
   const { program } = session;
   const early = await Promise.race([deployment.registered().catch(stopped), program.finished]);
   await deployment.executor.idle();
-  // An exit without the last word, even one with code 0, may be half of a program: nothing must be deleted for it.
-  if (early !== undefined) deployment.refuse(early.ok ? new Error(ENDED_EARLY) : new Error(early.error));
+  const fault = early === undefined ? (deployment.unfinished ? UNSETTLED : undefined) : early.ok ? ENDED_EARLY : early.error;
+  // Even an exit with code 0 may be half of a program: nothing must be deleted for it.
+  if (fault !== undefined) deployment.refuse(new Error(fault));
   deployment.finishOutputs();
-  if (deployment.mayDelete && early === undefined) {
+  if (deployment.mayDelete && fault === undefined) {
     deployment.requireTargets();
     await deployment.deleteLeftovers();
   }
@@ -143,6 +144,8 @@ async function serve(deployment: Deployment, session: ServedProgram): Promise<vo
 
 const ENDED_EARLY =
   "The program ended before it had registered all of its resources (does it call process.exit?). Nothing was deleted.";
+const UNSETTLED =
+  "The program ended while it was waiting: a promise that it awaits, or exports, never settled. Nothing was deleted.";
 
 function stopped(error: unknown): undefined {
   if (!(error instanceof Stopped)) throw error;

@@ -49,6 +49,12 @@ export class Registrations {
     this.#events.outputs(step);
   }
 
+  /** True when the SDK has not told the stack's outputs, as it does at a program's end: one of its promises never settled. */
+  get unfinished(): boolean {
+    const stack = [...this.#steps.keys()].some((urn) => parseUrn(urn).qualifiedType === STACK_TYPE);
+    return stack && this.#stackOutputs === undefined;
+  }
+
   /**
    * The stack's outputs into the state.
    * @param olds what it had; of a run that is not complete, only what it did say is new

@@ -24,6 +24,21 @@ describe("pitfall 1: exit 0 is not success, of a real program", () => {
     expect(failed.result).toBe("failed");
     expect(fake.world.size).toBe(2);
   });
+
+  test("a program that waits for what never comes deletes nothing, and keeps its outputs", async () => {
+    const { fake, work, run } = setUp();
+    await run("up", { name: "a" }, { name: "old" });
+    const before = work.resources()[0]?.outputs;
+    for (const kind of ["preview", "up"] as const) {
+      const failed = await run(kind, { name: "a" }, { name: "x", waits: true });
+      expect(failed.result).toBe("failed");
+      expect(failed.errors.join()).toContain("never settled");
+      expect(failed.steps.join()).not.toContain("delete");
+      expect(fake.world.size).toBe(2);
+    }
+    expect(before).toEqual({ a: "a-out", old: "old-out" });
+    expect(work.resources()[0]?.outputs).toEqual(before);
+  });
 });
 
 describe("pitfall 4: a serial planner, a parallel executor", () => {

@@ -18,6 +18,8 @@ interface Entry {
   throws?: string;
   /** Ends the process here. */
   exits?: number;
+  /** Waits here for something that never comes. */
+  waits?: boolean;
 }
 
 class Thing extends pulumi.CustomResource {
@@ -50,6 +52,7 @@ export default async () => {
   for (const entry of config.requireObject<Entry[]>("spec")) {
     if (entry.throws) throw new Error(entry.throws);
     if (entry.exits !== undefined) process.exit(entry.exits);
+    if (entry.waits) await new Promise(() => {});
     const opts: pulumi.CustomResourceOptions = {
       ...entry.options,
       ...(entry.parent ? { parent: made.get(entry.parent) } : {}),
