@@ -100,7 +100,7 @@ export class Client {
       return new CallFailed(
         "unreachable",
         `${what}: no connection to ${this.url} (${reason(error) || code})`,
-        "Check that the WebUI's service runs on the host (its log is in logs/) and that this address and port lead to it",
+        "Check that the WebUI's service runs on the host (its log: npx atelier logs) and that this address and port lead to it",
         { cause: error },
       );
     }

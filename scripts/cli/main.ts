@@ -8,12 +8,14 @@ import { openTerminal } from "./terminal.ts";
 
 // Loaded when asked for: `--help` waits for no engine.
 const commands: Record<Command, () => Promise<CommandFunction>> = {
+  init: async () => (await import("./commands/init.ts")).init,
   up: async () => (await import("./commands/up.ts")).up,
   preview: async () => (await import("./commands/preview.ts")).preview,
   refresh: async () => (await import("./commands/refresh.ts")).refresh,
   down: async () => (await import("./commands/down.ts")).down,
   status: async () => (await import("./commands/status.ts")).status,
   outputs: async () => (await import("./commands/outputs.ts")).outputs,
+  logs: async () => (await import("./commands/logs.ts")).logs,
   import: async () => (await import("./commands/import.ts")).importResource,
   stack: async () => (await import("./commands/stack.ts")).stack,
   state: async () => (await import("./commands/state.ts")).state,

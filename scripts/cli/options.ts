@@ -9,12 +9,17 @@ interface CommandForm {
   takes?: string;
 }
 const forms = {
+  init: {
+    says: "Write a stack for a rented box, from the SSH command that its platform shows",
+    takes: '<"ssh -p 40722 root@…">',
+  },
   up: { says: "Show the plan, make it so, prove it with a picture" },
   preview: { says: "Show the plan, change nothing" },
   refresh: { says: "Read the resources that can be read into the state" },
   down: { says: "Remove what `up` made; the cache stays" },
   status: { says: "Say what there is, and whether the WebUI answers" },
   outputs: { says: "Print the stack's outputs" },
+  logs: { says: "Print the end of a log of the host's, and go on with --follow", takes: "[webui|gate|service]" },
   import: { says: "Take over what is there already, by its id", takes: "<type> <name> <id>" },
   stack: {
     says: "The stack's state as a file, out and in; its name; its past updates",
@@ -52,6 +57,8 @@ interface Flag {
   /** May be given more than once. */
   multiple?: boolean;
   only?: readonly Command[];
+  /** What the help calls its value. @default "name" */
+  word?: string;
   values?: readonly string[];
   says: string;
 }
@@ -62,25 +69,38 @@ const flags = {
   json: { type: "boolean", says: "One JSON document on standard output, all else on standard error" },
   events: {
     type: "string",
+    word: "file",
     only: ["up", "preview", "refresh", "down"],
     says: "A file or FIFO for the engine events, a JSON a line as they come",
   },
   yes: { type: "boolean", says: "Ask nothing" },
   verbose: { type: "boolean", says: "Every line of every step; stack traces of Atelier's own errors" },
-  target: { type: "string", multiple: true, only: runs, says: "Only this resource: a URN, or a pattern with * or **" },
+  target: {
+    type: "string",
+    word: "urn",
+    multiple: true,
+    only: runs,
+    says: "Only this resource: a URN, or a pattern with * or **",
+  },
   "target-dependents": { type: "boolean", only: [...runs, "state"], says: "What leans on the targets too" },
-  exclude: { type: "string", multiple: true, only: runs, says: "All but this resource" },
+  exclude: { type: "string", word: "urn", multiple: true, only: runs, says: "All but this resource" },
   "exclude-dependents": { type: "boolean", only: runs, says: "Not what leans on the excluded either" },
   "replace-urns": {
     called: "replace",
     type: "string",
+    word: "urn",
     multiple: true,
     only: ["up", "preview"],
     says: "Make this resource anew, changed or not",
   },
   refresh: { type: "boolean", only: ["up", "preview"], says: "Read into the state what is really there first" },
   "skip-preview": { type: "boolean", only: ["up"], says: "Make it so without showing a plan first; needs --yes" },
-  file: { type: "string", only: ["stack"], says: "The file to export to or import from, instead of the standard ones" },
+  file: {
+    type: "string",
+    word: "file",
+    only: ["stack"],
+    says: "The file to export to or import from, instead of the standard ones",
+  },
   "force-edits": {
     called: "force",
     type: "boolean",
@@ -88,14 +108,35 @@ const flags = {
     says: "Overwrite what was edited in Dify's console",
   },
   force: { type: "boolean", only: ["stack", "state"], says: "Import a state with faults; delete protected resources" },
-  parent: { type: "string", only: ["import"], says: "URN of the parent (default: the stack)" },
-  provider: { type: "string", only: ["import"], says: "URN of the provider (default: the package's own)" },
+  parent: { type: "string", word: "urn", only: ["import"], says: "URN of the parent (default: the stack)" },
+  provider: { type: "string", word: "urn", only: ["import"], says: "URN of the provider (default: the package's own)" },
   protect: {
     type: "string",
+    word: "true|false",
     only: ["import"],
     values: ["true", "false"],
     says: "Keep it from being deleted (default: true)",
   },
+  login: {
+    type: "string",
+    word: "how",
+    only: ["init"],
+    says: "agent, password, or a key file (default: the command's -i, else password)",
+  },
+  profile: {
+    type: "string",
+    only: ["init"],
+    values: ["direct", "china", "auto", "offline"],
+    says: "Where things come from (default: auto, what the box measures)",
+  },
+  "public-url": {
+    type: "string",
+    word: "address",
+    only: ["init"],
+    says: "Where the platform maps the WebUI's port to",
+  },
+  follow: { type: "boolean", only: ["logs"], says: "Go on with what is written, until Ctrl-C" },
+  lines: { type: "string", word: "number", only: ["logs"], says: "How many lines of its end (default: 100)" },
   purge: { type: "boolean", only: ["down"], says: "Remove the cache of downloads too" },
   "host-gone": { type: "boolean", only: ["down"], says: "Forget the host without dialling it" },
   "show-secrets": { type: "boolean", only: ["outputs", "stack"], says: "Show passwords in clear" },
@@ -104,6 +145,7 @@ const flags = {
   measure: { type: "boolean", only: ["upstreams"], says: "Measure on the host, now" },
   upstreams: {
     type: "string",
+    word: "profile",
     only: ["up", "preview", "upstreams", "bundle"],
     says: "Instead of the settings' profile: direct, china, auto, offline, or bundle:<folder>",
   },
@@ -112,7 +154,12 @@ const flags = {
     only: ["bundle", "state"],
     says: "Everything in the lock, not only what the stack needs; every resource",
   },
-  port: { type: "string", only: ["bundle"], says: "Port of loopback to serve on (default: a free one)" },
+  port: {
+    type: "string",
+    word: "number",
+    only: ["bundle"],
+    says: "Port of loopback to serve on (default: a free one)",
+  },
   kind: {
     type: "string",
     only: ["models"],
@@ -121,12 +168,13 @@ const flags = {
   },
   name: { type: "string", only: ["models"], says: "Its name in the settings (default: from its file)" },
   as: { type: "string", only: ["models"], says: "Its file's name in the WebUI (default: as at its source)" },
-  sha256: { type: "string", only: ["models"], says: "Its sha256 (default: what the hub says)" },
+  sha256: { type: "string", word: "hex", only: ["models"], says: "Its sha256 (default: what the hub says)" },
   licence: { type: "string", only: ["models"], says: "Its licence" },
   print: { type: "boolean", only: ["models"], says: "Print the changed settings, write nothing" },
-  tag: { type: "string", only: ["image"], says: "The image's name (default: atelier/webui:<version>)" },
+  tag: { type: "string", word: "image", only: ["image"], says: "The image's name (default: atelier/webui:<version>)" },
   base: {
     type: "string",
+    word: "image",
     only: ["image"],
     says: "What it is built on, an image of images/cuda (default: built from the settings)",
   },
@@ -229,14 +277,15 @@ const isCommand = (word: string): word is Command => Object.hasOwn(commands, wor
 /** The help text; of one command when it is given. */
 export function usage(command?: Command): string {
   const shown = Object.entries<Flag>(flags).filter(([, { only }]) => !only || !command || only.includes(command));
-  const list = (rows: [string, string][]) => rows.map(([left, right]) => `  ${left.padEnd(18)} ${right}`).join("\n");
+  const list = (rows: [string, string][], wide = Math.max(...rows.map(([left]) => left.length))) =>
+    rows.map(([left, right]) => `  ${left.padEnd(wide)} ${right}`).join("\n");
   const { says, actions, takes } = command ? commands[command] : ({} as Partial<CommandForm>);
   const words = [command, actions?.join("|"), takes].filter(Boolean).join(" ");
   const head = command
     ? `Usage: atelier ${words} [options]\n\n${says}.`
     : `Usage: atelier <command> [options]\n\nCommands:\n${list(Object.entries(commands).map(([name, form]) => [name, form.says]))}`;
-  const options = shown.map(([name, { called = name, type, only, says }]): [string, string] => [
-    `--${called}${type === "string" ? " <name>" : ""}`,
+  const options = shown.map(([name, { called = name, type, only, word = "name", says }]): [string, string] => [
+    `--${called}${type === "string" ? ` <${word}>` : ""}`,
     only && !command ? `${says} (${only.join(", ")})` : says,
   ]);
   return `${head}\n\nOptions:\n${list(options)}\n`;

@@ -21,6 +21,12 @@ export interface Session {
   cache: string;
   /** Runs a command; its exit code and streams. */
   run(command: string, stdin?: string): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** Runs a command whose output is told as it comes; aborted, its standard input ends, which has to end it. */
+  follow(
+    command: string,
+    tell: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Runs a command with a stream on its standard input. */
   send(command: string, source: Readable): Promise<void>;
   /** Connections to `port` of the host's loopback come to `to` of this machine's. Gives the port: another where that one is taken. */
@@ -115,6 +121,7 @@ export async function openSession(stack: Stack): Promise<Session> {
     workspace: place.workspace,
     cache: place.cache,
     run: (command, stdin) => run(client, where, command, stdin),
+    follow: (command, tell, signal) => follow(client, where, command, { tell, signal }),
     send: (command, source) => send(client, where, command, source),
     forward: (port, to) => forward(client, where, port, to),
     onClose: (listener) => void client.once("close", listener),
@@ -181,16 +188,36 @@ function exec(client: Client, where: string, command: string, triesLeft = 20): P
 
 async function run(client: Client, where: string, command: string, stdin?: string): ReturnType<Session["run"]> {
   const channel = await exec(client, where, command);
+  const ended = heard(channel);
+  channel.end(stdin);
+  return ended;
+}
+
+async function follow(
+  client: Client,
+  where: string,
+  command: string,
+  { tell, signal }: { tell: (text: string) => void; signal: AbortSignal },
+): ReturnType<Session["run"]> {
+  const channel = await exec(client, where, command);
+  const end = () => void channel.end();
+  if (signal.aborted) end();
+  else signal.addEventListener("abort", end, { once: true });
+  return heard(channel, tell).finally(() => signal.removeEventListener("abort", end));
+}
+
+/** What a command says until its end; to `tell` as it comes, where that is given. */
+function heard(channel: ClientChannel, tell?: (text: string) => void): ReturnType<Session["run"]> {
   return new Promise((resolve) => {
     let [stdout, stderr] = ["", ""];
-    channel.setEncoding("utf8").on("data", (text: string) => {
+    const keep = (text: string) => {
       stdout += text;
-    });
+    };
+    channel.setEncoding("utf8").on("data", tell ?? keep);
     channel.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
     });
     channel.on("close", (code: number | null) => resolve({ code: code ?? -1, stdout, stderr }));
-    channel.end(stdin);
   });
 }
 

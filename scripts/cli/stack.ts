@@ -28,7 +28,7 @@ export function openStack(name: string): Stack {
   if (text === undefined) {
     throw new UserError(
       `There is no stack \`${name}\`: ${settingsFile} does not exist. Stacks here: ${stackNames().join(", ")}. ` +
-        "A new one is a copy of stacks/Pulumi.gpu.yaml under another name.",
+        `A new one, for a rented box: npx atelier init --stack ${name} "<the SSH command that its platform shows>"`,
       2,
     );
   }

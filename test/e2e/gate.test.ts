@@ -1,7 +1,23 @@
-import { readFileSync, rmSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { until } from "../helpers/until.ts";
 import { Project } from "./project.ts";
+
+/** How far each `tail` of this machine that has the file open has read it. */
+function reading(file: string): number[] {
+  return readdirSync("/proc")
+    .filter((pid) => /^\d+$/.test(pid))
+    .flatMap((pid) => {
+      try {
+        if (!readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith("tail\0")) return [];
+        const open = readdirSync(`/proc/${pid}/fd`).filter((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === file);
+        return open.map((fd) => Number(/pos:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "utf8"))?.[1]));
+      } catch {
+        return [];
+      }
+    });
+}
 
 /** Steps that an `up` applied again, by its plain lines. */
 const appliedBy = (output: string) =>
@@ -29,6 +45,43 @@ describe("the gate, from settings to proof", () => {
     const config = JSON.parse(readFileSync(join(project.workspace, "run", "gate", "config.json"), "utf8"));
     expect(config).toMatchObject({ port: project.port, queue: 16, deadline: 110, interrupt: true });
     expect(detail("flags")).toContain(`port ${config.inner_port}, server_name 127.0.0.1`);
+  });
+
+  it("and the WebUI have logs that are printed, and followed until Ctrl-C; nothing goes on reading them", async () => {
+    const webui = await project.atelier(["logs", "--lines", "3"]);
+    const written = readFileSync(join(project.workspace, "logs", "webui.log"), "utf8")
+      .trimEnd()
+      .split("\n");
+    expect(webui).toMatchObject({ exitCode: 0, stdout: written.slice(-3).join("\n") });
+    const json = await project.atelier(["logs", "webui", "--lines", "2", "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ stack: "t", lines: written.slice(-2) });
+
+    const log = join(project.workspace, "logs", "gate.log");
+    const stop = new AbortController();
+    const lines = readFileSync(log, "utf8").split("\n").length - 1;
+    const following = project.atelier(["logs", "gate", "--follow", "--lines", String(lines)], {
+      signal: stop.signal,
+      killSignal: "SIGINT",
+    });
+    const readers = () => reading(log);
+    await until("the log is read", () => readers().length > 0);
+    appendFileSync(log, "a line of this test\n");
+    await until("it was read to its end", () => readers().every((position) => position === statSync(log).size));
+    stop.abort();
+    const { exitCode, stdout } = await following;
+    expect(exitCode).toBe(130);
+    expect(stdout).toContain("a line of this test");
+    await until("the log is left alone", () => readers().length === 0);
+  });
+
+  it("says which log is not there, and which there are", async () => {
+    rmSync(join(project.workspace, "logs", "supervisord.log"), { force: true });
+    const none = await project.atelier(["logs", "service"]);
+    expect(none).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(none.stderr).toMatch(/127\.0\.0\.1:\d+ has no .*logs\/supervisord\.log: no supervisor was ever started/);
+    const unknown = await project.atelier(["logs", "apache"]);
+    expect(unknown.exitCode).toBe(2);
+    expect(unknown.stderr).toContain("`logs` wants one of webui, gate, service, not `apache`");
   });
 
   it("is mended by the next up, and the WebUI runs on meanwhile", async () => {
