@@ -129,7 +129,8 @@ async function serve(deployment: Deployment, session: ServedProgram): Promise<vo
   const { program } = session;
   const early = await Promise.race([deployment.registered().catch(stopped), program.finished]);
   await deployment.executor.idle();
-  const fault = early === undefined ? (deployment.unfinished ? UNSETTLED : undefined) : early.ok ? ENDED_EARLY : early.error;
+  const fault =
+    early === undefined ? (deployment.unfinished ? UNSETTLED : undefined) : early.ok ? ENDED_EARLY : early.error;
   // Even an exit with code 0 may be half of a program: nothing must be deleted for it.
   if (fault !== undefined) deployment.refuse(new Error(fault));
   deployment.finishOutputs();
