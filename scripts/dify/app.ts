@@ -3,6 +3,7 @@ import type { AppFace, Dsl, ModelConfig, Workflow } from "./app/dsl.ts";
 import { fillDsl } from "./app/fill.ts";
 import { findApp } from "./app/find.ts";
 import { importApp } from "./app/import.ts";
+import { keyOf, keysOf } from "./app/keys.ts";
 import { type Marker, readMarker, shortId, withMarker } from "./app/marker.ts";
 import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
@@ -19,11 +20,6 @@ interface Detail extends AppFace {
   deleted_tools: { tool_name?: string; provider_id?: string }[] | null;
   site: { access_token: string } | null;
 }
-interface Key {
-  id: string;
-  token: string;
-  created_at: number;
-}
 /** An app as it is now. */
 interface State {
   detail: Detail;
@@ -37,11 +33,11 @@ interface State {
 
 /** An agent or a chatflow: imported once, then updated in place, with its API key. */
 export const app: Item<"app"> = {
-  async apply({ console, input, say, force }) {
+  async apply({ console, input, say, before: facts, force }) {
     const wanted = await fillDsl(console, input);
     const hash = hashOf(contentOfDsl(wanted));
-    const found = await findApp(console, input);
-    const before = found && (await readState(console, found.app.id));
+    const found = await findApp(console, input, idIn(facts));
+    const before = found && (await readState(console, found.app.id, factsMarker(found.app.id, input.owner, facts)));
     const edited = before ? editsOf(before, wanted, hash) : [];
     const same = before?.published === true && before.marker?.wanted === hash;
     const leave = edited.length > 0 && same && !force;
@@ -58,23 +54,25 @@ export const app: Item<"app"> = {
     const detail = await switchOn(console, id);
     const key = await keyOf(console, id, before?.marker?.key);
     // What was left alone keeps the mark of how we left it, so that it still shows as edited.
-    const content = leave ? before?.marker?.content : undefined;
-    await mark(console, id, { ...unfinished, content, key: shortId(key.id) });
+    const left = leave ? before?.marker?.content : undefined;
+    const content = await mark(console, id, { ...unfinished, content: left, key: shortId(key.id) });
     const site = detail.site?.access_token;
     return {
       appId: id,
       mode: input.mode,
-      apiKey: key.token,
+      keyId: key.id,
       siteUrl: site ? `${console.url}/chat/${site}` : "",
       hash,
+      content,
       made: !kept,
     };
   },
 
-  async remove({ console, input, say }) {
-    const found = await findApp(console, input).catch(() => undefined);
-    if (found?.marker?.owner !== input.owner) return;
-    if (!found.marker.kept) {
+  async remove({ console, input, say, before: facts }) {
+    const found = await findApp(console, input, idIn(facts)).catch(() => undefined);
+    const marker = found?.marker ?? (found && factsMarker(found.app.id, input.owner, facts));
+    if (!found || marker?.owner !== input.owner) return;
+    if (!marker.kept) {
       await console.delete(`/apps/${found.app.id}`);
       return;
     }
@@ -88,7 +86,8 @@ export const app: Item<"app"> = {
       if (!(await pluginById(console, id))) return missing(`its plugin ${id} is not installed`);
     const found = await findApp(console, wanted);
     if (!found) return missing(`there is no app \`${wanted.name}\``);
-    if (!found.marker) return missing(`the app \`${wanted.name}\` is not this stack's`);
+    if (!found.marker)
+      return missing(`the description of the app \`${wanted.name}\` does not say that it is this stack's`);
     return standing(console, wanted, await readState(console, found.app.id));
   },
 };
@@ -106,14 +105,32 @@ async function standing(console: Console, wanted: Wanted<"app">, state: State): 
     detail.enable_api ? "" : "its API is switched off",
     detail.enable_site ? "" : "its web page is switched off",
     detail.deleted_tools?.length ? "its tool is gone" : "",
-    (await keys(console, detail.id)).some(({ id }) => shortId(id) === marker?.key) ? "" : "its API key is gone",
+    (await keysOf(console, detail.id)).some(({ id }) => shortId(id) === marker?.key) ? "" : "its API key is gone",
   ].find(Boolean);
   return { ok: !why, ...(why ? { why } : {}), ...(edited.length > 0 ? { edited } : {}) };
 }
 
-async function readState(console: Console, id: string): Promise<State> {
+const idIn = (facts: Record<string, unknown> | undefined) =>
+  typeof facts?.appId === "string" ? facts.appId : undefined;
+
+/** What the marker of an app said, by the facts of its last apply: people delete it with the description around it. */
+function factsMarker(id: string, owner: string, facts: Record<string, unknown> | undefined): Marker | undefined {
+  if (idIn(facts) !== id || typeof facts?.hash !== "string") return undefined;
+  const { hash: wanted, content, keyId, made } = facts;
+  return {
+    owner,
+    // Facts of before have none. It is a hash that no content has, so that whatever stands there now shows as edited.
+    content: typeof content === "string" ? content : "00000000",
+    wanted,
+    key: typeof keyId === "string" ? shortId(keyId) : undefined,
+    kept: made !== true,
+  };
+}
+
+/** @param known the marker of one that has lost it */
+async function readState(console: Console, id: string, known?: Marker): Promise<State> {
   const detail = await console.get<Detail>(`/apps/${id}`);
-  const { text: description, marker } = readMarker(detail.description);
+  const { text: description, marker = known } = readMarker(detail.description);
   const face = { ...detail, description };
   if (detail.mode === "agent-chat") {
     const content = contentOf({ app: face, model_config: detail.model_config });
@@ -183,28 +200,17 @@ async function switchOn(console: Console, id: string): Promise<Detail> {
   return detail;
 }
 
-async function keys(console: Console, id: string): Promise<Key[]> {
-  const { data } = await console.get<{ data: Key[] }>(`/apps/${id}/api-keys`);
-  console.masker.add(...data.map(({ token }) => token));
-  return data.sort((a, b) => a.created_at - b.created_at);
-}
-
-/** An app may have ten keys: the one of before, else any that is there, else a new one. */
-async function keyOf(console: Console, id: string, known: string | undefined): Promise<Key> {
-  const there = await keys(console, id);
-  const key =
-    there.find((one) => shortId(one.id) === known) ??
-    there[0] ??
-    (await console.call<Key>("POST", `/apps/${id}/api-keys`));
-  console.masker.add(key.token);
-  return key;
-}
-
-/** Writes down how the app was left, unless that is said already. */
-async function mark(console: Console, id: string, marker: Marker): Promise<void> {
+/**
+ * Writes down how the app was left, unless that is said already.
+ * @returns the hash of the content that it was left with
+ */
+async function mark(console: Console, id: string, marker: Marker): Promise<string> {
   const { detail, content, marker: said } = await readState(console, id);
-  const now = { ...marker, content: marker.content ?? hashOf(content) };
-  const face = { ...detail, description: withMarker(readMarker(detail.description).text, now) };
-  if (said && face.description === detail.description) return;
-  await putFace(console, id, face);
+  const left = marker.content ?? hashOf(content);
+  const face = {
+    ...detail,
+    description: withMarker(readMarker(detail.description).text, { ...marker, content: left }),
+  };
+  if (!said || face.description !== detail.description) await putFace(console, id, face);
+  return left;
 }

@@ -77,6 +77,11 @@ const own = {
     /** Tokens of an answer: at least so many, where the model thinks before it answers. */
     minTokens: z.number().int().default(0),
   },
+  key: {
+    /** As the app's facts have them. */
+    appId: word,
+    keyId: word,
+  },
 } as const;
 
 const schemas = {
@@ -85,6 +90,7 @@ const schemas = {
   tool: z.strictObject({ ...common, dify: difySchema, ...own.tool }),
   model: z.strictObject({ ...common, dify: difySchema, ...own.model }),
   app: z.strictObject({ ...common, dify: difySchema, ...own.app }),
+  key: z.strictObject({ ...common, dify: difySchema, ...own.key }),
 };
 
 export type ItemName = keyof typeof schemas;
@@ -100,6 +106,7 @@ const checked = z.discriminatedUnion("item", [
 ]);
 const checkSchema = z.strictObject({ dify: difySchema, own: z.boolean(), items: z.record(z.string(), checked) });
 export type CheckInput = z.infer<typeof checkSchema>;
+/** Of all but an app's key, which the app's own check looks for. */
 export type CheckedItem = z.infer<typeof checked>;
 
 /** @throws InputError with every mistake and no value */

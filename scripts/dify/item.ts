@@ -22,11 +22,14 @@ export interface Standing {
   edited?: string[];
 }
 
-export interface Item<Name extends ItemName> {
+export interface Making<Name extends ItemName> {
   /** @returns its facts, one line of JSON on standard output */
   apply(work: Work<Name>): Promise<Record<string, unknown>>;
   /** Takes away what `apply` made, and nothing else; of an own Dify it is never asked. */
   remove(work: Work<Name>): Promise<void>;
+}
+
+export interface Item<Name extends ItemName> extends Making<Name> {
   /** Changes nothing. */
   check(console: Console, wanted: Wanted<Name>, own: boolean): Promise<Standing>;
 }

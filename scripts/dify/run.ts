@@ -3,14 +3,15 @@ import { check } from "./check.ts";
 import { Console } from "./client.ts";
 import { DifyError, InputError, unreachable } from "./errors.ts";
 import { type CheckInput, type ItemInput, type ItemName, itemNames, parseCheck, parseItem } from "./input.ts";
-import type { Item } from "./item.ts";
+import type { Making } from "./item.ts";
+import { key } from "./key.ts";
 import { Masker } from "./masker.ts";
 import { model } from "./model.ts";
 import { plugin } from "./plugin.ts";
 import { setup } from "./setup.ts";
 import { baseUrl, tool } from "./tool.ts";
 
-const items: { [Name in ItemName]: Item<Name> } = { setup, plugin, tool, model, app };
+const items: { [Name in ItemName]: Making<Name> } = { setup, plugin, tool, model, app, key };
 
 export interface Job {
   /** `<item> apply|remove`, or `check`. */
@@ -23,7 +24,7 @@ export interface Job {
   print: (line: string) => void;
 }
 
-/** What came of it. `code`: 0 done, 1 failed, 2 bad input; of `check` 4, nobody answers. No fact is secret but those of `app`. */
+/** What came of it. `code`: 0 done, 1 failed, 2 bad input; of `check` 4, nobody answers. No fact is secret but those of `key`. */
 export interface Done {
   code: number;
   facts?: unknown;

@@ -124,15 +124,30 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
         update: run("apply"),
         delete: run("remove"),
         stdin: pulumi.secret(stdin),
-        // Whether it was there before us. An app's facts hold its key, which belongs into no environment.
-        addPreviousOutputInEnv: kind !== "app",
+        // Whether it was there before us, and of an app which one it is.
+        addPreviousOutputInEnv: true,
         logging: command.local.Logging.Stderr,
       },
+      { ...opts, dependsOn: [...place.ready, facts, ...after], additionalSecretOutputs: ["stdin"] },
+    );
+  };
+  // Apart from its app, whose facts are told to its next run by the environment: a key belongs into none.
+  const makeKey = (role: AppRole, app: command.local.Command): command.local.Command => {
+    const run = "node ../scripts/dify/main.ts key apply";
+    const stdin = pulumi.all([app.stdout, pulumi.output(dify)]).apply(([text, login]) => {
+      const { appId, keyId } = JSON.parse(text) as Record<string, string>;
+      return JSON.stringify({ appId, keyId, dify: login, own });
+    });
+    return new command.local.Command(
+      `dify-${role}-key`,
       {
-        ...opts,
-        dependsOn: [...place.ready, facts, ...after],
-        additionalSecretOutputs: kind === "app" ? ["stdin", "stdout"] : ["stdin"],
+        create: run,
+        update: run,
+        stdin: pulumi.secret(stdin),
+        addPreviousOutputInEnv: false,
+        logging: command.local.Logging.Stderr,
       },
+      { ...opts, dependsOn: [app], additionalSecretOutputs: ["stdin", "stdout"] },
     );
   };
 
@@ -146,17 +161,18 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
     appRoles.map((role) => [role, make(`dify-${role}`, [tools, models, tool, llm])]),
   ) as Record<AppRole, command.local.Command>;
   const said = (one: command.local.Command) => one.stdout.apply((text) => JSON.parse(text) as Record<string, string>);
-  const wired = (one: command.local.Command): WiredApp => ({
-    appId: pulumi.unsecret(said(one).apply(({ appId }) => appId ?? "")),
-    apiKey: pulumi.secret(said(one).apply(({ apiKey }) => apiKey ?? "")),
-    siteUrl: pulumi.unsecret(said(one).apply(({ siteUrl }) => siteUrl ?? "")),
+  const keys = { agent: makeKey("agent", apps.agent), chatflow: makeKey("chatflow", apps.chatflow) };
+  const wired = (role: AppRole): WiredApp => ({
+    appId: said(apps[role]).apply(({ appId }) => appId ?? ""),
+    apiKey: pulumi.secret(said(keys[role]).apply(({ apiKey }) => apiKey ?? "")),
+    siteUrl: said(apps[role]).apply(({ siteUrl }) => siteUrl ?? ""),
   });
   const all = [setup, tools, models, tool, llm, ...Object.values(apps)];
   return {
-    apps: { agent: wired(apps.agent), chatflow: wired(apps.chatflow) },
+    apps: { agent: wired("agent"), chatflow: wired("chatflow") },
     version: said(setup).apply(({ version }) => version ?? ""),
     stamp: pulumi.unsecret(pulumi.all(all.map(({ stdin }) => stdin)).apply((texts) => fingerprint(texts.map(String)))),
-    resources: Object.values(apps),
+    resources: Object.values(keys),
   };
 }
 

@@ -107,16 +107,27 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
       : app()
           .published.at(-1)
           .graph.nodes.find(({ id }: { id: string }) => id === "sd").data.tool_configurations.steps.value;
-  let first: { appId: string; apiKey: string; siteUrl: string };
+  let first: { appId: string; keyId: string; siteUrl: string };
+  const keyOf = async ({ appId, keyId }: { appId: string; keyId: string }): Promise<string> =>
+    (await world.apply({ item: "key", appId, keyId })).apiKey;
+  /** Somebody gives it another description. */
+  const describeIt = async (description: string) => {
+    const user = await world.user();
+    const { name, icon_type, icon, icon_background } = await user.console("GET", `/apps/${first.appId}`);
+    const face = { name, description, icon_type, icon, icon_background, use_icon_as_answer_icon: false };
+    await user.console("PUT", `/apps/${first.appId}`, face);
+  };
 
   test("is made once, published, with a key, and knows its credential", async () => {
     first = await world.apply(item());
     expect(first).toMatchObject({
       appId: app().id,
       mode: item().mode,
-      apiKey: expect.stringMatching(/^app-/),
       made: true,
     });
+    expect(await keyOf(first)).toMatch(/^app-/);
+    // They are told to the next run by the environment.
+    expect(JSON.stringify(first)).not.toContain(await keyOf(first));
     expect(first.siteUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/chat\/\w+$/);
     expect(JSON.stringify(app())).toContain(world.dify.state.toolCredentials[0]?.id);
     expect(await standing(item())).toEqual({ ok: true });
@@ -129,7 +140,7 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
   });
 
   test("changed settings change it in place", async () => {
-    const { hash: _, ...same } = await world.apply(world.app(role, { steps: 30 }));
+    const { hash: _, content: __, ...same } = await world.apply(world.app(role, { steps: 30 }));
     expect(first).toMatchObject(same);
     expect(called(item().name)).toHaveLength(1);
     expect(drawn()).toBe(30);
@@ -152,6 +163,41 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
     expect(await standing(world.app(role, { steps: 30 }))).toEqual({ ok: true, edited: ["name"] });
     await user.console("PUT", `/apps/${id}`, { ...face, name: item().name });
     expect(await standing(world.app(role, { steps: 30 }))).toEqual({ ok: true });
+  });
+
+  test("words behind its marker are an edit like any", async () => {
+    const ours = app().description;
+    await describeIt(`${ours} For the marketing team.`);
+    const thirty = world.app(role, { steps: 30 });
+    expect(await standing(thirty)).toEqual({ ok: true, edited: ["description"] });
+    expect((await world.run(thirty)).stderr).toContain("(description): left as it is");
+    expect(app().description).toContain("For the marketing team.");
+    await describeIt(ours);
+    expect(await standing(thirty)).toEqual({ ok: true });
+  });
+
+  test("another description takes its marker away: it is known by its id, marked again, and the edit is left", async () => {
+    const thirty = world.app(role, { steps: 30 });
+    const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(await world.apply(thirty)) };
+    const ours = app().description;
+    await describeIt("Draws for the marketing team.");
+    expect(await standing(thirty)).toMatchObject({ ok: false, why: expect.stringMatching(/does not say that it is/) });
+    const { code, stderr, facts } = await world.run(thirty, "apply", { env });
+    expect([code, stderr]).toEqual([0, expect.stringContaining("(description): left as it is")]);
+    expect(facts).toEqual(JSON.parse(env.PULUMI_COMMAND_STDOUT));
+    expect(app().description).toMatch(/^Draws for the marketing team\. \[atelier t\/\w+ [^\]]*(?<! kept)\]$/);
+    expect(await standing(thirty)).toEqual({ ok: true, edited: ["description"] });
+    // The marker alone is no edit.
+    await describeIt(ours.replace(/\[atelier.*/, ""));
+    await world.apply(thirty, { env });
+    expect(app().description).toBe(ours);
+    // A change of the settings would overwrite it.
+    await describeIt("Draws for the marketing team.");
+    expect(await why(world.app(role, { steps: 31 }), { env })).toMatch(
+      /was edited in Dify's console since.*description/,
+    );
+    expect((await world.apply(thirty, { env: { ...env, ...force.env } })).made).toBe(true);
+    expect(app().description).toBe(ours);
   });
 
   async function editInConsole(): Promise<void> {
@@ -205,12 +251,15 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
   test("its key is made anew when it was deleted, and of many the same one is used", async () => {
     const user = await world.user();
     await user.console("POST", `/apps/${first.appId}/api-keys`);
-    expect((await world.apply(world.app(role, { steps: 40 }))).apiKey).toBe(first.apiKey);
+    expect((await world.apply(world.app(role, { steps: 40 }))).keyId).toBe(first.keyId);
     const { data } = await user.console("GET", `/apps/${first.appId}/api-keys`);
     for (const { id } of data) await user.console("DELETE", `/apps/${first.appId}/api-keys/${id}`);
     expect(await standing(world.app(role, { steps: 40 }))).toMatchObject({ why: "its API key is gone" });
-    const { apiKey } = await world.apply(world.app(role, { steps: 40 }));
-    expect(apiKey).not.toBe(first.apiKey);
+    const gone = await world.run({ item: "key", appId: first.appId, keyId: first.keyId });
+    expect([gone.code, gone.stderr]).toEqual([1, expect.stringMatching(/API key .* is gone\. The next .* makes one/)]);
+    const made = await world.apply(world.app(role, { steps: 40 }));
+    expect(await keyOf(made)).toMatch(/^app-/);
+    expect(made.keyId).not.toBe(first.keyId);
     expect(await standing(world.app(role, { steps: 40 }))).toEqual({ ok: true });
   });
 
@@ -234,9 +283,17 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
     expect(called(item().name)).toEqual([]);
     expect((await world.run(item(), "remove", { own: false })).code).toBe(0);
   });
+
+  test("at `down` it goes by its id too, where its description lost the marker", async () => {
+    first = await world.apply(item());
+    await describeIt("Draws for the marketing team.");
+    const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(first) };
+    expect((await world.run(item(), "remove", { own: false, env })).code).toBe(0);
+    expect(called(item().name)).toEqual([]);
+  });
 });
 
-test("no secret was printed but in an app's facts", () => {
+test("no secret was printed but in a key's facts", () => {
   const keys = JSON.stringify(world.dify.state).match(/app-\w{24}/g) ?? [];
   for (const secret of [...Object.values(secrets), ...keys]) expect(world.printed).not.toContain(secret);
 });

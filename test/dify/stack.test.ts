@@ -81,7 +81,7 @@ describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (
     const { package: came } = world.dify.state.plugins.find(({ package: id }) => id.startsWith(model)) ?? {};
     const recorded = JSON.parse(readFileSync(join(clone.home, "recorded.json"), "utf8"));
     expect(recorded.plugins).toEqual({ [model]: { version: "0.0.63", identifier: came, at: expect.any(String) } });
-    expect(await run("preview")).toContain("Plan: no changes, 8 resources.");
+    expect(await run("preview")).toContain("Plan: no changes, 10 resources.");
   });
 
   test.skipIf(skipped)(
@@ -107,7 +107,23 @@ describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (
       expect(agent().modelConfig.pre_prompt).toBe("Draw cats only.");
       expect(await run("up", "--force")).toContain("~ dify-agent updated");
       expect(agent().modelConfig.pre_prompt).toMatch(/^You draw pictures/);
-      expect(await run("preview")).toContain("Plan: no changes, 8 resources.");
+      expect(await run("preview")).toContain("Plan: no changes, 10 resources.");
+    },
+  );
+
+  test.skipIf(skipped)(
+    `another description is shown as edited and stays, and the next plan has no changes${skipped}`,
+    async () => {
+      const user = await world.user();
+      const { name, icon_type, icon, icon_background } = await user.console("GET", `/apps/${agent().id}`);
+      const description = "Draws for the marketing team.";
+      const face = { name, description, icon_type, icon, icon_background, use_icon_as_answer_icon: false };
+      await user.console("PUT", `/apps/${agent().id}`, face);
+      expect(await run("up", "--verbose")).toContain("was edited in Dify's console (description): left as it is");
+      expect(agent().description).toMatch(/^Draws for the marketing team\. \[atelier /);
+      const after = await run("preview", "--verbose");
+      expect(after).toContain("is left as it is (--force overwrites): description");
+      expect(after).toContain("Plan: no changes, 10 resources.");
     },
   );
 

@@ -47,7 +47,7 @@ export class World {
   readonly model = new LanguageModel({ keys: [secrets.modelKey], models: ["stub-model", "qwen3-8b"], prefix: "/llm" });
   /** Method and path of every request to Dify. */
   readonly asked: string[] = [];
-  /** All that the items ever printed, but the facts of apps. */
+  /** All that the items ever printed, but the facts of keys. */
   printed = "";
   webuiModels = ["v1-5-pruned-emaonly"];
   dify!: Dify;
@@ -177,7 +177,7 @@ export class World {
     const { item: kind, ...rest } = item;
     const input = { ...rest, dify: this.login(dify), own, token: "" };
     const ran = await this.execute([String(kind), what], input, env);
-    this.printed += kind === "app" ? ran.stderr : `${ran.stdout}${ran.stderr}`;
+    this.printed += kind === "key" ? ran.stderr : `${ran.stdout}${ran.stderr}`;
     return ran;
   }
 

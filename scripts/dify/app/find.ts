@@ -34,14 +34,22 @@ interface Sought {
 
 /**
  * The app of this stack: by its marker, whatever it is called now, else by its name.
+ * @param known its id, where the state has it: a marker is deleted with the description around it
  * @throws DifyError where its name is taken by an app of another mode, or of another stack
  */
-export async function findApp(console: Console, { owner, name, mode }: Sought): Promise<Found | undefined> {
+export async function findApp(
+  console: Console,
+  { owner, name, mode }: Sought,
+  known?: string,
+): Promise<Found | undefined> {
   const apps = (await allApps(console)).map((app) => ({ app, marker: readMarker(app.description).marker }));
   const first = (found: Found[]) => found.sort((a, b) => a.app.created_at - b.app.created_at)[0];
   const ours = apps.filter(({ app, marker }) => marker?.owner === owner && app.mode === mode);
   // A copy made in the console has our marker too: the one with the name, and then the older one, is ours.
-  const mine = first(ours.filter(({ app }) => app.name === name)) ?? first(ours);
+  const mine =
+    apps.find(({ app, marker }) => app.id === known && !marker && app.mode === mode) ??
+    first(ours.filter(({ app }) => app.name === name)) ??
+    first(ours);
   const others = apps.filter(({ app }) => app.name === name && app.id !== mine?.app.id);
   const clash = (found: Found, why: string) =>
     new DifyError(

@@ -1,5 +1,5 @@
 /**
- * The last words of an app's description: whose it is, and how it was left. They travel with the app, so that any machine with the
+ * Words in an app's description: whose it is, and how it was left. They travel with the app, so that any machine with the
  * same settings knows it again, renamed or not, and an edit in the console is told from a change of the settings.
  */
 export interface Marker {
@@ -15,9 +15,9 @@ export interface Marker {
   kept: boolean;
 }
 
-const form = /\s*\[atelier ([\w.-]+\/[\w-]+) ([0-9a-f]{8}|-) ([0-9a-f]{8}) ([\w]{1,12}|-)( kept)?\]\s*$/;
+const form = /\s*\[atelier ([\w.-]+\/[\w-]+) ([0-9a-f]{8}|-) ([0-9a-f]{8}) ([\w]{1,12}|-)( kept)?\]\s*/;
 
-/** A description without its marker, and the marker. */
+/** A description without its marker, and the marker: written last, but people write behind it. */
 export function readMarker(description: string | null | undefined): { text: string; marker: Marker | undefined } {
   const whole = description ?? "";
   const found = form.exec(whole);
@@ -25,7 +25,7 @@ export function readMarker(description: string | null | undefined): { text: stri
   const [, owner = "", content, wanted = "", key, kept] = found;
   const known = (word: string | undefined) => (word === "-" ? undefined : word);
   return {
-    text: whole.slice(0, found.index).trim(),
+    text: `${whole.slice(0, found.index)} ${whole.slice(found.index + found[0].length)}`.trim(),
     marker: { owner, content: known(content), wanted, key: known(key), kept: kept !== undefined },
   };
 }
