@@ -35,10 +35,15 @@ const schemas = {
     owner: word,
     containers: z.array(word),
     networks: z.array(word),
-    /** Name -> fingerprint of the password that its content was made with. */
+    /** Name -> fingerprint of the password that its content was made with; empty: it has none. */
     volumes: z.record(z.string(), z.string()),
     images: z.record(z.string(), word),
     mirrors: z.array(z.string()).default([]),
+  }),
+  volumes: z.strictObject({
+    ...common,
+    /** Name -> its labels. */
+    volumes: z.record(z.string(), z.record(z.string(), z.string())),
   }),
   wheels: z.strictObject({
     ...common,

@@ -7,6 +7,7 @@ export interface Seen {
   containers: Record<string, string>;
   networks: Record<string, string>;
   images: Record<string, string>;
+  volumes: Record<string, string>;
   /** Volumes whose content was made with another password. */
   foreign: string[];
 }
@@ -26,7 +27,7 @@ export async function look(
     engine.ask("list the networks", call, (docker) => docker.listNetworks({ filters })),
     engine.ask("list the volumes", call, (docker) => docker.listVolumes()),
   ]);
-  const seen: Seen = { containers: {}, networks: {}, images: {}, foreign: [] };
+  const seen: Seen = { containers: {}, networks: {}, images: {}, volumes: {}, foreign: [] };
   for (const name of networks)
     if (!nets.some((net) => net.Name === name)) seen.networks[name] = `there is no network ${name}`;
   for (const name of containers) {
@@ -42,7 +43,8 @@ export async function look(
   }
   for (const [name, fingerprint] of Object.entries(volumes)) {
     const store = stores.Volumes?.find((one) => one.Name === name);
-    if (store && fingerprint && store.Labels?.[fingerprintLabel] !== fingerprint) seen.foreign.push(name);
+    if (!store) seen.volumes[name] = `there is no volume ${name}`;
+    else if (fingerprint && store.Labels?.[fingerprintLabel] !== fingerprint) seen.foreign.push(name);
   }
   await Promise.all(
     Object.entries(images).map(async ([key, name]) => {

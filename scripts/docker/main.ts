@@ -4,6 +4,7 @@ import { getImages } from "./images.ts";
 import { type Action, actions, InputError, parseInput } from "./input.ts";
 import { look } from "./look.ts";
 import { reach } from "./reach.ts";
+import { makeVolumes } from "./volumes.ts";
 import { layWheels } from "./wheels.ts";
 
 // What only a Docker engine can say or do, for the resources of a Dify: JSON on standard input, a line of JSON as the answer.
@@ -43,6 +44,10 @@ async function run(action: Action, told: string, signal: AbortSignal): Promise<o
   if (action === "look") {
     const input = parseInput(action, told);
     return within(open(input.engine), (call) => look(input, call));
+  }
+  if (action === "volumes") {
+    const input = parseInput(action, told);
+    return within(open(input.engine), (call) => makeVolumes(input, call));
   }
   if (action === "wheels") {
     const input = parseInput(action, told);

@@ -48,7 +48,9 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
       owner,
       containers: [...names.map(called), ...tunnel],
       networks: Object.values(networkNames),
-      volumes: fingerprint.apply((print) => ({ [called("db-data")]: print })),
+      volumes: fingerprint.apply((print) =>
+        Object.fromEntries(stores.map((name) => [called(`${name}-data`), name === "db" ? print : ""])),
+      ),
       images: wanted,
       mirrors,
     },
@@ -68,6 +70,10 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
       { ...onEngine, dependsOn: [facts], deleteBeforeReplace: true },
     );
   const networks = { default: network(networkNames.default, false), inside: network(networkNames.inside, true) };
+  const labelsOf = (name: VolumeName): Record<string, pulumi.Input<string>> => ({
+    "atelier.dify": owner,
+    ...(name === "db" ? { "atelier.fingerprint": fingerprint } : {}),
+  });
   const volumes = Object.fromEntries(
     stores.map((name) => [
       name,
@@ -75,15 +81,24 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
         `dify-${name}-data`,
         {
           name: called(`${name}-data`),
-          labels: [
-            { label: "atelier.dify", value: owner },
-            ...(name === "db" ? [{ label: "atelier.fingerprint", value: fingerprint }] : []),
-          ],
+          labels: Object.entries(labelsOf(name)).map(([label, value]) => ({ label, value })),
         },
         { ...onEngine, dependsOn: [facts] },
       ),
     ]),
   ) as Record<VolumeName, docker.Volume>;
+  const storeToken = (name: VolumeName) => facts.token(called(`${name}-data`));
+  // Those that are gone from the engine: replaced as a resource, one that is there could be deleted by its name.
+  const kept = dockerAction(
+    "dify-volumes",
+    "volumes",
+    {
+      engine,
+      volumes: Object.fromEntries(stores.map((name) => [called(`${name}-data`), labelsOf(name)])),
+      token: pulumi.all(stores.map(storeToken)).apply((tokens) => tokens.join("")),
+    },
+    { parent, dependsOn: Object.values(volumes) },
+  );
   const pulled = dockerAction(
     "dify-images",
     "images",
@@ -106,10 +121,11 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
             name: called("wheels"),
             owner,
             // Other plugins, or another bundle, are other wheels.
-            token:
-              [tool, model].map(({ id, version }) => `${id} ${version}`).join(" ") + assembly.upstreams.pypi.join(" "),
+            token: pulumi.interpolate`${
+              [tool, model].map(({ id, version }) => `${id} ${version}`).join(" ") + assembly.upstreams.pypi.join(" ")
+            }${storeToken("wheels")}`,
           },
-          own,
+          { parent, dependsOn: [kept] },
         ),
       ]
     : [];
@@ -126,9 +142,13 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
       mounts: [{ type: "volume", source: volumes.storage.name, target: "/storage" }],
       attach: true,
       mustRun: false,
-      labels: [{ label: "atelier.dify", value: owner }],
+      // Another token is another volume, which is root's again. The first has none: nothing is made anew for that.
+      labels: storeToken("storage").apply((token) => [
+        { label: "atelier.dify", value: owner },
+        ...(token ? [{ label: "atelier.token", value: token }] : []),
+      ]),
     },
-    onEngine,
+    { ...onEngine, dependsOn: [kept] },
   );
 
   const url = settings.publicUrl ?? publishedAt(args);
@@ -194,6 +214,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
         ...onEngine,
         dependsOn: [
           ...after.map((other) => made[other]).filter((other) => other !== undefined),
+          kept,
           ...(spec.volumes?.storage ? [storage] : []),
           ...Object.values(networks),
         ],

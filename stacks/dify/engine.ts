@@ -19,7 +19,7 @@ export const secretLogin = ({ host, ca, cert, key }: EngineLogin) =>
 /** What only the engine can do: scripts/docker/main.ts. Its facts come back as JSON. */
 export function dockerAction(
   name: string,
-  action: "images" | "reach" | "wheels",
+  action: "images" | "reach" | "volumes" | "wheels",
   input: pulumi.Input<object>,
   opts: pulumi.CustomResourceOptions,
 ): command.local.Command {
@@ -45,7 +45,7 @@ export interface Looks {
   owner: string;
   containers: string[];
   networks: string[];
-  /** Name -> fingerprint of the password that its content was made with. */
+  /** Name -> fingerprint of the password that its content was made with; empty: it has none. */
   volumes: Record<string, string>;
   images: Record<string, string>;
   mirrors: string[];
@@ -58,6 +58,7 @@ interface Seen {
   containers: Record<string, string>;
   networks: Record<string, string>;
   images: Record<string, string>;
+  volumes: Record<string, string>;
   foreign: string[];
 }
 
@@ -76,18 +77,29 @@ async function ask({ engine, owner, containers, networks, volumes, images, mirro
 
 /** What is to be made again, by name, and why. An image that is gone matters only where it is started again. */
 async function lost(looks: Looks): Promise<Record<string, string>> {
-  const { containers, networks, images } = await ask(looks);
-  const found: Record<string, string> = { ...containers, ...networks };
+  const { containers, networks, images, volumes } = await ask(looks);
+  const found: Record<string, string> = { ...containers, ...networks, ...volumes };
   const gone = Object.values(images);
   if (gone.length > 0) found.images = gone.join("; ");
   return found;
+}
+
+function namesOf({ containers, networks, volumes }: Looks): string[] {
+  return [...containers, ...networks, ...Object.keys(volumes)];
+}
+
+/** The tokens of what was made. A state of before has none for a volume: each was made with the rest. */
+function tokensIn({ tokens }: FactsOutputs, { volumes }: Looks): Record<string, string> {
+  const stores = Object.keys(volumes);
+  if (stores.some((name) => name in tokens)) return tokens;
+  return { ...Object.fromEntries(stores.map((name) => [name, ""])), ...tokens };
 }
 
 const provider: pulumi.dynamic.ResourceProvider = {
   async create(looks: Looks) {
     // What is not there is made now anyway; what is there and not ours stops it.
     await ask(looks);
-    const names = [...looks.containers, ...looks.networks, "images"];
+    const names = [...namesOf(looks), "images"];
     return { id: "dify-docker-facts", outs: { ...looks, tokens: Object.fromEntries(names.map((name) => [name, ""])) } };
   },
   async diff(_id, olds: FactsOutputs, looks: Looks) {
@@ -95,24 +107,26 @@ const provider: pulumi.dynamic.ResourceProvider = {
     const unknown = ["04da6b54", "80e4", "46f7", "96ec", "b56ff0331ba9"].join("-");
     if (JSON.stringify({ ...looks, __provider: "" }).includes(unknown)) return { changes: true };
     const missing = await lost(looks);
-    const names = [...looks.containers, ...looks.networks];
+    const tokens = tokensIn(olds, looks);
     // What the state does not know yet is missing because it was never made.
-    const drifted = Object.entries(missing).filter(([name]) => name in olds.tokens);
+    const drifted = Object.entries(missing).filter(([name]) => name in tokens);
     for (const [name, why] of drifted) console.log(`dify-docker-facts: ${name} is not in place: ${why}`);
-    return { changes: names.some((name) => !(name in olds.tokens)) || drifted.length > 0 };
+    return { changes: namesOf(looks).some((name) => !(name in tokens)) || drifted.length > 0 };
   },
   async update(_id, olds: FactsOutputs, looks: Looks) {
     const missing = await lost(looks);
+    const tokens = tokensIn(olds, looks);
     const token = (name: string) =>
-      name in olds.tokens && name in missing ? globalThis.crypto.randomUUID() : (olds.tokens[name] ?? "");
-    const names = [...looks.containers, ...looks.networks, "images"];
+      name in tokens && name in missing ? globalThis.crypto.randomUUID() : (tokens[name] ?? "");
+    const names = [...namesOf(looks), "images"];
     return { outs: { ...looks, tokens: Object.fromEntries(names.map((name) => [name, token(name)])) } };
   },
 };
 
 /**
  * What the Docker engine has, against what the state believes: neither engine looks there by itself. A container that was stopped or
- * removed by hand gets a new token, which is a label of it: so the next `up` makes it anew.
+ * removed by hand gets a new token, which is a label of it: so the next `up` makes it anew. A volume's token is no label of it, for a
+ * volume is never replaced: `dify-volumes` makes one that is gone, and what works on its content does that again.
  */
 export class EngineFacts extends DynamicResource {
   declare readonly tokens: pulumi.Output<Record<string, string>>;
@@ -122,7 +136,7 @@ export class EngineFacts extends DynamicResource {
     looks: { [Key in keyof Looks]: pulumi.Input<Looks[Key]> },
     opts: pulumi.CustomResourceOptions,
   ) {
-    super({ provider, uses: [runScript, ask, lost] }, name, { ...looks, tokens: undefined }, opts);
+    super({ provider, uses: [runScript, ask, lost, namesOf, tokensIn] }, name, { ...looks, tokens: undefined }, opts);
   }
 
   token(name: string): pulumi.Output<string> {
