@@ -115,6 +115,21 @@ describe("pitfall 12: aliases in every form", () => {
     expect(urns.join()).not.toMatch(/::app|::old|index:Part::app/);
   });
 
+  test("one that is no URN is refused, and what it may have meant stays", async () => {
+    const { fake, run } = setUp();
+    await run("up", { name: "old" });
+    for (const alias of ["old", "", "urn:pulumi:dev::tiny::old", { parent: "urn:part" }]) {
+      for (const kind of ["preview", "up"] as const) {
+        const failed = await run(kind, { name: "new", options: { aliases: [alias] } });
+        expect(failed.result).toBe("failed");
+        expect(failed.errors.join()).toMatch(
+          /An alias of fake:index:Thing "new".* is no URN: a URN reads urn:pulumi:<stack>/,
+        );
+      }
+    }
+    expect(fake.calls).toEqual(["create old"]);
+  });
+
   test("a resource and another's alias of the same name can't both be", async () => {
     const { fake, run } = setUp();
     await run("up", { name: "a" });

@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { formatPath, parsePath } from "../../paths.ts";
+import { isUrn } from "../../urn.ts";
 import type { PropertyMap } from "../../values.ts";
 import { type AliasSpec, type Goal, notCovered, parseDuration, Refusal } from "../plan/goal.ts";
 import { isProviderType } from "../plan/references.ts";
@@ -69,7 +70,7 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
     hideDiff: request.getHidediffsList().map((path: string) => pathOf(path, label)),
     replaceOnChanges: request.getReplaceonchangesList(),
     additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
-    aliases: aliases(request),
+    aliases: aliases(request, label),
     customTimeouts:
       timeouts === undefined
         ? undefined
@@ -104,18 +105,27 @@ function propertyDependencies(request: Registration, inputs: PropertyMap, all: s
   return found;
 }
 
-function aliases(request: Registration): AliasSpec[] {
-  const found: AliasSpec[] = request.getAliasurnsList().map((urn: string) => ({ urn }));
+/** @throws Refusal for what names nothing: the resource that it was meant for would be deleted as one that nobody wants */
+function aliases(request: Registration, label: string): AliasSpec[] {
+  const urn = (text: string): string => {
+    if (isUrn(text)) return text;
+    throw new Refusal(
+      `An alias of ${label}, "${text}", is no URN: a URN reads urn:pulumi:<stack>::<project>::<type>::<name>. ` +
+        `Where only the name was another, write { name: "${text}" }.`,
+    );
+  };
+  const found: AliasSpec[] = request.getAliasurnsList().map((text: string) => ({ urn: urn(text) }));
   for (const alias of request.getAliasesList()) {
     const spec = alias.getSpec();
-    if (spec === undefined) found.push({ urn: alias.getUrn() });
+    if (spec === undefined) found.push({ urn: urn(alias.getUrn()) });
     else {
+      const parent = spec.getParenturn();
       found.push({
         name: spec.getName() || undefined,
         type: spec.getType() || undefined,
         stack: spec.getStack() || undefined,
         project: spec.getProject() || undefined,
-        parentUrn: spec.getParenturn() || undefined,
+        parentUrn: parent === "" ? undefined : urn(parent),
         noParent: spec.getNoparent(),
       });
     }
