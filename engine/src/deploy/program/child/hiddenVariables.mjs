@@ -7,5 +7,12 @@ export function hide(hidden) {
   process.env = new Proxy(process.env, {
     get: (env, name) => (Object.hasOwn(hidden, name) ? hidden[name] : env[name]),
     has: (env, name) => Object.hasOwn(hidden, name) || name in env,
+    // Without this, a variable that is there would be defined anew, by less than what node takes as a definition.
+    set(env, name, value) {
+      if (Object.hasOwn(hidden, name)) hidden[name] = String(value);
+      else env[name] = value;
+      return true;
+    },
+    deleteProperty: (env, name) => delete hidden[name] && delete env[name],
   });
 }
