@@ -26,21 +26,21 @@ export const plugin: Item<"plugin"> = {
         throw new DifyError(
           `${console.url} has ${installed.plugin_unique_identifier}; this wiring was tried with version ${wanted.version}, and other apps there may use the other one. Install ${wanted.version} there yourself, or let \`npx atelier up --force\` replace it.`,
         );
-      return { identifier: installed.plugin_unique_identifier, made: false, source: installed.source };
+      return factsOf(installed, false, installed.source);
     }
     const asked = fromPackage(wanted)
       ? { identifier: await identify(console, wanted, installed, say), sure: true, by: "its package" }
       : await choosePackage({ console, wanted, installed, say });
     const { identifier } = asked;
-    if (installed?.plugin_unique_identifier === identifier) return { identifier, made, source };
+    if (installed?.plugin_unique_identifier === identifier) return factsOf(installed, made, source);
     // Over another version or checksum an install says "success" and changes nothing.
     if (installed) await uninstall(console, installed, say);
     await install(console, { identifier, wanted, seconds: dify.timeout, say });
     const now = await pluginById(console, wanted.id);
     const came = now?.plugin_unique_identifier;
     // What came is held against what was wanted here: Dify itself compares nothing.
-    if (came === identifier || (came && !asked.sure && isIdentifier(came, wanted)))
-      return { identifier: came, made: true, source };
+    if (now && came && (came === identifier || (!asked.sure && isIdentifier(came, wanted))))
+      return factsOf(now, true, source);
     if (now && now.plugin_unique_identifier !== installed?.plugin_unique_identifier) await uninstall(console, now, say);
     throw new DifyError(
       `Installed was ${came ?? "nothing"}, wanted ${identifier}: what came is not what ${asked.by} says, and it was taken away again. A publisher can replace a package: \`npx atelier lock\` asks the marketplace, and shows what moved. Otherwise ask the one who serves it (marketplace, mirror, bundle).`,
@@ -63,6 +63,21 @@ export const plugin: Item<"plugin"> = {
     return inPlace;
   },
 };
+
+/**
+ * Its installation is in them because a provider's own credentials go with the one before: the very same plugin, installed anew, has to
+ * apply what uses it.
+ */
+const factsOf = (
+  { plugin_unique_identifier: identifier, installation_id: installation }: Installed,
+  made: boolean,
+  source: string,
+) => ({
+  identifier,
+  installation,
+  made,
+  source,
+});
 
 /** What a package is; it goes to Dify for that, where it is not installed already. */
 async function identify(console: Console, wanted: Wanted, installed: Installed | undefined, say: Say): Promise<string> {

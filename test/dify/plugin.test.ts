@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makePackage } from "../../rehearsal/dify/packages.ts";
 import { bundledPackage } from "../../scripts/dify/bundled.ts";
+import { modelItem } from "../../stacks/dify/model.ts";
 import { bundleOfDify } from "../helpers/bundle.ts";
 import { secrets, World } from "./world.ts";
 
@@ -59,7 +60,12 @@ describe("a package", () => {
 
   test("is installed, and a second time nothing happens", async () => {
     const facts = await world.apply(world.items.sdPlugin);
-    expect(facts).toEqual({ identifier: identifier(), made: true, source: "package" });
+    expect(facts).toEqual({
+      identifier: identifier(),
+      installation: expect.any(String),
+      made: true,
+      source: "package",
+    });
     const before = [...world.dify.state.plugins];
     const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) };
     expect(await world.apply(world.items.sdPlugin, { env })).toEqual(facts);
@@ -126,7 +132,7 @@ describe("the marketplace", () => {
   test("tells the checksum of a version that the lock has computed only, or not at all", async () => {
     world.marketplace.packages.set("langgenius/ollama", makePackage("ollama"));
     const { facts, stderr } = await world.run(ollama({ computed }));
-    expect(facts).toEqual({ identifier: known(), made: true, source: "marketplace" });
+    expect(facts).toEqual({ identifier: known(), installation: expect.any(String), made: true, source: "marketplace" });
     expect(stderr).toContain(`the marketplace has ${known()}; computed was ${computed}`);
     // Once it is there, nobody is asked again.
     world.marketplace.asked.length = 0;
@@ -172,6 +178,7 @@ describe("the marketplace", () => {
   test("that serves what the lock says is good", async () => {
     expect(await world.apply(ollama({ identifier: known() }))).toEqual({
       identifier: known(),
+      installation: expect.any(String),
       made: true,
       source: "marketplace",
     });
@@ -199,7 +206,12 @@ describe("a bundle", () => {
     });
     const { identifier } = plugins[0] ?? {};
     const asked = [...world.marketplace.asked];
-    expect((await apply(wanted)).facts).toEqual({ identifier, made: true, source: "package" });
+    expect((await apply(wanted)).facts).toEqual({
+      identifier,
+      installation: expect.any(String),
+      made: true,
+      source: "package",
+    });
     // Once it is there, it is not even sent.
     world.asked.length = 0;
     expect((await apply({ ...wanted, identifier })).facts).toMatchObject({ identifier });
@@ -226,6 +238,44 @@ describe("a bundle", () => {
   });
 });
 
+describe("a provider with credentials of its own", () => {
+  const zhipuai = () => ({
+    item: "plugin",
+    plugin: { id: "langgenius/zhipuai", version: "0.0.33", package: world.package("zhipuai") },
+  });
+  const model = () => ({
+    item: "model",
+    name: "atelier-t",
+    plugin: "langgenius/zhipuai",
+    ...modelItem(
+      { provider: "zhipuai", name: "glm-4-flash", baseUrl: `${world.url}/llm/v1`, maxTokens: 4096 },
+      secrets.modelKey,
+    ),
+  });
+  const standing = async () => (await world.check({ plugin: zhipuai(), model: model() })).facts.items;
+
+  test("whose plugin was upgraded by hand: installed anew it has lost them, and its facts say that it is another", async () => {
+    world.model.options.models.push("glm-4-flash");
+    const facts = await world.apply(zhipuai());
+    await world.apply(model());
+    expect(await standing()).toEqual({ plugin: { ok: true }, model: { ok: true } });
+    const there = world.dify.state.plugins.find(({ package: id }) => id === facts.identifier);
+    const upgraded = facts.identifier.replace("0.0.33", "0.0.34");
+    const old = world.dify.state.packages[facts.identifier]!;
+    world.dify.state.packages[upgraded] = { ...old, id: upgraded, version: "0.0.34" };
+    there!.package = upgraded;
+    // The plugin alone is out of place, so nothing but its facts can apply the model again.
+    expect(await standing()).toMatchObject({ plugin: { ok: false }, model: { ok: true } });
+    const again = await world.apply(zhipuai(), { env: { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) } });
+    expect((await standing()).model.why).toContain("has no credential `atelier-t`");
+    expect(again).toEqual({ ...facts, made: true, installation: expect.any(String) });
+    expect(again.installation).not.toBe(facts.installation);
+    await world.apply(model());
+    expect(await standing()).toEqual({ plugin: { ok: true }, model: { ok: true } });
+    expect(await world.apply(zhipuai())).toMatchObject({ installation: again.installation });
+  });
+});
+
 describe("in somebody's Dify", () => {
   const own = false;
 
@@ -241,12 +291,22 @@ describe("in somebody's Dify", () => {
     );
     expect(identifier("0.0.6")).toBe(old);
     const facts = await world.apply(world.items.sdPlugin, { own, env: { ATELIER_FORCE: "1" } });
-    expect(facts).toEqual({ identifier: identifier(), made: true, source: "package" });
+    expect(facts).toEqual({
+      identifier: identifier(),
+      installation: expect.any(String),
+      made: true,
+      source: "package",
+    });
   });
 
   test("one that was there is used, and stays; one that was made goes", async () => {
     const facts = await world.apply(world.items.sdPlugin, { own });
-    expect(facts).toEqual({ identifier: identifier(), made: false, source: "package" });
+    expect(facts).toEqual({
+      identifier: identifier(),
+      installation: expect.any(String),
+      made: false,
+      source: "package",
+    });
     const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) };
     expect((await world.run(world.items.sdPlugin, "remove", { own, env })).code).toBe(0);
     expect(identifier()).toBeDefined();
