@@ -5,6 +5,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { DifySettings } from "../schema/dify.ts";
 import { type AppRole, appDsl, appModes, appRoles, type Drawing } from "./apps.ts";
+import { credentialName } from "./credential.ts";
 import { DifyFacts, type FactItem } from "./facts.ts";
 import { modelItem, providerOf, thinkingOf, thinkingTokens, tokensOf } from "./model.ts";
 import type { DifyPlace } from "./place.ts";
@@ -66,7 +67,7 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
   const { place, settings, plugins, webui, checkpoint } = args;
   const { own, email } = place;
   const stack = pulumi.getStack();
-  const credential = `atelier-${stack}`.slice(0, 30);
+  const credential = credentialName(stack);
   // Only what nobody may see is secret in them: the engine takes every word of a secret out of what it shows.
   const dify = {
     url: place.url,
