@@ -109,6 +109,17 @@ export class SecretFilter {
     }
   }
 
+  /** Remembers a secret of the settings: its text, and where that is JSON, every text inside. */
+  addSetting(text: string): void {
+    this.addText(text);
+    if (!/^\s*[[{]/.test(text)) return;
+    try {
+      this.addSecrets(new Secret(JSON.parse(text) as PropertyValue));
+    } catch {
+      // It only begins like JSON.
+    }
+  }
+
   /** The text with each known secret in it replaced by the word `[secret]`. */
   apply(text: string): string {
     return this.#texts.replaceIn(text, SECRET_WORD);

@@ -40,6 +40,8 @@ export interface ResolvedConfig {
   values: Record<string, string>;
   /** The keys whose value is secret, as a whole or in part. */
   secretKeys: string[];
+  /** Each text that was encrypted, at the top or inside of a value. */
+  secretTexts: string[];
 }
 
 /**
@@ -118,6 +120,12 @@ export function resolveConfig(
 ): ResolvedConfig {
   const values: Record<string, string> = {};
   const secretKeys: string[] = [];
+  const secretTexts: string[] = [];
+  const open = (ciphertext: string): string => {
+    const text = secrets!.decryptConfig(ciphertext);
+    secretTexts.push(text);
+    return text;
+  };
   const fallbacks = Object.entries(project.declared).flatMap(([key, { fallback }]) =>
     fallback === undefined ? [] : [[key, fallback] as const],
   );
@@ -131,12 +139,12 @@ export function resolveConfig(
       }
     }
     try {
-      values[key] = asText(decrypt(value, secrets));
+      values[key] = asText(decrypt(value, open));
     } catch (error) {
       throw new Error(`${settings.file}: ${key}: ${(error as Error).message}`, { cause: error });
     }
   }
-  return { values, secretKeys };
+  return { values, secretKeys, secretTexts };
 }
 
 function asText(value: unknown): string {
@@ -155,12 +163,12 @@ function encodeJson(value: unknown): string {
   return `{${keys.map((key) => `${encodeSorted(key)}:${encodeJson((value as Json)[key])}`).join(",")}}`;
 }
 
-function decrypt(value: unknown, secrets: PassphraseSecrets | undefined): unknown {
-  if (Array.isArray(value)) return value.map((element) => decrypt(element, secrets));
+function decrypt(value: unknown, open: (ciphertext: string) => string): unknown {
+  if (Array.isArray(value)) return value.map((element) => decrypt(element, open));
   if (typeof value !== "object" || value === null) return value;
   const ciphertext = secureText(value);
-  if (ciphertext !== undefined) return secrets!.decryptConfig(ciphertext);
-  return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, decrypt(element, secrets)]));
+  if (ciphertext !== undefined) return open(ciphertext);
+  return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, decrypt(element, open)]));
 }
 
 function holdsSecure(value: unknown): boolean {

@@ -160,8 +160,12 @@ export async function adoptInputs(options: AdoptOptions, what: Adoption): Promis
     tell: (message) => events.diagnostic({ severity: "warning", message }),
   });
   try {
-    for (const { value, secret } of Object.values(stack.config)) if (secret) events.filter.addText(value);
+    stack.tellSecrets(events.filter);
     const before = await stack.load();
+    for (const { inputs, outputs } of before.resources) {
+      events.filter.addSecrets(inputs);
+      events.filter.addSecrets(outputs);
+    }
     const wanted = new Map<ResourceState, PropertyMap>();
     const location = locateProgram(stack.project.dir, stack.project.main);
     const host = new AdoptionHost({
@@ -199,6 +203,8 @@ export async function adoptInputs(options: AdoptOptions, what: Adoption): Promis
       message: "inputs taken over into the state",
     });
     return urns;
+  } catch (error) {
+    throw events.masked(error);
   } finally {
     await stack.close();
   }

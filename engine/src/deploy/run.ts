@@ -36,7 +36,7 @@ export async function run(
   );
   let session: ServedProgram | undefined;
   try {
-    for (const { value, secret } of Object.values(stack.config)) if (secret) events.filter.addText(value);
+    stack.tellSecrets(events.filter);
     events.emit({ preludeEvent: { config: shownConfig(stack.config) } });
     requireVersion(stack);
     const location = locateProgram(stack.project.dir, stack.project.main);

@@ -1,6 +1,7 @@
 import { decodeCheckpoint, emptySnapshot, encodeCheckpoint, freshManifest, verifyIntegrity } from "../checkpoint.ts";
 import { settingFaults } from "../configTypes.ts";
 import type { OpType } from "../events.ts";
+import type { SecretFilter } from "../masking.ts";
 import type { EngineOptions, UpdateResult } from "../options.ts";
 import { hasSecureValue, loadProject, loadStackSettings, type Project, resolveConfig } from "../project.ts";
 import type { Snapshot } from "../resource.ts";
@@ -32,6 +33,7 @@ export class Stack {
   readonly cacheDir: string;
   readonly #store: FileStore;
   readonly #rawConfig: Record<string, unknown>;
+  readonly #secretTexts: string[];
   readonly #unlock: () => Promise<void>;
   readonly #secretsOf: (salt: string | undefined) => Promise<PassphraseSecrets>;
   #secrets: Promise<PassphraseSecrets> | undefined;
@@ -69,9 +71,12 @@ export class Stack {
     for (const [key, value] of Object.entries(resolved.values)) {
       config[key] = { value, secret: resolved.secretKeys.includes(key) };
     }
-    const override = (key: string, value: string, secret: boolean): void => {
+    const { secretTexts } = resolved;
+    const override = (key: string, value: string, hidden: boolean): void => {
       const full = key.includes(":") ? key : `${project.name}:${key}`;
-      config[full] = { value, secret: secret || (config[full]?.secret ?? false) };
+      const secret = hidden || (config[full]?.secret ?? false);
+      config[full] = { value, secret };
+      if (secret) secretTexts.push(value);
     };
     for (const [key, value] of Object.entries(options.config ?? {})) override(key, value, false);
     for (const [key, value] of Object.entries(options.secretConfig ?? {})) override(key, value, true);
@@ -98,6 +103,7 @@ export class Stack {
       cacheDir: cacheDirOr(options.cacheDir),
       store,
       rawConfig: settings.config,
+      secretTexts,
       unlock: async () => lock?.release(),
       secretsOf,
     });
@@ -111,6 +117,7 @@ export class Stack {
     cacheDir: string;
     store: FileStore;
     rawConfig: Record<string, unknown>;
+    secretTexts: string[];
     unlock: () => Promise<void>;
     secretsOf: (salt: string | undefined) => Promise<PassphraseSecrets>;
   }) {
@@ -121,8 +128,15 @@ export class Stack {
     this.cacheDir = parts.cacheDir;
     this.#store = parts.store;
     this.#rawConfig = parts.rawConfig;
+    this.#secretTexts = parts.secretTexts;
     this.#unlock = parts.unlock;
     this.#secretsOf = parts.secretsOf;
+  }
+
+  /** Makes the secrets of the settings known to a filter: each as a whole, and what is secret inside of it. */
+  tellSecrets(filter: SecretFilter): void {
+    for (const { value, secret } of Object.values(this.config)) if (secret) filter.addText(value);
+    for (const text of this.#secretTexts) filter.addSetting(text);
   }
 
   /**

@@ -71,6 +71,31 @@ describe("settings that Pulumi.yaml declares", () => {
   });
 });
 
+test("each secret inside of an object or a list is hidden where a provider or a program repeats it", async () => {
+  const work = new Workspace("spec.ts");
+  const secrets = await PassphraseSecrets.create("correct-horse");
+  const secure = (text: string) => ({ secure: secrets.encryptConfig(text) });
+  const config = {
+    "tiny:db": { host: "localhost", users: [{ name: "ann", password: secure("hunter2x") }] },
+    "tiny:whole": secure('{"token":"hush-1","more":["hush-2"]}'),
+    "tiny:mixed": { inner: secure('{"token":"hush-3"}') },
+  };
+  work.write("Pulumi.dev.yaml", stringify({ encryptionsalt: secrets.salt, config }));
+  const fake = new FakeProvider();
+  const said = "localhost: ann may not hunter2x, hush-1, hush-2, hush-3, hush-4";
+  fake.create = async ({ log }) => {
+    log({ stream: "stdout", text: said });
+    throw new Error(said);
+  };
+  const spec = JSON.stringify([{ name: "a" }]);
+  const secretConfig = { given: '{"token":"hush-4"}' };
+  const failed = await work.run("up", { providers: fake.providers, config: { spec }, secretConfig });
+  const hidden = `localhost: ann may not ${Array(5).fill("[secret]").join(", ")}`;
+  expect(failed.errors).toEqual([hidden]);
+  expect(failed.events.flatMap(({ diagnosticEvent }) => diagnosticEvent?.message ?? [])).toEqual([hidden, hidden]);
+  expect(JSON.stringify(failed.events)).not.toMatch(/hunter2x|hush-/);
+});
+
 describe("the version of Pulumi that Pulumi.yaml requires", () => {
   const requiring = async (range: string) => {
     const work = new Workspace("spec.ts");

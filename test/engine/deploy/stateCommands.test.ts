@@ -66,5 +66,7 @@ test("a program that fails changes nothing in the state", async () => {
   await expect(
     adoptInputs(work.options(spec({ name: "a", inputs: { n: 2 } }, { name: "x", throws: "no" })), what),
   ).rejects.toThrow();
+  const repeating = { ...spec({ name: "x", throws: "not with hush-1" }), secretConfig: { whole: '["hush-1"]' } };
+  await expect(adoptInputs(work.options(repeating), what)).rejects.toThrow("not with [secret]");
   expect(readFileSync(work.stateFile, "utf8")).toBe(before);
 });

@@ -121,6 +121,7 @@ describe("a stack's settings", () => {
         "docker:host": "unix:///x",
       },
       secretKeys: [],
+      secretTexts: [],
     });
   });
 
@@ -132,6 +133,7 @@ describe("a stack's settings", () => {
     expect(resolveConfig(base, gold, secrets)).toEqual({
       values: { "golden:who": "ann", "golden:pw": "p@ss:wörd" },
       secretKeys: ["golden:pw"],
+      secretTexts: ["p@ss:wörd"],
     });
 
     const inner = secrets.encryptConfig('in "quotes"');
@@ -144,6 +146,7 @@ describe("a stack's settings", () => {
     expect(resolveConfig(base, nested, secrets)).toEqual({
       values: { "golden:o": '{"list":["in \\"quotes\\""],"two":{"more":"y","secure":"x"},"user":"ann"}' },
       secretKeys: ["golden:o"],
+      secretTexts: ['in "quotes"'],
     });
   });
 
