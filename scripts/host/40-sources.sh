@@ -267,9 +267,11 @@ run_fetch() {
   shift 2
   _limit=''
   ! command -v timeout >/dev/null 2>&1 || _limit='timeout 1800'
-  { cat "$HOME/.gitconfig" && instead_of "$_base"; } | grep -v 'path = ' >"$RUN/gitconfig"
+  # By HOME too: GIT_CONFIG_GLOBAL is unknown to git before 2.32, which is what Ubuntu 20.04 and Debian 11 have.
+  mkdir -p "$RUN/home"
+  { cat "$HOME/.gitconfig" && instead_of "$_base"; } | grep -v 'path = ' >"$RUN/home/.gitconfig"
   _code=0
-  with_progress "$_fetch_name" "$_fetch_bare" env GIT_CONFIG_GLOBAL="$RUN/gitconfig" GIT_HTTP_LOW_SPEED_LIMIT=500 GIT_HTTP_LOW_SPEED_TIME=20 $_limit \
+  with_progress "$_fetch_name" "$_fetch_bare" env HOME="$RUN/home" GIT_CONFIG_GLOBAL="$RUN/home/.gitconfig" GIT_HTTP_LOW_SPEED_LIMIT=500 GIT_HTTP_LOW_SPEED_TIME=20 $_limit \
     git --git-dir="$_fetch_bare" fetch -q --no-tags --update-shallow "$@" >"$RUN/git.log" 2>&1 || _code=$?
   _why=$(grep -v '^$' "$RUN/git.log" | tail -n 2 | tr '\n' ' ')
   [ $_code != 124 ] || _why="timed out (took too long)"

@@ -281,6 +281,23 @@ describe("sources", () => {
     expect(url()).toBe("https://github.com/a/b.git");
   });
 
+  it("come from the mirror by an older git too, which knows no GIT_CONFIG_GLOBAL (before 2.32), and from each run's own", async () => {
+    const before = workspace.commands({
+      git: `#!/bin/sh\nunset GIT_CONFIG_GLOBAL\nPATH=$(printf %s "$PATH" | cut -d: -f2-) exec git "$@"\n`,
+    });
+    const old = (more?: Inputs) => workspace.run("40-sources.sh", "apply", inputs(more), { path: [before] });
+    const first = await old();
+    expect(first.code, first.stderr).toBe(0);
+    // The first run's mirror is what later git goes to; it must not be where the next run fetches.
+    expect(workspace.file("run/home/mirrors.gitconfig")).toContain(`file://${origin}`);
+    renameSync(origin, `${origin}-2`);
+    rmSync(workspace.cache, { recursive: true });
+    const source = ["BLIP", "BLIP", commits.BLIP, "owner/BLIP.git"];
+    const second = await old({ sources: [source], git: [`file://${origin}-2/`] });
+    expect(second.code, second.stderr).toBe(0);
+    expect(head("BLIP")).toBe(commits.BLIP);
+  });
+
   it("are gone after remove", async () => {
     await apply();
     expect((await workspace.run("40-sources.sh", "remove", inputs())).code).toBe(0);
