@@ -1,9 +1,9 @@
 """The one door: HTTP Basic, or the cookie that a browser got for it; and what wrong guesses cost."""
+import asyncio
 import base64
 import binascii
 import hmac
 import time
-import urllib.parse
 from collections import OrderedDict
 
 from aiohttp import web
@@ -16,6 +16,8 @@ COOKIE_S = 7 * 86400
 GUESSES = 100
 GUESSES_A_SECOND = 1.0
 ADDRESSES = 10_000
+LOGIN_BYTES = 10_000
+LOGIN_S = 30
 # Paths whose callers are programs: a browser's dialogue would be of no use to them.
 API = ("/sdapi/", "/controlnet/")
 
@@ -68,10 +70,16 @@ class Doorkeeper:
 
     async def log_in(self, request):
         """POST /login, as gradio's own form and its Python client do it."""
-        if (request.content_length or 0) > 10_000:
+        if (request.content_length or 0) > LOGIN_BYTES:
             return problem(413, "TooLarge", "A login has two short words")
-        form = dict(urllib.parse.parse_qsl((await request.content.read(10_000)).decode("utf-8", "replace")))
-        given = f"{form.get('username', '')}:{form.get('password', '')}".encode()
+        try:
+            form = await asyncio.wait_for(request.post(), LOGIN_S)
+        except asyncio.TimeoutError:
+            return problem(408, "TooSlow", f"The login did not come whole within {LOGIN_S} s")
+        except Exception:
+            # A broken form is a wrong login, however it is broken.
+            form = {}
+        given = f"{form.get('username', '')}:{form.get('password', '')}".encode("utf-8", "replace")
         if not hmac.compare_digest(given, self.login):
             refused = self._guessed(request, "Incorrect credentials.")
             return refused if refused.status == 429 else as_json(400, {"detail": "Incorrect credentials."})

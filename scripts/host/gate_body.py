@@ -23,7 +23,7 @@ class Body:
         if file is None and data:
             try:
                 self.value = json.loads(data)
-            except ValueError:
+            except (ValueError, RecursionError):
                 # The WebUI says what is wrong with it.
                 pass
 

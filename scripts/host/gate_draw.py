@@ -150,8 +150,11 @@ class Drawing:
             self.behind(self.see_off(job, turn, task, "its caller hung up"))
             raise
         if not done:
-            told = await self.progress()
-            self.behind(self.see_off(job, turn, task, "its caller's deadline passed"))
+            try:
+                told = await self.progress()
+            finally:
+                # Also where the caller hangs up just now: else the turn would never end.
+                self.behind(self.see_off(job, turn, task, "its caller's deadline passed"))
             end = "It was broken off" if self.config.interrupt else "It is drawn to its end all the same"
             return self.late(limit, f"It waited {waited:.0f} s for its turn{told}. {end}")
         # The WebUI writes nothing before it has drawn all: the next one may begin while this one is carried home.

@@ -91,6 +91,9 @@ class Passage:
         if isinstance(error, (aiohttp.ClientConnectorError, ConnectionRefusedError)):
             text = "The WebUI does not run; its service manager starts it again within seconds, unless it was stopped. Its log: logs/webui.log"
             return problem(503, "WebuiDown", text, retry=5)
+        if isinstance(error, asyncio.TimeoutError):
+            text = "The WebUI is too busy to answer: it loads a model, or its machine is short of memory. Its log: logs/webui.log"
+            return problem(503, "WebuiBusy", text, retry=10)
         text = f"The WebUI ended before its answer ({type(error).__name__}): out of memory, or it was restarted. Its log: logs/webui.log"
         return problem(502, "WebuiEnded", text, retry=10)
 

@@ -51,18 +51,27 @@ class Gate:
             return problem(400, "BadPath", "A path begins with /")
         # A browser's question whether it may ask from another page; it carries no password, and the WebUI's answer no secret.
         preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        if not preflight:
-            if request.method == "POST" and path.rstrip("/") == "/login":
-                return await self.doorkeeper.log_in(request)
+        entering = request.method == "POST" and path.rstrip("/") == "/login"
+        if not preflight and not entering:
             refused = self.doorkeeper.refusal(request)
             if refused is not None:
                 return refused
-        if path == "/internal/gate":
-            return self.status()
+            if path == "/internal/gate":
+                return self.status()
+        # Some callers send no body before this, and who is refused sends none at all.
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= (1, 1):
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            # What is told by now is no part of the answer.
+            request.writer.output_size = 0
+        if entering:
+            return await self.doorkeeper.log_in(request)
         seconds = self.starts.seconds()
         if seconds is not None:
             return starting(seconds)
         headers = self.passage.headers_for(request)
+        if preflight:
+            # A stranger may have sent it: it goes on as one's.
+            return await self.passage.forward(request, [(name, value) for name, value in headers if name != "Authorization"])
         if is_websocket(request):
             return await self.passage.websocket(request, headers)
         if request.method == "POST":
@@ -102,7 +111,7 @@ class Gate:
 
 
 def is_websocket(request):
-    return request.headers.get("Upgrade", "").lower() == "websocket"
+    return request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 def shown(path):

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { until } from "../helpers/until.ts";
 import { python } from "../rehearsal/standin.ts";
 import { basic, callTo, Gate, Inner, login } from "./lib/gate.ts";
 
@@ -11,6 +12,24 @@ const form = (name: string, word: string) => ({
   headers: { "content-type": "application/x-www-form-urlencoded" },
   auth: null,
 });
+
+/** What comes back for these pieces, the second of which waits for this answer to the first. */
+const raw = (port: number, [first = "", ...rest]: string[], awaited?: string) =>
+  new Promise<string>((done, fail) => {
+    let text = "";
+    const socket = connect(port, "127.0.0.1", async () => {
+      socket.write(first);
+      if (awaited !== undefined) await until("it is asked for the rest", () => text === awaited);
+      for (const piece of rest) {
+        await new Promise((next) => setTimeout(next, 100));
+        socket.write(piece);
+      }
+    });
+    socket.setEncoding("utf8").on("data", (data: string) => {
+      text += data;
+    });
+    socket.on("error", fail).on("close", () => done(text));
+  });
 
 describe.skipIf(missing)(`the gate's door${missing ? ` (skipped: ${missing})` : ""}`, () => {
   let gate: Gate;
@@ -107,6 +126,38 @@ describe.skipIf(missing)(`the gate's door${missing ? ` (skipped: ${missing})` : 
     expect(inner.of("POST /login")).toEqual([]);
   });
 
+  it("takes a login in pieces, and as a browser's form data", async () => {
+    const { body, headers } = form(user, password);
+    const type = headers["content-type"];
+    const whole = await raw(gate.port, [
+      `POST /login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+      body.slice(0, 9),
+      body.slice(9),
+    ]);
+    expect(whole).toMatch(/^HTTP\/1\.1 200 /);
+    const data = new FormData();
+    data.set("username", user);
+    data.set("password", password);
+    expect((await fetch(`${gate.url}/login`, { method: "POST", body: data })).status).toBe(200);
+    data.set("password", "wrong");
+    expect((await fetch(`${gate.url}/login`, { method: "POST", body: data })).status).toBe(400);
+    const broken = { "content-type": "multipart/form-data; boundary=x" };
+    expect((await gate.call("/login", { auth: null, body: "--y\r\n", headers: broken })).status).toBe(400);
+  });
+
+  it("asks for the body of a caller that waits for that, once it may enter", async () => {
+    const head = (auth: string) =>
+      `POST /sdapi/v1/options HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${auth}Content-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n`;
+    const answer = await raw(
+      gate.port,
+      [head(`Authorization: ${basic(login)}\r\n`), "{}"],
+      "HTTP/1.1 100 Continue\r\n\r\n",
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /);
+    expect(inner.of("POST /sdapi/v1/options")).toHaveLength(1);
+    expect(await raw(gate.port, [head("")])).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
   it("slows wrong guesses of an address down, and never the right password", async () => {
     const guesses = Array.from({ length: 130 }, (_, number) =>
       gate.api("options", undefined, { auth: basic(`${user}:${number}`) }),
@@ -132,25 +183,22 @@ describe.skipIf(missing)(`the gate's door${missing ? ` (skipped: ${missing})` : 
     const headers = { origin: "https://a.example", "access-control-request-method": "POST" };
     const preflight = await gate.api("options", undefined, { method: "OPTIONS", auth: null, headers });
     expect([preflight.status, preflight.headers["access-control-allow-origin"]]).toEqual([200, "https://a.example"]);
+    expect(inner.of("OPTIONS /sdapi/v1/options")[0]?.headers.authorization).toBeUndefined();
     expect((await gate.api("options", undefined, { method: "OPTIONS", auth: null })).status).toBe(401);
+    expect((await gate.call("/internal/gate", { method: "OPTIONS", auth: null, headers })).status).toBe(404);
   });
 
   it("goes nowhere but to the WebUI, whatever stands in the place of a path", async () => {
-    const raw = (line: string) =>
-      new Promise<string>((done) => {
-        let text = "";
-        const socket = connect(gate.port, "127.0.0.1", () => {
-          socket.write(`${line}\r\nHost: x\r\nAuthorization: ${basic(login)}\r\nConnection: close\r\n\r\n`);
-        });
-        socket.on("data", (data) => {
-          text += data;
-        });
-        socket.on("close", () => done(text.split("\r\n")[0] ?? ""));
-      });
+    const status = async (line: string) => {
+      const text = await raw(gate.port, [
+        `${line}\r\nHost: x\r\nAuthorization: ${basic(login)}\r\nConnection: close\r\n\r\n`,
+      ]);
+      return text.split("\r\n")[0] ?? "";
+    };
     for (const target of ["@127.0.0.1:9/", "http://127.0.0.1:9/", "*", "127.0.0.1:9"])
-      expect([target, await raw(`GET ${target} HTTP/1.1`)]).toEqual([target, expect.stringMatching(/ 400 /)]);
+      expect([target, await status(`GET ${target} HTTP/1.1`)]).toEqual([target, expect.stringMatching(/ 400 /)]);
     expect(inner.asked).toEqual([]);
-    expect(await raw("GET //127.0.0.1:9/ HTTP/1.1")).toMatch(/ 404 /);
+    expect(await status("GET //127.0.0.1:9/ HTTP/1.1")).toMatch(/ 404 /);
   });
 
   it("shows the password nowhere: not in its log, its arguments, its environment or its configuration", async () => {

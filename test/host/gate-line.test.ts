@@ -147,6 +147,38 @@ describe.skipIf(missing)(`the line before the GPU${missing ? ` (skipped: ${missi
     await until("it is broken off", () => inner.of(interrupts).length === 1);
   });
 
+  it("goes on when a caller hangs up at its deadline, in the moment in which it is asked how far the picture was", async () => {
+    let asked = () => {};
+    const wasAsked = new Promise<void>((done) => {
+      asked = done;
+    });
+    let tell = () => {};
+    const usual = inner.own["GET /sdapi/v1/progress"];
+    inner.own["GET /sdapi/v1/progress"] = async () => {
+      asked();
+      await new Promise<void>((done) => {
+        tell = done;
+      });
+      return { json: {} };
+    };
+    const gone = new AbortController();
+    const late = gate.api("txt2img", picture("late"), {
+      signal: gone.signal,
+      headers: { "x-atelier-deadline": "0.2" },
+    });
+    await wasAsked;
+    gone.abort();
+    await expect(late).rejects.toThrow(/abort/i);
+    await until("it is broken off", () => inner.of(interrupts).length === 1);
+    tell();
+    if (usual) inner.own["GET /sdapi/v1/progress"] = usual;
+    else delete inner.own["GET /sdapi/v1/progress"];
+    const next = gate.api("txt2img", picture("next"));
+    await until("the next is drawn", () => inner.held[0]?.body.prompt === "next");
+    inner.held[0]?.finish();
+    expect((await next).status).toBe(200);
+  });
+
   it("says so when a turn never came, and the picture is never drawn", async () => {
     const first = gate.api("txt2img", picture("first"));
     await inner.draws(1);

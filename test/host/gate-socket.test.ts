@@ -87,6 +87,21 @@ describe.skipIf(missing)(`websockets through the gate${missing ? ` (skipped: ${m
     expect(await talk("close", undefined, "/elsewhere")).toEqual({ status: 404 });
   });
 
+  it("are not opened by a stranger's question whether it may ask", async () => {
+    const upgrade = {
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    };
+    const asks = { ...upgrade, "access-control-request-method": "GET" };
+    said = "";
+    const { status } = await gate.call("/queue/join", { method: "OPTIONS", auth: null, headers: asks });
+    expect(status).toBe(405);
+    // Nor by one who may enter: a websocket begins with GET.
+    expect((await gate.call("/queue/join", { method: "POST", headers: upgrade })).status).toBe(405);
+  });
+
   it("carry words and bytes of any size, the protocol and the way that it ended, with the WebUI's own password", async () => {
     expect(await talk("close")).toEqual({
       protocol: "gradio",

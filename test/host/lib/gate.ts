@@ -172,6 +172,11 @@ export function callTo(
       },
     );
     asked.on("error", fail);
+    // A connection that became another protocol's: no answer follows.
+    asked.on("upgrade", (answer, socket) => {
+      socket.destroy();
+      done({ status: answer.statusCode ?? 0, headers: answer.headers, text: "", json: undefined });
+    });
     asked.end(data);
   });
 }
