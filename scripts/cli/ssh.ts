@@ -60,7 +60,7 @@ async function dial(place: Dialled, where: string, sock?: ClientChannel): Promis
   // Else each small packet waits up to 40 ms for the one before to be acknowledged.
   client.once("connect", () => client.setNoDelay(true));
   await new Promise<void>((resolve, reject) => {
-    client.once("ready", resolve).once("error", (error) => {
+    const fail = (error: Error) => {
       const why = offered
         ? "it shows another host key than the pinned one; if the box is a new one: npx atelier trust --replace"
         : messageOf(error);
@@ -69,6 +69,12 @@ async function dial(place: Dialled, where: string, sock?: ClientChannel): Promis
           `${where} can't be reached: ${why}. Is the box running, and are address, port and login still right?`,
         ),
       );
+    };
+    client.once("ready", resolve).once("close", () => fail(new Error("it closed the connection before the login")));
+    // The listener stays: a second error, such as the socket's end after a time-out, would end the process.
+    client.on("error", (error) => {
+      fail(error);
+      client.destroy();
     });
     client.connect({
       host: place.address,
@@ -86,7 +92,6 @@ async function dial(place: Dialled, where: string, sock?: ClientChannel): Promis
       },
     });
   });
-  client.on("error", () => {});
   return client;
 }
 
