@@ -46,12 +46,16 @@ const base = z
 /** The apps of a Dify that draw with this WebUI. */
 const dify = z.strictObject({
   url: base,
+  /** Login of the console, which tells whether somebody chose another checkpoint in an app. */
+  admin: z.strictObject({ email: z.string().min(1), password: z.string().min(1) }).optional(),
   apps: z
     .array(
       z.strictObject({
         name: z.string().min(1),
         mode: z.enum(["agent-chat", "advanced-chat"]),
         apiKey: z.string().min(8),
+        /** In the console. */
+        appId: z.string().min(1).optional(),
         query: z.string().min(1).default("画一只坐在雪地里的红狐狸，金色的晨光"),
       }),
     )

@@ -20,7 +20,9 @@ export function secretForms(user: string, password: string): string[] {
 export function masker(input: Input): (text: string) => string {
   const { password, privateKeyPassword } = input.tunnel ?? {};
   const keys = input.dify?.apps.map(({ apiKey }) => apiKey) ?? [];
-  const more = [password, privateKeyPassword, ...keys].filter((secret) => secret !== undefined && secret.length >= 4);
+  const more = [password, privateKeyPassword, input.dify?.admin?.password, ...keys].filter(
+    (secret) => secret !== undefined && secret.length >= 4,
+  );
   const forms = [...secretForms(input.user, input.password), ...(more as string[])];
   return (text) => forms.reduce((masked, form) => masked.replaceAll(form, "***"), text);
 }

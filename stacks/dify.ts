@@ -78,7 +78,8 @@ export class Dify extends pulumi.ComponentResource {
       { name: agent, mode: "agent-chat", ...wired.apps.agent },
       { name: chatflow, mode: "advanced-chat", ...wired.apps.chatflow },
     ];
-    const told = { input: smoke.input, url: this.url, apps: this.apps, assembly };
+    const admin = { email: this.email, password: this.password };
+    const told = { input: smoke.input, url: this.url, admin, apps: this.apps, assembly };
     this.live = difyProofInput(told);
     const proof = createDifyProof(
       { ...told, version: wired.stamp },

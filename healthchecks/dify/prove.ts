@@ -8,6 +8,7 @@ import { waitForApi } from "../ready.ts";
 import { type DifyResult, type ImageKind, type Proof, secondsSince } from "../result.ts";
 import type { Session } from "../session.ts";
 import type { Chat } from "./chat.ts";
+import { requireCheckpoint } from "./checkpoint.ts";
 import { explain, plainly } from "./explain.ts";
 import { Refused, Service } from "./service.ts";
 import { short, trace } from "./trace.ts";
@@ -87,10 +88,11 @@ async function chatOnce(session: Session, service: Service, app: App, seen: Set<
     throw new CheckFailed("Two apps gave the very same picture", "Something before the WebUI answers with an old one");
   seen.add(bytes);
   const picture = await trace(session, drawing.picture, chat.prompt);
+  const other = await requireCheckpoint(session, app, picture.recipe, picture.checkpoints);
   const { width, height, seed, model, modelHash, prompt } = picture.recipe;
   const detail =
     `${stand_in ? "REHEARSAL: " : ""}${width}x${height}, seed ${seed}, by ${model} [${modelHash}], ${seconds.toFixed(1)} s; ` +
-    `the WebUI draws the same again. Prompt: ${JSON.stringify(short(prompt))}.${foreign(prompt)}`;
+    `the WebUI draws the same again. Prompt: ${JSON.stringify(short(prompt))}.${foreign(prompt)}${other}`;
   return { drawing, detail, picture };
 }
 

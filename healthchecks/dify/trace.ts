@@ -1,4 +1,4 @@
-import { read, sdModels } from "../answers.ts";
+import { read, type SdModel, sdModels } from "../answers.ts";
 import { xformersTolerance } from "../checks/pictures.ts";
 import { type Generated, generate } from "../draw.ts";
 import { CheckFailed } from "../failure.ts";
@@ -9,14 +9,14 @@ import type { Session } from "../session.ts";
 /**
  * Traces a picture to the WebUI: what the PNG says of how it was made is drawn again, and has to give the same picture.
  * @param prompt what the tool was called with in this very chat: a picture of an earlier one has another
- * @returns the second drawing, and the recipe
+ * @returns the second drawing, the recipe, and the checkpoints of the WebUI
  * @throws {CheckFailed}
  */
 export async function trace(
   session: Session,
   picture: Picture,
   prompt: string | undefined,
-): Promise<{ again: Generated; recipe: Recipe }> {
+): Promise<{ again: Generated; recipe: Recipe; checkpoints: SdModel[] }> {
   const recipe = parseRecipe(picture.text.get("parameters") ?? "");
   if (!recipe)
     throw new CheckFailed(
@@ -29,6 +29,7 @@ export async function trace(
       `The picture was drawn for another prompt (${JSON.stringify(short(recipe.prompt))}) than this chat's (${JSON.stringify(short(prompt))})`,
       "Something between Dify and the WebUI answers with an old picture",
     );
+  const checkpoints = read(sdModels, await session.ask("/sdapi/v1/sd-models"), "GET /sdapi/v1/sd-models");
   const body = {
     prompt: recipe.prompt,
     negative_prompt: recipe.negative,
@@ -42,7 +43,7 @@ export async function trace(
     batch_size: 1,
     n_iter: 1,
     save_images: false,
-    override_settings: { sd_model_checkpoint: await titleOf(session, recipe) },
+    override_settings: { sd_model_checkpoint: titleOf(checkpoints, recipe) },
     override_settings_restore_afterwards: true,
   };
   const again = await generate(session, "txt2img", body, "the same again");
@@ -52,12 +53,11 @@ export async function trace(
       `The WebUI draws another picture from the same seed, prompt and model (they differ by ${mean.toFixed(2)} of 255)`,
       "Dify's tool may call another WebUI: look at base_url in its credential; with xformers on, say so in webui.xformers",
     );
-  return { again, recipe };
+  return { again, recipe, checkpoints };
 }
 
 /** The title of the checkpoint that drew, by its hash; a bare name is taken by two files of one stem. */
-async function titleOf(session: Session, { model, modelHash }: Recipe): Promise<string> {
-  const known = read(sdModels, await session.ask("/sdapi/v1/sd-models"), "GET /sdapi/v1/sd-models");
+function titleOf(known: readonly SdModel[], { model, modelHash }: Recipe): string {
   const byHash = modelHash
     ? known.find(({ hash, sha256 }) => hash === modelHash || sha256?.startsWith(modelHash))
     : undefined;

@@ -21,6 +21,7 @@ export interface DifyPlace {
 export interface WiredApp {
   name: string;
   mode: "agent-chat" | "advanced-chat";
+  appId: pulumi.Output<string>;
   /** A secret. */
   apiKey: pulumi.Output<string>;
   /** Where people chat with it. */

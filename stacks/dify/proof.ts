@@ -8,6 +8,8 @@ export interface DifyProofArgs {
   /** What the WebUI's own proof is told. */
   input: ReturnType<typeof proofInput>;
   url: pulumi.Input<string>;
+  /** Login of its console. */
+  admin: { email: string; password: pulumi.Input<string> };
   apps: WiredApp[];
   assembly: Assembly;
   /** A new one proves both apps again. */
@@ -15,12 +17,19 @@ export interface DifyProofArgs {
 }
 
 /** What the proof of a Dify is told, and the live check after every update. Holds secrets. */
-export function difyProofInput({ input, url, apps, assembly }: Omit<DifyProofArgs, "version">): pulumi.Output<object> {
+export function difyProofInput({
+  input,
+  url,
+  admin,
+  apps,
+  assembly,
+}: Omit<DifyProofArgs, "version">): pulumi.Output<object> {
   const side = appSide(assembly);
-  const keyed = apps.map(({ name, mode, apiKey }) => ({ name, mode, apiKey }));
-  return pulumi
-    .all([input, url, pulumi.output(keyed)])
-    .apply(([told, at, known]) => ({ ...told, dify: { url: at, apps: known, width: side, height: side } }));
+  const keyed = apps.map(({ name, mode, apiKey, appId }) => ({ name, mode, apiKey, appId }));
+  return pulumi.all([input, url, pulumi.output(admin), pulumi.output(keyed)]).apply(([told, at, login, known]) => ({
+    ...told,
+    dify: { url: at, admin: login, apps: known, width: side, height: side },
+  }));
 }
 
 /** Pixels of a side of what the apps draw: what the checkpoint's family was made for. */

@@ -328,6 +328,28 @@ test("each app's picture is downloaded, traced and kept", async () => {
   expect(lines.join("\n")).not.toMatch(/app-(agent|chatflow)/);
 });
 
+describe("a picture by another checkpoint than the settings'", () => {
+  const other = { model: "dreamshaper.safetensors", modelSha256: "ab".repeat(32) };
+
+  test("fails: the WebUI answers 200 to a name that it does not know, and draws with what it has", async () => {
+    const { input } = await setUp();
+    const { proof, failed } = await prove({ ...input(), ...other }, dify);
+    expect(proof.ok).toBe(false);
+    const sentence =
+      /drawn by v1-5-pruned-emaonly \[c955cc14f8\], not by dreamshaper\.safetensors \[ababababab\].*\.ckpt beside/;
+    expect(failed).toEqual({
+      "dify-agent": expect.stringMatching(sentence),
+      "dify-chatflow": expect.stringMatching(sentence),
+    });
+  });
+
+  test("fails, too, without a known sha256, by the file", async () => {
+    const { input } = await setUp();
+    const { failed } = await prove({ ...input(agent), model: other.model, modelSha256: undefined }, dify);
+    expect(failed["dify-agent"]).toMatch(/not by dreamshaper\.safetensors \[which this WebUI does not have\]/);
+  });
+});
+
 test("links without a host belong to Dify's own address", async () => {
   const { input } = await setUp({ relative: true });
   const { failed } = await prove(input(), dify);

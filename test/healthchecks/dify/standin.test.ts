@@ -43,8 +43,24 @@ afterAll(async () => {
   for (const folder of stage.folders) rmSync(folder, { recursive: true, force: true });
 });
 
+/** As wire() made it. */
+const admin = { email: "admin@example.com", password: "Passw0rd-h2" };
 const modes = { agent: "agent-chat", chatflow: "advanced-chat" } as const;
 type Name = keyof typeof modes;
+
+/** Settings that want another checkpoint than the apps draw with, and the login that tells why. */
+function elsewhere(model: string) {
+  const { email, password: secret } = admin;
+  const apps = (["agent", "chatflow"] as const).map((name) => ({
+    ...{ name, mode: modes[name], apiKey: wired.keys[name], query: "a red fox", appId: wired.ids[name] },
+  }));
+  const input = inputFor(webui.url, {
+    ...{ model, modelSha256: "ab".repeat(32) },
+    dify: { url: stage.url, admin: { email, password: secret }, apps, width: 64, height: 64 },
+    deadlines: { ...patient, crashed: 2 },
+  });
+  return prove(input, dify);
+}
 
 function proofOf(names: Name[] = ["agent", "chatflow"], chat = patient.picture) {
   const apps = names.map((name) => ({ name, mode: modes[name], apiKey: wired.keys[name], query: "a red fox" }));
@@ -60,6 +76,18 @@ test("the honest stand-in is believed, picture by picture", async () => {
   expect(failed).toEqual({});
   expect(proof.dify).toMatchObject({ version: "1.14.2", apps: [{ ok: true }, { ok: true }] });
   expect(proof.images.map(({ kind }) => kind)).toEqual(["dify-agent", "dify-chatflow"]);
+});
+
+test("a checkpoint that somebody chose in an app is said, one that nobody chose is refused", async () => {
+  const chosen = await elsewhere("dreamshaper.safetensors");
+  expect(chosen.failed).toEqual({});
+  for (const { detail } of chosen.proof.dify?.apps ?? [])
+    expect(detail).toMatch(
+      /was told in Dify's console to draw with .*, where the settings have dreamshaper\.safetensors\.$/,
+    );
+  expect(chosen.lines.join("\n")).not.toContain(admin.password);
+  const asked = await elsewhere("v1-5-pruned-emaonly.safetensors");
+  expect(Object.keys(asked.failed)).toEqual(["dify-agent", "dify-chatflow"]);
 });
 
 test("links without an address are followed at Dify's own", async () => {
