@@ -7,7 +7,8 @@ from fetch_blame import Blame
 from fetch_files import Bad
 from fetch_hash import Prefix
 from fetch_http import Gone, Trouble
-from fetch_pieces import Lease, Pieces
+from fetch_lease import Lease
+from fetch_pieces import Pieces
 from fetch_requests import Changed, Requests
 from fetch_sources import Source
 
@@ -29,7 +30,15 @@ class Worker:
         self.source, self.lease, self.link = source, lease, None
         self.received = self.seen = 0
         self.seen_at = time.monotonic()
+        # Since when it waits for the first bytes of an answer.
+        self.asked = None
         self.cancelled = None
+
+    def answered(self):
+        """Bytes came. How long they were waited for says nothing of how fast they come."""
+        if self.asked is not None:
+            self.seen_at += time.monotonic() - max(self.asked, self.seen_at)
+            self.asked = None
 
 
 class Download(Blame, Requests):
@@ -147,7 +156,8 @@ class Download(Blame, Requests):
         many = pieces.length is not None and pieces.length - pieces.have() > MANY
         if not many and self.workers and now - self.last < HASTE_S:
             return
-        for source in usable:
+        # Who is asked already comes last.
+        for source in usable if many else sorted(usable, key=lambda one: one.active):
             while source.ready(now):
                 busy = len(self.workers) + 1
                 lease = pieces.take(source, 1 if source.no_ranges or not many else max(busy, self._wanted(usable)))
@@ -214,7 +224,7 @@ class Download(Blame, Requests):
         now = time.monotonic()
         for worker in list(self.workers):
             lease = worker.lease
-            if lease is None or now - worker.seen_at < SLOW_S:
+            if lease is None or worker.asked is not None or now - worker.seen_at < SLOW_S:
                 continue
             rate = (worker.received - worker.seen) / (now - worker.seen_at)
             worker.seen_at, worker.seen = now, worker.received

@@ -7,6 +7,8 @@ import ssl
 import time
 import urllib.parse
 
+from fetch_connect import connect
+
 CONNECT_S = 15
 # A server that says nothing for so long has stalled.
 STALL_S = float(os.environ.get("ATELIER_FETCH_STALL_S", "20"))
@@ -65,6 +67,7 @@ class Link:
                 self.through, self.headers = proxy, login
         else:
             self.connection = kind(host, port, timeout=min(CONNECT_S, STALL_S), **more)
+        self.connection._create_connection = connect
 
     def get(self, parts, headers):
         path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))

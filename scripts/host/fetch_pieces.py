@@ -5,30 +5,15 @@ import os
 import threading
 import time
 
+from fetch_lease import QUIET_S, Lease
+
 LEAST = 1 << 20
 FIRST = 4 << 20
 MOST = 64 << 20
 # A lease is about so long at the rate of its source.
 LEASE_S = 3.0
-# Who has sent nothing for so long may lose all of its lease to one who has nothing to do.
-QUIET_S = 2.0
-
-
-class Lease:
-    """Bytes from `at` to `end` are one worker's to fetch; `end` moves nearer when another takes its tail, None is the unknown end."""
-
-    def __init__(self, source, start, end):
-        self.source, self.start, self.at, self.end = source, start, start, end
-        self.began = self.last = time.monotonic()
-
-    def rate(self):
-        """Bytes a second; of a lease that has hardly begun, what its source gave before."""
-        age = time.monotonic() - self.began
-        own = (self.at - self.start) / max(0.05, age)
-        return own if age > 1.0 else max(own, self.source.rate, 100_000.0)
-
-    def left(self):
-        return self.end - self.at
+# A server that answers after more than this costs that for each lease: fewer, longer ones.
+LATE_S = 1.0
 
 
 class Pieces:
@@ -129,8 +114,8 @@ class Pieces:
                     end = None
                 elif not source.no_ranges and (workers > 1 or len(self.leases)):
                     left = self.length - self.have()
-                    size = FIRST if not source.rate else min(MOST, max(LEAST, int(source.rate * LEASE_S)))
-                    size = max(LEAST, min(size, left // (2 * max(1, workers))))
+                    size = FIRST if not source.rate else min(MOST, max(LEAST, int(source.rate * max(LEASE_S, 2 * source.wait))))
+                    size = max(LEAST, min(size, left // ((1 if source.wait > LATE_S else 2) * max(1, workers))))
                     # No crumbs behind it.
                     end = end if end - start < size + LEAST // 2 else start + size
                 lease = Lease(source, start, end)
@@ -158,27 +143,30 @@ class Pieces:
         for lease in self.leases:
             if lease.end is None or lease.left() <= 0:
                 continue
-            if now - lease.last > QUIET_S:
-                return self._cut(source, lease, lease.at)
+            quiet = now - lease.last
+            if quiet > QUIET_S and lease.open_to(source, quiet):
+                self.leases.append(lease.rival(source))
+                return self.leases[-1]
+            if quiet > QUIET_S or lease.first is None:
+                # It waits for its answer, and is not robbed of what may be on its way.
+                continue
             if lease.source is source and lease.rate() > 0.3 * mine:
                 # Two connections to one server share its rate.
                 continue
             eta = lease.left() / max(lease.rate(), 1.0)
-            if eta > 1.0 and (best is None or eta > best[0]):
+            if eta > 1.0 + source.wait and (best is None or eta > best[0]):
                 best = (eta, lease)
         if best is None:
             return None
         lease = best[1]
-        kept = int(lease.left() * lease.rate() / (lease.rate() + mine))
+        # Both come to their ends together, though the other has yet to be answered.
+        kept = int((lease.left() + mine * source.wait) * lease.rate() / (lease.rate() + mine))
         if kept < 65536:
             kept = 0
         if lease.left() - kept < 65536:
             return None
-        return self._cut(source, lease, lease.at + kept)
-
-    def _cut(self, source, lease, at):
-        taken = Lease(source, at, lease.end)
-        lease.end = at
+        taken = Lease(source, lease.at + kept, lease.end)
+        lease.end = taken.start
         self.leases.append(taken)
         return taken
 
@@ -192,7 +180,8 @@ class Pieces:
             # Under the lock: a lease that was cut must not write over its successor's bytes.
             os.pwrite(self.file, block, lease.at)
             lease.at += len(block)
-            lease.last = time.monotonic()
+            if block:
+                lease.came(time.monotonic())
             self.unsaved += len(block)
             if self.unsaved >= max(65536, (self.length or 0) // 200) or lease.last - self.saved_at > 1:
                 self.save()
@@ -204,6 +193,7 @@ class Pieces:
             if lease not in self.leases:
                 return
             self.leases.remove(lease)
+            lease.leave()
             if lease.at > lease.start:
                 self._add(lease.start, lease.at, lease.source.key)
                 self.save()

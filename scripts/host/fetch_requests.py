@@ -20,6 +20,7 @@ class Requests:
             headers["Range"] = f"bytes={start}-{'' if asked in (None, pieces.length) else asked - 1}"
             if not self.expected and pieces.etag:
                 headers["If-Range"] = pieces.etag
+        worker.asked = time.monotonic()
         answer = self._ask(worker, headers)
         response = answer.response
         with pieces.lock:
@@ -35,6 +36,7 @@ class Requests:
                 elif lease.end is None or lease.at < lease.end:
                     raise Trouble("it ended early")
                 return
+            worker.answered()
             source.received += len(block)
             worker.received += len(block)
             self.last = time.monotonic()
@@ -51,7 +53,7 @@ class Requests:
                     continue
             if not pieces.write(lease, block):
                 break
-        took = time.monotonic() - lease.began
+        took = time.monotonic() - (lease.first or lease.began)
         if lease.at - lease.start >= BLOCK and took > 0:
             source.measured((lease.at - lease.start) / took)
         source.barren = 0

@@ -33,6 +33,8 @@ class Source:
         self.active = 0
         # Bytes a second of one connection, of the latest pieces.
         self.rate = 0.0
+        # Seconds until the first byte of its latest answer.
+        self.wait = 0.0
         self.received = 0
 
     def plain(self):
