@@ -204,6 +204,11 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
     return this.verdict === "running" && this.#registrations.unfinished;
   }
 
+  /** True when the SDK has told the stack's outputs: it came to the end of the program's own code. */
+  get toldOutputs(): boolean {
+    return this.#registrations.toldOutputs;
+  }
+
   /** Lets the program end. */
   release(): void {
     this.#release();

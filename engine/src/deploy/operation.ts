@@ -11,7 +11,8 @@ import { inOrder } from "./plan/order.ts";
 import { providerType } from "./plan/references.ts";
 import type { Targeting } from "./plan/targets.ts";
 import { DEFAULT_PARALLEL } from "./program/launch.ts";
-import type { ProgramLocation } from "./program/location.ts";
+import { type ProgramLocation, sdkSignals } from "./program/location.ts";
+import type { ProgramResult } from "./program/program.ts";
 import type { ServedProgram } from "./program/servedProgram.ts";
 import { refreshAll } from "./refresh.ts";
 import type { Stack } from "./stack.ts";
@@ -129,8 +130,7 @@ async function serve(deployment: Deployment, session: ServedProgram): Promise<vo
   const { program } = session;
   const early = await Promise.race([deployment.registered().catch(stopped), program.finished]);
   await deployment.executor.idle();
-  const fault =
-    early === undefined ? (deployment.unfinished ? UNSETTLED : undefined) : early.ok ? ENDED_EARLY : early.error;
+  const fault = early === undefined ? (deployment.unfinished ? UNSETTLED : undefined) : endFault(deployment, early);
   // Even an exit with code 0 may be half of a program: nothing must be deleted for it.
   if (fault !== undefined) deployment.refuse(new Error(fault));
   deployment.finishOutputs();
@@ -147,6 +147,12 @@ const ENDED_EARLY =
   "The program ended before it had registered all of its resources (does it call process.exit?). Nothing was deleted.";
 const UNSETTLED =
   "The program ended while it was waiting: a promise that it awaits, or exports, never settled. Nothing was deleted.";
+
+/** What is wrong with a program that ended without the word that all is registered: SDKs of before June 2025 have no such word. */
+function endFault({ toldOutputs, sources }: Deployment, end: ProgramResult): string | undefined {
+  if (!end.ok) return end.error;
+  return toldOutputs && !sdkSignals(sources.programDir) ? undefined : ENDED_EARLY;
+}
 
 function stopped(error: unknown): undefined {
   if (!(error instanceof Stopped)) throw error;

@@ -52,7 +52,11 @@ export class Registrations {
   /** True when the SDK has not told the stack's outputs, as it does at a program's end: one of its promises never settled. */
   get unfinished(): boolean {
     const stack = [...this.#steps.keys()].some((urn) => parseUrn(urn).qualifiedType === STACK_TYPE);
-    return stack && this.#stackOutputs === undefined;
+    return stack && !this.toldOutputs;
+  }
+
+  get toldOutputs(): boolean {
+    return this.#stackOutputs !== undefined;
   }
 
   /**

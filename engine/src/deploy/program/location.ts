@@ -1,4 +1,4 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 
@@ -29,10 +29,19 @@ export function locateProgram(projectDir: string, main: string | undefined): Pro
  */
 export function sdkScript(programDir: string, script: "cmd/run" | "cmd/dynamic-provider"): string {
   try {
-    return createRequire(join(programDir, "package.json")).resolve(`@pulumi/pulumi/${script}`);
+    return inSdk(programDir, script);
   } catch {
     throw new Error(
       `The program in ${programDir} cannot find the package @pulumi/pulumi. Install its dependencies there (npm ci).`,
     );
   }
+}
+
+/** True when the program's SDK says that it has registered all, as those since June 2025 do; others only end. */
+export function sdkSignals(programDir: string): boolean {
+  return readFileSync(inSdk(programDir, "proto/resource_grpc_pb.js"), "utf8").includes("signalAndWaitForShutdown");
+}
+
+function inSdk(programDir: string, path: string): string {
+  return createRequire(join(programDir, "package.json")).resolve(`@pulumi/pulumi/${path}`);
 }
