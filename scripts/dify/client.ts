@@ -170,7 +170,7 @@ function loginMend({ status, text }: Answer, email: string): string {
   if (code === "not_setup" || code === "not_init_validated")
     return "That Dify has no admin yet: open it in a browser and make one, then give its login as dify.email and dify.password.";
   if (status === 401)
-    return `It was tried once, and is not tried again: six wrong passwords lock an account for a day. Check dify.email (${email}) and dify.password.`;
+    return `It was tried once, and is not tried again: six wrong passwords lock an account for a day. Check dify.email (${email}) and dify.password. One that was changed in Dify's own pages, also of a Dify that \`up\` made, is told by dify.passwordEnv or dify.password (a secret).`;
   return "";
 }
 

@@ -227,7 +227,8 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
   return {
     url,
     email: settings.email,
-    password: secrets.admin,
+    // One that was changed in Dify's own pages is known only to the one who tells it.
+    password: target.password === undefined ? secrets.admin : pulumi.secret(target.password),
     initPassword: secrets.init,
     own: true,
     webuiUrl: ways.url,

@@ -30,6 +30,8 @@ export interface DifyTarget {
   settings: DifySettings;
   /** Of the language model's provider. */
   modelKey: string | undefined;
+  /** Of the admin, as the settings tell it; undefined: generated, where the Dify is made here. */
+  password: string | undefined;
   plugins: { tool: PinnedPlugin; model: PinnedPlugin };
   /** The public key that packages are signed with, as PEM. */
   publicKey: string | undefined;
@@ -73,11 +75,13 @@ export function difyTarget(
   const { dify } = settings;
   const model = facts?.model ?? dify.model;
   if (!model) return undefined;
-  const standing = standingDify(dify, facts, mistakes);
+  const password = dify.password ?? variable(dify.passwordEnv, "dify.passwordEnv", mistakes);
+  const standing = standingDify(dify, facts, password);
   const images = imagesOf(lock, facts);
   return {
     settings: { ...dify, model },
     modelKey: modelKey(model, mistakes),
+    password,
     plugins: {
       tool: pinnedPlugin(difyPlugins.tool, dify, { lock, facts, bundled }, mistakes),
       model: pinnedPlugin(difyPlugins[model.provider], dify, { lock, facts, bundled }, mistakes),
@@ -92,13 +96,16 @@ export function difyTarget(
   };
 }
 
-function standingDify(dify: DifyWritten, facts: DifyFacts | undefined, mistakes: string[]): StandingDify | undefined {
+function standingDify(
+  dify: DifyWritten,
+  facts: DifyFacts | undefined,
+  password: string | undefined,
+): StandingDify | undefined {
   if (facts?.kind === "process") {
-    const { url, email, password, initPassword } = facts;
-    return { url, email, password, initPassword, own: true };
+    const { url, email, initPassword } = facts;
+    return { url, email, password: password ?? facts.password, initPassword, own: true };
   }
   if (!dify.url) return undefined;
-  const password = dify.password ?? variable(dify.passwordEnv, "dify.passwordEnv", mistakes);
   return { url: dify.url, email: dify.email, password: password ?? "", own: false };
 }
 

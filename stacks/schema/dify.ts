@@ -66,7 +66,7 @@ export const difySchema = z
   .strictObject({
     /** An existing Dify, wired and otherwise left alone. Without it, `up` makes one out of containers. */
     url: url.transform((value) => value.replace(/\/$/, "")).optional(),
-    /** Login of its admin; of a Dify that `up` makes, the password is generated. */
+    /** Login of its admin. Of a Dify that `up` makes the password is generated, unless it is told: for one that was changed there. */
     email: z.email().default("admin@example.com"),
     password: z.string().min(8).optional(),
     passwordEnv: word.optional(),
@@ -123,8 +123,9 @@ export const difySchema = z
     error: "beside url the login of its admin: email, and exactly one of password (a secret), passwordEnv",
     when,
   })
-  .refine((dify) => dify.url !== undefined || passwords(dify) === 0, {
-    error: "password and passwordEnv only beside url; the password of a Dify that is made here is generated",
+  .refine((dify) => dify.url !== undefined || passwords(dify) <= 1, {
+    error:
+      "at most one of password (a secret), passwordEnv; without them the password of a Dify that is made here is generated",
     when,
   })
   .refine(({ docker }) => !docker?.certPath || docker.host?.startsWith("tcp://"), {

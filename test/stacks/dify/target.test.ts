@@ -49,6 +49,7 @@ describe("the settings of a Dify", () => {
   it("are told with every mistake at once, and no secret in them", () => {
     const { mistakes } = resolve({
       password: "hunter22",
+      passwordEnv: "ATELIER_T_PASSWORD",
       docker: { host: "tcp://10.0.0.5:2376" },
       model: { provider: "tongyi", apiKey: "sk-one", apiKeyEnv: "TWO" },
       plugins: { folder: "" },
@@ -61,7 +62,7 @@ describe("the settings of a Dify", () => {
       "atelier:dify.model: accepted: exactly one of apiKey (a secret), apiKeyEnv",
       'atelier:dify.apps.agent: got ""; accepted: 1 or more',
       "atelier:dify.bogus: not a setting; is it misspelt?",
-      "atelier:dify: accepted: password and passwordEnv only beside url; the password of a Dify that is made here is generated",
+      "atelier:dify: accepted: at most one of password (a secret), passwordEnv; without them the password of a Dify that is made here is generated",
       "atelier:dify.docker.host: accepted: tcp:// with docker.certPath: without TLS an engine gives root to anyone who reaches it",
     ]);
     expect(resolve({ url: "http://dify.example.com" }).mistakes).toEqual([
@@ -70,6 +71,16 @@ describe("the settings of a Dify", () => {
     expect(resolve({ model: undefined }).mistakes).toEqual([
       "atelier:dify.model: accepted: an object with its provider: openai_api_compatible, tongyi, zhipuai or ollama",
     ]);
+  });
+
+  it("tell the admin's password of a Dify that is made here, where it was changed", () => {
+    process.env.ATELIER_T_PASSWORD = "chang3d-there";
+    expect(resolve({}).target?.password).toBeUndefined();
+    expect(resolve({ passwordEnv: "ATELIER_T_PASSWORD" }).target).toMatchObject({
+      password: "chang3d-there",
+      standing: undefined,
+    });
+    delete process.env.ATELIER_T_PASSWORD;
   });
 
   it("take what lies beside them: variables, certificates, packages, all missing ones at once", () => {
@@ -183,7 +194,10 @@ describe("the settings of a Dify", () => {
       model: { provider: "ollama", name: "m", baseUrl: "http://127.0.0.1:5", maxTokens: 4096, contextSize: 4096 },
       plugins: { "langgenius/stablediffusion": "/a", "langgenius/ollama": "/b" },
     };
-    const { target, mistakes } = resolve({}, { host: { kind: "local" }, profile: "rehearsal", facts });
+    const rehearsal = { host: { kind: "local" }, profile: "rehearsal", facts };
+    const { target, mistakes } = resolve({}, rehearsal);
+    const changed = resolve({ password: "chang3d-there" }, rehearsal).target?.standing;
+    expect([target?.standing?.password, changed?.password, changed?.own]).toEqual(["p", "chang3d-there", true]);
     expect(mistakes).toEqual([]);
     expect(target).toMatchObject({
       standing: { url: "http://127.0.0.1:4", own: true, initPassword: "i" },
