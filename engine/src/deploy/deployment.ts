@@ -5,6 +5,7 @@ import { parseUrn, STACK_TYPE } from "../urn.ts";
 import type { PropertyMap } from "../values.ts";
 import { describe } from "./errors.ts";
 import type { EventSink } from "./eventSink.ts";
+import { InvokeFailed } from "./monitor/invokeFailed.ts";
 import type { MonitorHost } from "./monitor/monitor.ts";
 import type { ReadGoal, Sources } from "./monitor/requests.ts";
 import { Stopped } from "./monitor/stopped.ts";
@@ -174,7 +175,15 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
     if (token === "pulumi:pulumi:getResource") return { result: this.#registrations.resource(args), failures: [] };
     const pkg = token.slice(0, token.indexOf(":"));
     const reference = provider || (await this.defaultProvider(pkg, version, ""));
-    return (await this.provider(reference)).invoke(token, args);
+    const called = await this.provider(reference);
+    try {
+      return await called.invoke(token, args);
+    } catch (error) {
+      if (error instanceof Refusal) throw error;
+      // It may have failed because the run is over.
+      this.#requireRunning();
+      throw new InvokeFailed(token, this.events.filter.apply(describe(error)));
+    }
   }
 
   async programDone(): Promise<void> {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { equalValues } from "../compare.ts";
+import { notCovered } from "../deploy/plan/goal.ts";
 import { containsSecret } from "../deploy/steps/marking.ts";
 import type { CheckResult, Provider } from "../provider.ts";
 import type { PropertyMap } from "../values.ts";
@@ -58,7 +59,7 @@ export function pulumiProvider(readStack: ReadStack): Provider {
     },
     async invoke(token, args) {
       if (token === "pulumi:pulumi:readStackOutputs") return { result: await reference(args.name), failures: [] };
-      throw new Error(`The function ${token} is not covered by the embedded engine.`);
+      throw notCovered(`The function ${token}`);
     },
     async close() {},
   };

@@ -29,6 +29,7 @@ export class FakeProvider {
   update?: (request: UpdateRequest) => Promise<{ outputs: PropertyMap }>;
   delete?: (request: DeleteRequest) => Promise<void>;
   read?: (request: ReadRequest) => Promise<{ id: string; inputs: PropertyMap; outputs: PropertyMap } | undefined>;
+  invoke?: NonNullable<Provider["invoke"]>;
   #count = 0;
 
   /** For `options.providers`. */
@@ -86,6 +87,7 @@ export class FakeProvider {
         if (found === undefined) return undefined;
         return { id: request.id, inputs: found, outputs: { ...found, out: `${request.name}-out` } };
       },
+      invoke: async (token, args) => (await fake.invoke?.(token, args)) ?? { result: {}, failures: [] },
       async close() {
         fake.closed++;
       },

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { stripVTControlCharacters } from "node:util";
 import type { Server as GrpcServer, ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { hashAssets } from "../../assets.ts";
 import { versionFault } from "../../pulumiVersion.ts";
@@ -8,6 +9,7 @@ import type { PropertyMap } from "../../values.ts";
 import { toWire } from "../../wire.ts";
 import { type Goal, Refusal } from "../plan/goal.ts";
 import { isProviderType, packageOf } from "../plan/references.ts";
+import { InvokeFailed } from "./invokeFailed.ts";
 import { type ReadGoal, readGoal, registrationGoal, type Sources } from "./requests.ts";
 import { CHANNEL_OPTIONS, emptyPb, engineGrpc, enginePb, grpc, providerPb, resourceGrpc, resourcePb } from "./rpc.ts";
 import { Stopped } from "./stopped.ts";
@@ -17,8 +19,13 @@ import { Transforms } from "./transforms.ts";
 
 /** What the program is told once the deployment is over. */
 const SHUT_DOWN = "resource monitor shut down";
-/** The SDK's word of that, with a stack: of the call that heard it, and of those after which it has closed its line itself. */
-const ENDS = new RegExp(`^Error: 14 UNAVAILABLE: (${SHUT_DOWN}|Channel closed before call started)\\n`);
+/**
+ * The SDK's word of that, with a stack: of the call that heard it, and of those after which it has closed its line itself; also
+ * where nothing in the program caught it.
+ */
+const ENDS = new RegExp(
+  `^(Running program '[^\\n]*' failed with an unhandled exception:\\n)?(<ref \\*\\d+> )?Error: 14 UNAVAILABLE: (${SHUT_DOWN}|Channel closed before call started)\\n`,
+);
 
 /** The deployment, as the program sees it. Every method rejects with Stopped once the deployment is over. */
 export interface MonitorHost {
@@ -34,6 +41,7 @@ export interface MonitorHost {
   defaultProvider(pkg: string, version: string, url: string): Promise<string>;
   registerOutputs(urn: string, outputs: PropertyMap): Promise<void>;
   read(goal: ReadGoal): Promise<ResourceState>;
+  /** Rejects with InvokeFailed when the function itself did not succeed. */
   invoke(
     token: string,
     args: PropertyMap,
@@ -106,7 +114,7 @@ export class Monitor {
     this.#server.addService(engineGrpc.EngineService, {
       log: this.#unary(async (request: InstanceType<typeof enginePb.LogRequest>) => {
         // What ended the deployment is said already.
-        if (ENDS.test(request.getMessage())) return new emptyPb.Empty();
+        if (ENDS.test(stripVTControlCharacters(request.getMessage()))) return new emptyPb.Empty();
         (await this.#host).log({
           severity: SEVERITIES[request.getSeverity()] ?? "info",
           message: request.getMessage(),
@@ -205,7 +213,10 @@ export class Monitor {
     return response;
   }
 
-  /** A unary handler: Stopped becomes UNAVAILABLE; any other error fails the deployment, and becomes UNAVAILABLE too. */
+  /**
+   * A unary handler: Stopped becomes UNAVAILABLE; InvokeFailed is the program's to deal with; any other error fails the deployment,
+   * and becomes UNAVAILABLE too.
+   */
   #unary<Request, Response>(handle: (request: Request) => Response | Promise<Response>) {
     return (call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>): void => {
       Promise.resolve()
@@ -213,6 +224,10 @@ export class Monitor {
         .then(
           (response) => reply(null, response),
           (error: unknown) => {
+            if (error instanceof InvokeFailed) {
+              reply({ code: grpc.status.UNKNOWN, details: error.message });
+              return;
+            }
             // Any other code would make the SDK throw with a long stack of its own.
             const refuse = (host: MonitorHost): void => host.refuse(error);
             if (!(error instanceof Stopped)) this.#host.then(refuse, () => {});

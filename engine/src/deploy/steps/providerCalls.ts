@@ -13,6 +13,7 @@ import type {
 } from "../../provider.ts";
 import { InitFailed } from "../../provider.ts";
 import type { PropertyMap } from "../../values.ts";
+import { Refusal } from "../plan/goal.ts";
 import { markEchoes, markLike, unwrapMap } from "./marking.ts";
 
 /**
@@ -93,7 +94,7 @@ export class ProviderCalls {
   }
 
   async invoke(token: string, args: PropertyMap): ReturnType<NonNullable<Provider["invoke"]>> {
-    if (this.#provider.invoke === undefined) throw new Error(`The function ${token} is not known to its provider.`);
+    if (this.#provider.invoke === undefined) throw new Refusal(`The function ${token} is not known to its provider.`);
     return this.#provider.invoke(token, this.#plain(args));
   }
 

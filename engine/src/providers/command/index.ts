@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { Refusal } from "../../deploy/plan/goal.ts";
 import type {
   CallContext,
   CheckRequest,
@@ -144,8 +145,8 @@ function resourceType(type: string): Token {
   throw unsupported(type);
 }
 
-function unsupported(token: string): Error {
-  return new Error(`the embedded engine has no ${token}; run with --engine pulumi`);
+function unsupported(token: string): Refusal {
+  return new Refusal(`the embedded engine has no ${token}; run with --engine pulumi`);
 }
 
 /** Files collected by an earlier run stay in the state until a run collects others. */

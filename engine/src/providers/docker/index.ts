@@ -1,3 +1,4 @@
+import { Refusal } from "../../deploy/plan/goal.ts";
 import { markLike, unwrapMap } from "../../deploy/steps/marking.ts";
 import { SecretFilter } from "../../masking.ts";
 import type {
@@ -256,6 +257,6 @@ function handlerOf(type: string): Handler {
   return handler;
 }
 
-function unsupported(token: string): Error {
-  return new Error(`the embedded engine has no ${token}; run with --engine pulumi`);
+function unsupported(token: string): Refusal {
+  return new Refusal(`the embedded engine has no ${token}; run with --engine pulumi`);
 }
