@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh
 # The workspace itself: its identity and its owner. Inputs: owner.
 # `remove` takes the whole workspace but its cache; with <workspace>/run/purge there, the cache too, but for what another workspace uses.
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh
 # Refuses, before anything is spent, a host that can't work: every reason at once, exit code 3.
 # Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, min_ram_mb, disk_mb, port, inner_port (behind a gate), listen, python, upstreams (kind, base, probe),
 # upstreams_order=auto|given, owner, proxy.

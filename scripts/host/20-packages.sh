@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh
 # System packages, by apt, only where install=yes, only as root (or with sudo that asks nothing), only what is missing.
 # Inputs: packages (commands and libraries wanted, `?` behind one that would be nice to have), install=yes|no, apt_mirror (mirrors; `default` is the
 # host's own lists, `offline` nothing), proxy,

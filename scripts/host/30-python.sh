@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh uv_unpack.py
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh uv_unpack.py
 # A Python that the settings accept, uv in tools/, and the empty virtual environment venv/.
 # Inputs: python (accepted versions, in order), uv_lock (requirements with hashes) or uv (version), pypi, conda_mirror (base URLs),
 # uv_python_mirror (base URLs), install=yes|no (may apt bring a Python?), proxy.

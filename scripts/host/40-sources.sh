@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh
 # The WebUI and its repositories at pinned commits, by git, below src/; its extensions below data/extensions/. A commit proves itself, whoever serves it.
 # What is fetched goes into bare repositories in cache/git, which outlive the workspace; the checkouts come from there.
 # Inputs: sources (name, into, commit, paths separated by spaces), git (base URLs), proxy.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh lib-upstreams.sh fetch.py fetch_http.py fetch_connect.py fetch_aria2.py fetch_files.py fetch_progress.py fetch_download.py fetch_requests.py fetch_blame.py fetch_pieces.py fetch_lease.py fetch_sources.py fetch_hash.py
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh lib-upstreams.sh fetch.py fetch_http.py fetch_connect.py fetch_aria2.py fetch_files.py fetch_progress.py fetch_download.py fetch_requests.py fetch_blame.py fetch_pieces.py fetch_lease.py fetch_sources.py fetch_hash.py
 # Models into the store cache/sha256, then linked into the WebUI's folders below data/; the tokenizer as a filled Hugging Face cache.
 # Inputs: models (name, kind, folder, file, bytes, sha256, urls separated by spaces), tokenizer_repository, tokenizer_revision,
 # tokenizer (file, sha256, urls), token_hosts, hf_token_secret, proxy.

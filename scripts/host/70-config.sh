@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh config_write.py
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh config_write.py
 # What the WebUI is started with: data/config.json and data/ui-config.json (both merged: the rest is the user's), data/credentials (0600), run/flags.
 # Inputs: listen, port, options (JSON), ui (JSON), flags (a line a flag), vram=auto|full|medvram|lowvram, sdxl=yes|no, user, password_secret.
 . "$(dirname "$0")/lib.sh"

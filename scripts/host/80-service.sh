@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh lib-gate.sh
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh lib-gate.sh
 # The WebUI under a service manager: restarted when it crashes, its log rotated, alive after the SSH session.
 # Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, huggingface (base URLs), port, listen, gate=yes|no (does one stand before it?),
 # config (a change restarts), models (path, sha256: a change applies again; what is linked decides), proxy,

@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh lib-gate.sh gate.py gate_answers.py gate_auth.py gate_body.py gate_checkpoints.py gate_config.py gate_dify.py gate_draw.py gate_line.py gate_options.py gate_pass.py gate_route.py gate_start.py gate_upstream.py
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh lib-gate.sh gate.py gate_answers.py gate_auth.py gate_body.py gate_checkpoints.py gate_config.py gate_dify.py gate_draw.py gate_line.py gate_options.py gate_pass.py gate_route.py gate_start.py gate_upstream.py
 # The gate: a reverse proxy before the WebUI, which listens on loopback behind it. One password for everything, and a line for what draws.
 # Inputs: listen, port (its own), inner_port (the WebUI's), queue, deadline (seconds, 0: none), interrupt=yes|no, manager=auto|systemd|supervisor,
 # prepare=yes (its packages are installed, and nothing is started: an image's build), gate_lock (requirements with hashes), pypi, proxy, unit_dir (/etc/systemd/system).

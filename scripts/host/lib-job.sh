@@ -33,7 +33,7 @@ job_apply() {
   while :; do
     if try_lock "$RUN/lock"; then
       job_start
-      attach
+      attach "$_id"
     elif [ "$(cat "$RUN/wants" 2>/dev/null)" = "$_wants" ] && [ -f "$RUN/pid" ]; then
       say "attaching to the job that runs already: $(who_holds "$RUN/lock")"
       attach
@@ -52,29 +52,48 @@ job_start() {
   # The last job's result stays for a follower who has not seen it yet.
   job_id
   for _file in "$RUN"/ended.*; do [ "$_file" = "$RUN/ended.$JOB" ] || rm -f "$_file"; done
-  # First of all, and in one piece: who follows the last job must see that another has taken its place before anything of it is gone.
-  printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$$.$NOW" >"$RUN/started.new"
-  mv "$RUN/started.new" "$RUN/started"
-  rm -f "$RUN/exit" "$RUN/pid" "$RUN/facts"
-  [ ! -f "$RUN/log" ] || mv "$RUN/log" "$RUN/log.1"
-  : >"$RUN/log"
-  printf '%s\n' "$_wants" >"$RUN/wants"
-  printf '%s\n' "$INPUT" | sed 's/^\([a-z_]*_secret\)=..*/\1=[secret]/' >"$RUN/inputs"
+  job_files || job_unstarted "its files can't be written to $RUN"
+  job_id
+  _id=$JOB
   if command -v setsid >/dev/null 2>&1; then
     { printf '%s\n' "$INPUT" | setsid sh "$SELF" __job $$ >>"$RUN/log" 2>&1; } >/dev/null 2>&1 &
   else
     { printf '%s\n' "$INPUT" | (trap '' HUP && exec sh "$SELF" __job $$ >>"$RUN/log" 2>&1); } >/dev/null 2>&1 &
   fi
+  _launched=$!
+  _launched_start=$(proc_start $_launched)
   now
   _t0=$NOW
   until [ -f "$RUN/pid" ]; do
-    now
-    if [ $((NOW - _t0)) -gt 3000 ]; then
-      drop_lock "$RUN/lock"
-      die "the job did not start within 30 s; its log: $(tail -n 5 "$RUN/log")"
+    if ! alive "$_launched" "$_launched_start" && [ ! -f "$RUN/pid" ]; then
+      # It may have come to its end, and another job begun.
+      job_id
+      if [ "$JOB" != "$_id" ]; then return 0; fi
+      job_unstarted "it ended at once; its log: $(tail -n 5 "$RUN/log")"
     fi
+    now
+    [ $((NOW - _t0)) -le 3000 ] || job_unstarted "no word of it within 30 s; its log: $(tail -n 5 "$RUN/log")"
     nap 0.05
   done
+}
+
+# job_files: what a job begins with.
+job_files() {
+  # First of all, and in one piece: who follows the last job must see that another has taken its place before anything of it is gone.
+  printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$$.$NOW" >"$RUN/started.new" &&
+    mv "$RUN/started.new" "$RUN/started" &&
+    rm -f "$RUN/exit" "$RUN/pid" "$RUN/facts" &&
+    { [ ! -f "$RUN/log" ] || mv "$RUN/log" "$RUN/log.1"; } &&
+    printf '' >"$RUN/log" &&
+    printf '%s\n' "$_wants" >"$RUN/wants" &&
+    printf '%s\n' "$INPUT" | sed 's/^\([a-z_]*_secret\)=..*/\1=[secret]/' >"$RUN/inputs"
+}
+
+# job_unstarted WHY: ends the caller, who still has the lock.
+job_unstarted() {
+  drop_lock "$RUN/lock"
+  blame_disk 1 "$RUN"
+  die "the job did not start: $1"
 }
 
 # job_id: JOB is that of the job that runs, or ran last; empty when there was none.
@@ -89,7 +108,7 @@ job_body() {
   trap '' HUP
   # The launcher may have been killed, and its lock cleared by another caller, who started a job of their own.
   [ "$(holder "$RUN/lock" pid)" = "$1" ] || exit 0
-  hold "$RUN/lock" $$
+  hold "$RUN/lock" $$ || die "can't write into $RUN/lock"
   proc_start $$ >"$RUN/pid.start"
   printf '%s\n' $$ >"$RUN/pid.new"
   mv "$RUN/pid.new" "$RUN/pid"
@@ -104,10 +123,10 @@ job_body() {
   drop_lock "$RUN/lock"
 }
 
-# attach: follows the log to its end and exits with the job's code; returns when another job has taken its place.
+# attach [ID]: follows the log of this job, or of the one that runs, to its end, and exits with its code; returns when another has taken its place.
 attach() {
   job_id
-  _id=$JOB
+  _id=${1:-$JOB}
   _shown=0
   now
   _t1=$NOW
@@ -135,9 +154,11 @@ attach() {
         # Not `exit` and `facts`: the next job may take them away at this moment.
         _code=$(tail -n 1 "$RUN/ended.$_id")
         sed '$d' "$RUN/ended.$_id"
+        [ "$_code" = 0 ] || blame_disk "$_code" "$RUN" "$CACHE"
         exit "$_code"
         ;;
       2)
+        blame_disk 1 "$RUN" "$CACHE"
         die "the job (pid $(cat "$RUN/pid" 2>/dev/null)) died without an exit code: killed, out of memory, or the host restarted. Its log: $RUN/log; run again, it goes on where it was"
         ;;
     esac

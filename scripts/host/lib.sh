@@ -9,6 +9,7 @@ STEP=$(basename "$0" .sh)
 STEP=${STEP#[0-9][0-9]-}
 FACTS=''
 
+. "$BIN/lib-room.sh"
 . "$BIN/lib-lock.sh"
 . "$BIN/lib-job.sh"
 . "$BIN/lib-tools.sh"
@@ -130,8 +131,9 @@ END
 
 # make_folders FOLDER...: or one clear error.
 make_folders() {
-  _said=$(mkdir -p "$@" 2>&1) ||
-    die "$(id -un 2>/dev/null || id -u) can't make folders in $WORKSPACE and $CACHE ($_said): set host.workspace and host.cache to folders that this user may write to"
+  _said=$(mkdir -p "$@" 2>&1) && return 0
+  blame_disk 1 "$@"
+  die "$(id -un 2>/dev/null || id -u) can't make folders in $WORKSPACE and $CACHE ($_said): set host.workspace and host.cache to folders that this user may write to"
 }
 
 # isolate: no tool of ours reads the user's own settings or writes outside workspace and cache.
@@ -197,7 +199,7 @@ tell_cold() {
   fi
 }
 
-# masked COMMAND...: runs it with both its streams masked; its exit code is in CODE.
+# masked COMMAND...: runs it with both its streams masked; its exit code is in CODE. No code at all: there was no room for one.
 masked() {
   set +e
   {
@@ -208,7 +210,8 @@ masked() {
     echo $? >"$RUN/code"
   } 2>&1 | mask >&2
   set -e
-  CODE=$(cat "$RUN/code")
+  CODE=$(cat "$RUN/code" 2>/dev/null) || :
+  CODE=${CODE:-1}
   [ "$CODE" != 0 ] || mask <"$RUN/facts.new"
   rm -f "$RUN/code" "$RUN/facts.new"
 }
@@ -225,6 +228,7 @@ run_step() {
       take_lock "$RUN/lock"
       masked apply_now
       drop_lock "$RUN/lock"
+      [ "$CODE" = 0 ] || blame_disk "$CODE" "$RUN" "$CACHE"
       exit "$CODE"
       ;;
     check) check_now ;;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh
 # The host's store of models, asked by `atelier models`: store.sh list|verify|prune, with the common inputs on standard input.
 # Standard output: one line of JSON. list: the links into the WebUI's folders and the files of the store. verify: the store's files read in full;
 # one whose content is not its name is set aside, so that the next up fetches it. prune: removes what no stack on this host names.
