@@ -1,4 +1,4 @@
-import { Agent, request } from "undici";
+import { Agent, EnvHttpProxyAgent, request } from "undici";
 import { z } from "zod";
 import { CallFailed, CheckFailed, reason } from "../failure.ts";
 import type { Session } from "../session.ts";
@@ -8,11 +8,16 @@ import { readEvents } from "./stream.ts";
 const errorBody = z.looseObject({ code: z.string().optional(), message: z.string().optional() });
 const info = z.looseObject({ name: z.string(), mode: z.string() });
 
+const patient = { connections: 4, keepAliveTimeout: 2000, headersTimeout: 0, bodyTimeout: 0 };
+/** Dialled directly; any other address by this machine's own proxy variables, as the wiring does it. */
+const loopback = /^(localhost|127\.[\d.]+|\[::1\])$/;
+
 /** What an app is asked by its key, and its pictures by their signed links. Every call has a deadline. */
 export class Service {
   readonly url: string;
   readonly #session: Session;
-  readonly #agent = new Agent({ connections: 4, keepAliveTimeout: 2000, headersTimeout: 0, bodyTimeout: 0 });
+  readonly #near = new Agent(patient);
+  readonly #far = new EnvHttpProxyAgent(patient);
 
   constructor(url: string, session: Session) {
     this.url = url;
@@ -20,7 +25,7 @@ export class Service {
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await Promise.all([this.#near.destroy(), this.#far.destroy()]);
   }
 
   /** Name and mode of the app behind a key, and Dify's version. @throws {CheckFailed} */
@@ -97,7 +102,7 @@ export class Service {
           ...(json === undefined ? {} : { "content-type": "application/json" }),
         },
         body: json === undefined ? null : JSON.stringify(json),
-        dispatcher: this.#agent,
+        dispatcher: loopback.test(new URL(url).hostname) ? this.#near : this.#far,
         signal: AbortSignal.any([AbortSignal.timeout(limit * 1000), this.#session.signal]),
       });
     } catch (error) {

@@ -79,6 +79,20 @@ describe.skipIf(noOpenssl)(`material for TLS${noOpenssl ? ` (skipped: ${noOpenss
   });
 });
 
+describe.skipIf(noOpenssl)(`DOCKER_CERT_PATH${noOpenssl ? ` (skipped: ${noOpenssl})` : ""}`, () => {
+  const env = { DOCKER_CERT_PATH: path("folder"), DOCKER_TLS_VERIFY: "1", DOCKER_HOST: host };
+  test("counts where nothing else is said, and not beside the provider's own material", () => {
+    expect(readSettings({}, env).tls?.cert).toBe(text("client.pem"));
+    expect(readSettings(material("ca", "expired"), env).tls?.cert).toBe(text("expired.pem"));
+  });
+  test("is of no matter to a socket, whatever lies there", () => {
+    const stale = { ...env, DOCKER_CERT_PATH: path("none") };
+    for (const one of ["unix:///var/run/docker.sock", "ssh://root@box"])
+      expect(readSettings({ host: one }, stale).tls).toBeUndefined();
+    expect(() => readSettings({ host }, stale)).toThrow(/cannot read ca\.pem/);
+  });
+});
+
 describe.skipIf(missing)(`an engine over TLS${missing ? ` (skipped: ${missing})` : ""}`, () => {
   const BOX = { image: IMAGE, networkMode: "none" };
   let plain: Server;

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PNG } from "pngjs";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { dify } from "../../../healthchecks/dify/prove.ts";
 import { live } from "../../../healthchecks/live.ts";
+import { startProxy } from "../../host/lib/proxy.ts";
 import type { Lie } from "../fake-webui.ts";
 import { fake, inputFor, patient, prove } from "../prove.ts";
 import { FakeDify, keys, type Lies, type Mode, prompt } from "./fake-dify.ts";
@@ -254,6 +255,21 @@ const cases: [string, Mode[], Lies, RegExp, Record<string, Lie>?][] = [
   ],
   ["no Dify at the address", agent, { info: { status: 200, body: "hello" } }, /something else than an app's name/],
 ];
+
+test("a Dify that only this machine's proxy reaches is asked through it, as the wiring asks it; one on loopback is not", async () => {
+  const { input, server } = await setUp({ relative: true });
+  const proxy = await startProxy({ "dify.invalid": Number(new URL(server.url).port) });
+  vi.stubEnv("HTTP_PROXY", proxy.url);
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+    proxy.close();
+  });
+  expect([(await prove(input(agent), dify)).failed, proxy.asked]).toEqual([{}, []]);
+  const far = input(agent);
+  Object.assign(far.dify as object, { url: "http://dify.invalid" });
+  expect((await prove(far, dify)).failed).toEqual({});
+  expect(proxy.asked.join()).toContain("dify.invalid");
+});
 
 describe("what Dify passes over in silence, the proof says", () => {
   test.each(cases)("%s", async (_name, modes, lies, sentence, webuiLies) => {

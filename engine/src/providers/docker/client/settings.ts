@@ -45,16 +45,17 @@ export function readSettings(config: PropertyMap, env: NodeJS.ProcessEnv = proce
     const value = given[key];
     return typeof value === "string" && value !== "" ? value : (env[variable] ?? "");
   };
+  const host = readHost(text("host", "DOCKER_HOST"), text("context", "DOCKER_CONTEXT"));
+  const material = {
+    ca: text("caMaterial", "DOCKER_CA_MATERIAL"),
+    cert: text("certMaterial", "DOCKER_CERT_MATERIAL"),
+    key: text("keyMaterial", "DOCKER_KEY_MATERIAL"),
+  };
+  // The command line's variable is for whatever engine its user last worked with: it counts where nothing else is said, and TLS is spoken.
+  const passedOver = Object.values(material).some((one) => one !== "") || /^(unix|npipe|ssh):/.test(host);
   return {
-    host: readHost(text("host", "DOCKER_HOST"), text("context", "DOCKER_CONTEXT")),
-    tls: readTls(
-      {
-        ca: text("caMaterial", "DOCKER_CA_MATERIAL"),
-        cert: text("certMaterial", "DOCKER_CERT_MATERIAL"),
-        key: text("keyMaterial", "DOCKER_KEY_MATERIAL"),
-      },
-      text("certPath", "DOCKER_CERT_PATH"),
-    ),
+    host,
+    tls: readTls(material, text("certPath", passedOver ? "" : "DOCKER_CERT_PATH")),
     sshOpts:
       readList(given.sshOpts, "sshOpts") ?? env.DOCKER_SSH_OPTS?.split(/\s+/).filter((word) => word !== "") ?? [],
     logins: readLogins(parse(given.registryAuth, "registryAuth"), env),
