@@ -10,7 +10,7 @@ from fetch_http import Gone, Trouble
 from fetch_lease import Lease
 from fetch_pieces import Pieces
 from fetch_requests import Changed, Requests
-from fetch_sources import Source
+from fetch_sources import PATIENCE_S, Source
 
 # More connections than this help nobody, and anger servers.
 AT_MOST = 12
@@ -67,6 +67,7 @@ class Download(Blame, Requests):
             return self._run()
         finally:
             self._stop()
+            self.progress.waiting(self.file, None)
             self.prefix.stop()
             with pieces.lock:
                 pieces.leases = []
@@ -134,6 +135,7 @@ class Download(Blame, Requests):
             if time.monotonic() - tick > 1:
                 tick = time.monotonic()
                 self._watch(usable)
+                self.progress.waiting(self.file, self._waits(usable, tick))
         self._stop()
         self.progress.at(self.file, pieces.length)
 
@@ -253,13 +255,21 @@ class Download(Blame, Requests):
 
     # -- what is said --
 
+    def _waits(self, usable, now):
+        """The source that is tried next, where none is tried now."""
+        if self.workers or not usable:
+            return None
+        source = min(usable, key=lambda one: one.parked)
+        return f"{source.plain()}: {source.why}; again in {max(0, source.parked - now):.0f} s"
+
     def _gone(self, source, why):
         if source.gone is None:
             source.gone = why
             self._say(f"models: {self.file['name']}: {source.plain()}: {why}")
 
     def _trouble(self, source, why, wait, grown):
-        source.failed(why, wait, grown)
+        fine = any(other.usable() and not other.barren for other in self.sources if other is not source)
+        source.failed(why, wait, grown, 0 if fine else PATIENCE_S if self.client.knows(source.url) else PATIENCE_S / 8)
         said = f"models: {self.file['name']}: {source.plain()}: {source.gone or why}"
         if wait and not source.gone:
             said += f"; again in {wait:.0f} s"

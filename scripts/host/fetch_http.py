@@ -94,11 +94,18 @@ class Client:
         self.token = token
         self.hosts = set(token_hosts)
         self.made = None
+        # Servers that have answered something.
+        self.heard = set()
 
     def context(self):
         """The machine's own authorities. Reading them takes time, which plain http does not need."""
         self.made = self.made or ssl.create_default_context()
         return self.made
+
+    def knows(self, url):
+        """Whether its server has answered before."""
+        parts = urllib.parse.urlsplit(url)
+        return (parts.scheme, parts.netloc) in self.heard
 
     def token_for(self, url):
         """The token, where the address is one that it belongs to."""
@@ -134,6 +141,7 @@ class Client:
                 if isinstance(error, ssl.SSLCertVerificationError):
                     raise Gone(f"its certificate is not trusted ({error.verify_message})") from error
                 raise Trouble(reason(error)) from error
+            self.heard.add(link.key)
             named = re.fullmatch(r'(?:W/)?"?([0-9a-f]{64})"?', response.headers.get("X-Linked-Etag") or "")
             claimed = claimed or (named and named[1])
             if response.status not in REDIRECTED:

@@ -1,12 +1,16 @@
 """Where a file can be had, and what is known of each place: its rate, its failures, whether it is of use at all."""
 import hashlib
+import os
 import time
 import urllib.parse
 
 from fetch_http import plain
 
-# In a row, without a byte between.
+# In a row, without a byte between: then it is left for the others.
 BARREN = 4
+# Where there are no others, or all are in the same trouble, it may be our own line: so long it is tried on, of a host that never answered an eighth.
+PATIENCE_S = float(os.environ.get("ATELIER_FETCH_PATIENCE_S", "240"))
+LONGEST_WAIT_S = 30
 FAILURES = 60
 # After a failure it gets fewer connections; so long after the last one, more again.
 FORGIVEN_S = 20.0
@@ -28,7 +32,8 @@ class Source:
         self.unfit = False
         self.why = ""
         self.parked = 0.0
-        self.barren = 0
+        # Failures in a row, and since when.
+        self.barren, self.barren_since = 0, 0.0
         self.failures = 0
         self.active = 0
         # Bytes a second of one connection, of the latest pieces.
@@ -51,8 +56,8 @@ class Source:
             self.connections += 1
         self.rate = rate if not self.rate else 0.6 * self.rate + 0.4 * rate
 
-    def failed(self, why, wait, grown):
-        """Something that may pass. Several connections that fail at once count as one failure."""
+    def failed(self, why, wait, grown, patience):
+        """Something that may pass, within `patience` seconds at least. Several connections that fail at once count as one failure."""
         now = time.monotonic()
         self.why = why
         self.failed_at = now
@@ -61,8 +66,10 @@ class Source:
             return
         self.failures += 1
         self.barren += 0 if grown else 1
+        if self.barren == 1:
+            self.barren_since = now
         self.connections = max(1, self.connections // 2)
-        if self.barren >= BARREN or self.failures >= FAILURES:
+        if (self.barren >= BARREN and now - self.barren_since >= patience) or self.failures >= FAILURES:
             self.gone = f"{why} ({self.failures} tries)"
             return
-        self.parked = now + (wait if wait is not None else 0.05 if grown else min(0.3 * 2**self.barren, 5))
+        self.parked = now + (wait if wait is not None else 0.05 if grown else min(0.3 * 2**self.barren, LONGEST_WAIT_S))

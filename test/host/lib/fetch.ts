@@ -25,6 +25,8 @@ export class Fetcher {
         PYTHONDONTWRITEBYTECODE: "1",
         // The servers are of a test on a busy machine.
         ATELIER_FETCH_STALL_S: "60",
+        // A line that comes back is a matter of models-break.test.ts.
+        ATELIER_FETCH_PATIENCE_S: "1",
         ATELIER_FETCH_ARIA2: way === "aria2c" ? "yes" : "no",
         ...env,
       },

@@ -15,8 +15,9 @@ export class FileServer {
     });
   }
 
-  async start(host = "127.0.0.1"): Promise<string> {
-    await new Promise<void>((done) => this.server.listen(0, host, done));
+  /** @param port where it was before, after a stop */
+  async start(host = "127.0.0.1", port = 0): Promise<string> {
+    await new Promise<void>((done) => this.server.listen(port, host, done));
     this.base = `http://${host}:${(this.server.address() as AddressInfo).port}/`;
     return this.base;
   }
