@@ -5,6 +5,7 @@ import { pipeline } from "node:stream/promises";
 import { unwrapMap } from "@atelier/engine/deploy/steps/marking";
 import ssh2, { type Client, type ClientChannel, type ConnectConfig } from "ssh2";
 import { cache, workspace } from "../../stacks/docker/place.ts";
+import type { SshHostSettings } from "../../stacks/schema/host.ts";
 import { isOnHost, listResources } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { readIfThere } from "./files.ts";
@@ -144,25 +145,44 @@ async function placeOf(stack: Stack): Promise<Place> {
     return { ...facts, login: { privateKey: facts.privateKey } };
   }
   if (host.kind === "docker") return containerPlace(stack);
-  if (!host.address)
-    throw new UserError(`The host of stack \`${stack.name}\` is rented by \`up\`: only then it has an address.`);
+  if (!host.address) return rentedPlace(stack, host);
   const hostKey = host.hostKey ?? readIfThere(hostKeyFile(stack.name))?.trim();
   if (!hostKey)
     throw new UserError(`No key is pinned for ${host.address}:${host.port}: npx atelier trust --stack ${stack.name}`);
-  const { password, privateKey, privateKeyPassword, agentSocketPath } = await connection(stack.name, host);
-  const { address, port, user, workspace, cache = `${workspace}/cache` } = host;
-  const login = { password, privateKey, passphrase: privateKeyPassword, agent: agentSocketPath };
-  return { address, port, user, hostKey, workspace, cache, login };
+  const { address, port, user } = host;
+  return { address, port, user, hostKey, ...folders(host), login: await loginOf(stack, host) };
+}
+
+const folders = ({ workspace, cache = `${workspace}/cache` }: SshHostSettings) => ({ workspace, cache });
+
+async function loginOf({ name }: Stack, host: SshHostSettings): Promise<Dialled["login"]> {
+  const { password, privateKey, privateKeyPassword, agentSocketPath } = await connection(name, host);
+  return { password, privateKey, passphrase: privateKeyPassword, agent: agentSocketPath };
+}
+
+/** What the rental said was known to an update: the state has it. The login of the settings wins, as it does there. */
+async function rentedPlace(stack: Stack, host: SshHostSettings): Promise<Place> {
+  const known = await lastConnection(stack.name);
+  if (!known)
+    throw new UserError(`The host of stack \`${stack.name}\` is rented by \`up\`: only then it has an address.`);
+  const own = await loginOf(stack, host);
+  const said = dialled(known);
+  return { ...said, ...folders(host), ...(Object.values(own).some(Boolean) && { login: own }) };
 }
 
 /** The container's address and keys were made by an update: the state has them. */
 async function containerPlace({ name }: Stack): Promise<Place> {
-  const found = (await listResources(name)).find((state) => isOnHost(state) && state.inputs.connection);
-  if (!found)
+  const known = await lastConnection(name);
+  if (!known)
     throw new UserError(`The host of stack \`${name}\` is a container, which \`up\` makes: it is not there yet.`);
-  const connection = unwrapMap(found.inputs).connection as unknown as Connection & { proxy?: Connection };
-  const { proxy } = connection;
-  return { ...dialled(connection), workspace, cache, jump: proxy && dialled(proxy) };
+  const { proxy } = known;
+  return { ...dialled(known), workspace, cache, jump: proxy && dialled(proxy) };
+}
+
+/** How the last update dialled the host; undefined where it made nothing there. */
+async function lastConnection(stack: string): Promise<(Connection & { proxy?: Connection }) | undefined> {
+  const found = (await listResources(stack)).find((state) => isOnHost(state) && state.inputs.connection);
+  return found && (unwrapMap(found.inputs).connection as unknown as Connection & { proxy?: Connection });
 }
 
 interface Connection {
@@ -170,13 +190,15 @@ interface Connection {
   port: number;
   user: string;
   hostKey?: string;
+  password?: string;
   privateKey?: string;
   privateKeyPassword?: string;
 }
 
-function dialled({ host, port, user, hostKey = "", privateKey, privateKeyPassword }: Connection): Dialled {
-  const agent = privateKey ? undefined : process.env.SSH_AUTH_SOCK;
-  return { address: host, port, user, hostKey, login: { privateKey, passphrase: privateKeyPassword, agent } };
+function dialled({ host, port, user, hostKey = "", ...told }: Connection): Dialled {
+  const { password, privateKey, privateKeyPassword: passphrase } = told;
+  const agent = privateKey || password ? undefined : process.env.SSH_AUTH_SOCK;
+  return { address: host, port, user, hostKey, login: { password, privateKey, passphrase, agent } };
 }
 
 /** A server gives few channels at once, and takes a moment to give one back. */

@@ -64,6 +64,8 @@ describe.each(engines)("a box that `up` rents, engine $engine", ({ engine, skip 
       const { port } = JSON.parse(readFileSync(join(folder, "box-1", "host.json"), "utf8"));
       expect(said).toContain(`-p ${port} `);
       expect(project.report().checks.every(({ ok }) => ok)).toBe(true);
+      expect(await atelier("models", "list")).not.toContain("The host was not asked");
+      expect(await atelier("logs")).not.toBe("");
       expect(await atelier("up")).toMatch(/no changes/i);
       expect(bill()).toEqual(["create box-1 for t"]);
       const state = readFileSync(join(project.home, "state/.pulumi/stacks/atelier/t.json"), "utf8");
