@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Proposal, propose } from "./propose.ts";
-import type { PlatformName } from "./table.ts";
+import { type PlatformName, platformNames } from "./table.ts";
 
 /** `.atelier/<stack>/platform.json`: what a look at the box proposed. Written by `scripts/cli/platform.ts`, read where the settings are. */
 export interface SavedPlatform {
@@ -53,9 +53,9 @@ function ofBox(host: Raw, saved: SavedPlatform | undefined): Proposal | undefine
 
 /** Of a box that is rented by the update itself, the table is all there is. */
 function withoutBox(host: Raw, webui: Raw, owner: string): Proposal | undefined {
-  const { platform = "auto" } = host;
-  if (platform === "auto") return undefined;
-  return propose(platform as PlatformName, undefined, webui, owner);
+  const known = platformNames.find((name) => name === host.platform);
+  // A name that is none is refused by the schema, after this.
+  return known && propose(known, undefined, webui, owner);
 }
 
 const isObject = (value: unknown): value is Raw => typeof value === "object" && value !== null && !Array.isArray(value);

@@ -139,3 +139,8 @@ test("a box that `up` rents gets what the table alone can tell", () => {
   const { raw } = withPlatform({ host: { kind: "ssh", rent: {}, platform: "runpod" } }, undefined, "atelier/t");
   expect(raw).toMatchObject({ host: { workspace: "/workspace/atelier" }, webui: { exposure: "tunnel" } });
 });
+
+test.each(["runpot", "constructor", 7])("a platform of a rented box that is none, %j, proposes nothing", (platform) => {
+  const written = { host: { kind: "ssh", rent: {}, platform } };
+  expect(withPlatform(written, undefined, "atelier/t")).toEqual({ raw: written, missing: false });
+});
