@@ -207,6 +207,8 @@ class Download(Blame, Requests):
                 # A few bytes before each failure are no progress: they would go on for hours.
                 got = worker.lease.at - worker.lease.start
                 self._trouble(source, str(why), why.wait, got > min(1 << 20, (pieces.length or 0) // 100))
+                # A hub that led there may know another node by now.
+                source.resolved = None
         except Changed:
             self._start_over(source)
         except OSError as why:

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { begin, type Handler } from "../helpers/faults.ts";
 import { until } from "../helpers/until.ts";
-import { Fetcher } from "./lib/fetch.ts";
+import { Fetcher, type Way } from "./lib/fetch.ts";
 import { FileServer, honest, safetensors } from "./lib/server.ts";
 import { collect } from "./lib/workspace.ts";
 
@@ -39,12 +39,12 @@ const slowly =
   };
 
 /** Fetches; `during` sees what is said meanwhile. */
-async function fetched(from: FileServer[], during: (said: () => string) => Promise<void>) {
+async function fetched(from: FileServer[], during: (said: () => string) => Promise<void>, way: Way = "own") {
   const fetcher = new Fetcher();
   try {
     const urls = from.map(({ base }) => `${base}a`);
     const wanted = { bytes: content.length, sha256, urls };
-    const child = fetcher.start(wanted, "own", { ATELIER_FETCH_PATIENCE_S: "600" });
+    const child = fetcher.start(wanted, way, { ATELIER_FETCH_PATIENCE_S: "600" });
     let said = "";
     child.stderr.on("data", (text: Buffer) => {
       said += text;
@@ -99,6 +99,29 @@ describe("a line that breaks for a while", { concurrent: true }, () => {
       line.open = true;
     });
     expect(stderr).toContain(`HTTP ${status}`);
+  });
+});
+
+const hasAria = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, "aria2c")));
+describe.each([
+  { way: "own", missing: "" },
+  { way: "aria2c", missing: hasAria ? "" : "(needs aria2c on PATH)" },
+] as const)("by $way $missing", ({ way, missing }) => {
+  it.skipIf(missing !== "")("a node that dies is left for the one that its hub names then", async () => {
+    const [dies, lives] = [await serve(slowly({ open: false })), await serve(honest(content))];
+    let node = dies;
+    const hub = await serve((_, response) => response.writeHead(302, { location: `${node.base}a` }).end());
+    const { stdout } = await fetched(
+      [hub],
+      async (said) => {
+        await until("a part has come", () => /models [1-9]\d* %/.test(said()));
+        node = lives;
+        dies.stop();
+      },
+      way,
+    );
+    expect(lives.asked.length).toBeGreaterThan(0);
+    if (way === "own") expect(Number(stdout.trim().split("\t").at(-1))).toBeLessThan(1.05 * content.length);
   });
 });
 
