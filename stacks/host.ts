@@ -4,7 +4,7 @@ import type { Assembly } from "./assembly.ts";
 import { HostFacts } from "./facts.ts";
 import { packagesInputs, pythonInputs, pythonsOf } from "./inputs.ts";
 import type { HostSettings } from "./schema/host.ts";
-import { installer } from "./scripts.ts";
+import { installer, uninstaller } from "./scripts.ts";
 import type { Host, Jump } from "./settings.ts";
 import { createStep, type Step, type StepArgs, type StepInputs } from "./step.ts";
 
@@ -43,7 +43,7 @@ export class GpuHost extends pulumi.ComponentResource {
         connection: this.connection,
         create: "sh -s",
         update: "sh -s",
-        delete: `rm -rf '${host.workspace}/bin'`,
+        delete: uninstaller(host.workspace),
         stdin: this.token("scripts").apply((token) => installer(host.workspace, token)),
         addPreviousOutputInEnv: false,
         logging: command.remote.Logging.Stderr,

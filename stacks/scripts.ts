@@ -3,14 +3,46 @@ import { join, resolve } from "node:path";
 
 const folder = resolve(import.meta.dirname, "..", "scripts", "host");
 
+/** What a workspace has of Atelier's, and loses with it, as the step that removes it names it. */
+const ours = /^ours='(.*)'$/m.exec(readFileSync(join(folder, "00-workspace.sh"), "utf8"))?.[1] ?? "";
+
+/**
+ * Refuses somebody's folder: what it has under names of ours would be replaced now, and be removed by `down`. Ours is what has an identity;
+ * the scripts of an `up` that was cut off, or the packages of an image (images/webui), tell the rest. Gives it its identity, so that no later
+ * run has to ask.
+ */
+function claim(workspace: string): string[] {
+  return [
+    `ws='${workspace}'`,
+    'if [ ! -s "$ws/run/id" ]; then',
+    "  found=''",
+    '  if [ ! -f "$ws/bin/00-workspace.sh" ] && [ ! -f "$ws/venv/.atelier-wheels" ]; then',
+    "    # An order to purge that found no workspace.",
+    '    if [ "$(ls -A "$ws/run" 2>/dev/null)" = purge ]; then rm -r "$ws/run"; fi',
+    `    for name in ${ours}; do`,
+    '      if [ -e "$ws/$name" ] || [ -L "$ws/$name" ]; then found="$found $name"; fi',
+    "    done",
+    "  fi",
+    '  if [ -n "$found" ]; then',
+    '    echo "error: scripts: the workspace $ws is a folder that Atelier did not make (it has no run/id), with names in it that a workspace has of its own:$found. Nothing was changed: they would be replaced, and removed by down. Set host.workspace to an empty folder, such as $ws/atelier" >&2',
+    "    exit 3",
+    "  fi",
+    "  # Whole, in one move: half of it would be refused by the next run.",
+    '  mkdir -p "$ws/run.new.$$"',
+    '  cat /proc/sys/kernel/random/uuid >"$ws/run.new.$$/id"',
+    '  if [ -d "$ws/run" ]; then mv "$ws/run.new.$$/id" "$ws/run/id" && rmdir "$ws/run.new.$$"; else mv "$ws/run.new.$$" "$ws/run"; fi',
+    "fi",
+  ];
+}
+
 /**
  * A shell script that lays `scripts/host/` into `<workspace>/bin`: strays gone, modes set, the old folder replaced in one move.
  * It travels on standard input to `sh -s`; a CopyToRemote would lose the modes and keep the strays.
  */
 export function installer(workspace: string, token: string): string {
-  const bin = `${workspace}/bin`;
   const files = readdirSync(folder).filter((file) => /\.(sh|py)$/.test(file));
-  const lines = [`# token ${token}`, "set -eu", "umask 077", `bin='${bin}'`, 'new="$bin.new.$$"', 'mkdir -p "$new"'];
+  const lines = [`# token ${token}`, "set -eu", "umask 077", ...claim(workspace)];
+  lines.push('bin="$ws/bin"', 'new="$bin.new.$$"', 'mkdir -p "$new"');
   for (const file of files.sort()) {
     const text = readFileSync(join(folder, file), "utf8").replaceAll("\r\n", "\n");
     const end = `END_OF_${file.replaceAll(/\W/g, "_")}`;
@@ -26,3 +58,7 @@ export function installer(workspace: string, token: string): string {
   );
   return `${lines.join("\n")}\n`;
 }
+
+/** Takes `bin` away, where it is ours: another box may stand behind the address. Plain words and single quotes, for any login shell. */
+export const uninstaller = (workspace: string): string =>
+  `sh -c 'test ! -f "$0/00-workspace.sh" || rm -rf "$0"' '${workspace}/bin'`;

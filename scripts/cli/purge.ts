@@ -23,7 +23,8 @@ export async function orderPurge(stack: Stack, signal: AbortSignal): Promise<voi
   if (!resource) return;
   const provider = await commandProvider({ version: "", config: {}, programDir: process.cwd() });
   const workspace = host.kind === "docker" ? inContainer : host.workspace;
-  const run = `mkdir -p '${workspace}/run' && : > '${workspace}/run/purge'`;
+  // Where there is no workspace, nobody would take the order away again.
+  const run = `sh -c 'test ! -s "$0/id" || : > "$0/purge"' '${workspace}/run'`;
   try {
     await provider.create({
       urn: "purge",

@@ -1,11 +1,11 @@
 #!/bin/sh
 # uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh
 # The workspace itself: its identity and its owner. Inputs: owner.
-# `remove` takes the whole workspace but its cache; with <workspace>/run/purge there, the cache too, but for what another workspace uses.
+# `remove` takes the whole workspace but its cache, and only where it has its identity; with <workspace>/run/purge there, the cache too, but for what another workspace uses.
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-store.sh"
 
-# Whatever lies beside these is not ours.
+# Whatever lies beside these is not ours. stacks/scripts.ts refuses a folder that has some of them and no identity.
 ours='bin src venv tools models data logs run'
 cached='apt bundle cold conda fetch git hf pip python sha256 uses uv wheels xdg'
 
@@ -29,6 +29,10 @@ step_remove() {
   [ ! -f "$WORKSPACE/run/purge" ] || _purge=1
   if [ -n "$(service_pids)" ]; then
     die "the WebUI of this workspace still runs (process $(service_pids | tr '\n' ' ')): remove the service first (80-service.sh remove)"
+  fi
+  if [ ! -s "$WORKSPACE/run/id" ]; then
+    leave_unclaimed
+    return
   fi
   for _name in $ours; do
     # The cache may have been put into one of our folders: it stays unless it is to be purged.
@@ -54,6 +58,15 @@ END
     "$WORKSPACE"/*) [ -d "$CACHE" ] && say "the cache stays: $CACHE" && return 0 ;;
   esac
   rmdir "$WORKSPACE" 2>/dev/null || [ ! -d "$WORKSPACE" ] || say "left in $WORKSPACE, not ours: $(ls "$WORKSPACE")"
+}
+
+# leave_unclaimed: without an identity nothing tells what is ours, but the scripts, this step's own folder, and what is empty.
+leave_unclaimed() {
+  say "the workspace $WORKSPACE has no identity (run/id): what is in it stays"
+  rm -rf "$WORKSPACE/bin" "$RUN"
+  rm -f "$HOME/.gitconfig"
+  for _folder in "$HOME" "$TMPDIR" "$WORKSPACE/run" "$WORKSPACE/logs" "$WORKSPACE/data" "$WORKSPACE"; do rmdir "$_folder" 2>/dev/null || :; done
+  [ ! -d "$WORKSPACE" ] || say "left in $WORKSPACE: $(ls "$WORKSPACE" | tr '\n' ' ' | sed 's/ $//')"
 }
 
 run_step "$@"

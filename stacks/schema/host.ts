@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { platformNames } from "../platforms/table.ts";
 import { dockerHost, dockerMistakes } from "./docker.ts";
-import { absolutePath, port, url, word } from "./words.ts";
+import { absolutePath, ownFolder, port, url, word } from "./words.ts";
 
 /** A shell line, or a program and its arguments. */
 const commandLine = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
@@ -45,8 +45,8 @@ const sshHost = z.strictObject({
     .string()
     .regex(/^[\w@.-]+ [A-Za-z0-9+/=]+$/, "a public key as `ssh-ed25519 AAAA…`")
     .optional(),
-  workspace: absolutePath.default("/root/atelier"),
-  cache: absolutePath.optional(),
+  workspace: ownFolder.default("/root/atelier"),
+  cache: ownFolder.optional(),
 });
 const loginWays = ["password", "passwordFile", "passwordEnv", "key", "keyFile", "agent"] as const;
 const localHost = z.strictObject({

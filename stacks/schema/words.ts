@@ -4,6 +4,17 @@ import { z } from "zod";
 export const absolutePath = z
   .string()
   .regex(/^\/[\w./-]+[\w-]$/, "an absolute path of letters, digits, dots, dashes and slashes, such as /root/atelier");
+
+/** Folders of the system, and all below them. */
+const whole = /^\/(bin|boot|etc|lib|lib32|lib64|libx32|proc|sbin|sys)\//;
+/** Homes, and what the system keeps two folders deep. */
+const tops = /^\/(dev|home|run|usr|var)\/[^/]+$/;
+
+/** A folder that is written to and removed from: never a top folder, a home or one of the system's. */
+export const ownFolder = absolutePath.refine(
+  (path) => !/^\/[^/]+$/.test(path) && !whole.test(path) && !tops.test(path) && !/\/(\.{0,2})\//.test(path),
+  "a folder for Atelier of its own, below a disk or a home, such as /root/atelier; no top folder, no home and none of the system's, and without `..`",
+);
 export const port = z.number().int().min(1).max(65535);
 /** Passwords travel in `user:password` and in URLs: A1111 dies of a colon or a comma in them. */
 export const word = z.string().regex(/^[\w-]+$/, "letters, digits, `_` and `-` only");

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
@@ -81,9 +81,16 @@ describe.skipIf(noSshd)("down, against a real OpenSSH server", () => {
   });
 
   test("--purge leaves its order on the host before anything is removed", async () => {
-    rmSync(workspace(), { recursive: true, force: true });
+    mkdirSync(join(workspace(), "run"), { recursive: true });
+    writeFileSync(join(workspace(), "run", "id"), "1\n");
     const { code } = await clone.run(["down", "--stack", "box", "--yes", "--purge"]);
     expect(code).toBe(0);
     expect(existsSync(join(workspace(), "run", "purge"))).toBe(true);
+  });
+
+  test("--purge leaves no order where there is no workspace", async () => {
+    mkdirSync(workspace());
+    expect((await clone.run(["down", "--stack", "box", "--yes", "--purge"])).code).toBe(0);
+    expect(readdirSync(workspace())).toEqual(["removed"]);
   });
 });

@@ -35,7 +35,7 @@ beforeAll(async () => {
       user: "none",
       password: "none",
       hostKey: "ssh-ed25519 AAAA",
-      workspace: "/nowhere",
+      workspace: "/nowhere/atelier",
     },
   });
   // The program has no WebUI, so that the update's proof fails once its resources are made.

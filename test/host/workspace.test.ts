@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../helpers/until.ts";
@@ -44,6 +44,24 @@ describe("the workspace", () => {
     expect(existsSync(join(workspace.cache, "sha256/x"))).toBe(true);
     rmSync(join(workspace.path, "notes.txt"));
     workspace.layScripts();
+    expect((await remove()).code).toBe(0);
+    expect(existsSync(workspace.path)).toBe(false);
+  });
+
+  it("without an identity is left by remove, but for what was begun there", async () => {
+    for (const name of ["models", "data", "src"]) {
+      mkdirSync(join(workspace.path, name));
+      writeFileSync(join(workspace.path, name, "theirs"), "");
+    }
+    const { code, stderr } = await remove();
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain("has no identity (run/id)");
+    expect(stderr).toContain(`left in ${workspace.path}: data models src`);
+    expect(readdirSync(workspace.path).sort()).toEqual(["data", "models", "src"]);
+    for (const name of ["models", "data", "src"]) rmSync(join(workspace.path, name), { recursive: true });
+    workspace.layScripts();
+    // A first `up` that was cut off before the workspace had its identity.
+    for (const name of ["data", "logs", "run/workspace"]) mkdirSync(join(workspace.path, name), { recursive: true });
     expect((await remove()).code).toBe(0);
     expect(existsSync(workspace.path)).toBe(false);
   });

@@ -69,6 +69,22 @@ describe("settings", () => {
     expect(mistakes({ host: { ...host, workspace } })).toHaveLength(1);
   });
 
+  const system =
+    "/ /usr /etc /root /home /workspace /home/x /etc/atelier /usr/lib /var/lib /dev/shm /proc/x/y /root/../etc/x /a//b /root/./atelier";
+  it.each(system.split(" "))("refuses %s, as workspace and as cache", (folder) => {
+    for (const key of ["workspace", "cache"]) {
+      const all = mistakes({ host: { ...host, [key]: folder } });
+      expect(all).toHaveLength(1);
+      if (folder !== "/") expect(all[0]).toMatch(/a folder .* of its own.* such as \/root\/atelier/);
+    }
+  });
+
+  const own =
+    "/root/atelier /root/autodl-tmp /home/x/atelier /workspace/atelier /mnt/disk /var/lib/atelier /dev/shm/a /opt/a";
+  it.each(own.split(" "))("takes %s", (folder) => {
+    expect(mistakes({ host: { ...host, workspace: folder, cache: folder } })).toEqual([]);
+  });
+
   it("says its defaults once", () => {
     expect(parseSettings({ host }, "t")).toMatchObject({
       engine: "embedded",

@@ -1,7 +1,7 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { installer } from "../../stacks/scripts.ts";
 import { renderInputs } from "../../stacks/step.ts";
@@ -41,11 +41,60 @@ describe("the installer", () => {
     const files = readdirSync(scripts).filter((file) => /\.(sh|py)$/.test(file));
     expect(files.length).toBeGreaterThan(8);
     expect(JSON.parse(output)).toEqual({ step: "scripts", files: files.length });
-    expect(readdirSync(workspace)).toEqual(["bin"]);
+    expect(readdirSync(workspace).sort()).toEqual(["bin", "run"]);
     expect(readdirSync(join(workspace, "bin")).sort()).toEqual(files.sort());
     for (const file of files) {
       expect(readFileSync(join(workspace, "bin", file), "utf8")).toBe(readFileSync(join(scripts, file), "utf8"));
       expect(statSync(join(workspace, "bin", file)).mode & 0o777).toBe(0o700);
     }
+  });
+
+  const folderWith = (...files: string[]) => {
+    const workspace = join(mkdtempSync(join(tmpdir(), "atelier-bin-")), "disk");
+    for (const file of files) {
+      mkdirSync(dirname(join(workspace, file)), { recursive: true });
+      writeFileSync(join(workspace, file), "theirs");
+    }
+    return workspace;
+  };
+  const install = (workspace: string) => spawnSync("sh", ["-s"], { input: installer(workspace, ""), encoding: "utf8" });
+  const filesBelow = (folder: string) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name).slice(folder.length + 1))
+      .sort();
+
+  it("refuses somebody's folder by what it has under our names, and leaves it as it was", () => {
+    const files = ["bin/backup.sh", "data/notes.txt", "models/my.safetensors", "src/thesis/a.tex", "venv/bin/z"];
+    const workspace = folderWith(...files, "photos/1.jpg");
+    const { status, stdout, stderr } = install(workspace);
+    expect([status, stdout]).toEqual([3, ""]);
+    expect(stderr).toMatch(/error: scripts: .*\/disk .*: bin src venv models data\b.*such as \S+\/disk\/atelier/s);
+    expect(filesBelow(workspace)).toEqual([...files, "photos/1.jpg"].sort());
+  });
+
+  it("takes an empty folder, one with other things in it, and every kind of workspace of ours", () => {
+    const laid = (workspace: string) => {
+      const { status, stderr } = install(workspace);
+      expect(status, stderr).toBe(0);
+      return readFileSync(join(workspace, "run", "id"), "utf8");
+    };
+    expect(laid(folderWith())).toMatch(/^[0-9a-f-]{36}\n$/);
+    expect(laid(folderWith("notes.txt", "cache/sha256/x"))).toMatch(/^[0-9a-f-]{36}\n$/);
+    // Cut off by an earlier version once `bin` lay there.
+    const half = folderWith("bin/00-workspace.sh", "run/workspace/lock/pid");
+    expect(laid(half)).toMatch(/^[0-9a-f-]{36}\n$/);
+    expect(laid(half)).toBe(readFileSync(join(half, "run", "id"), "utf8"));
+    // As an image of `atelier image` has it.
+    expect(laid(folderWith("venv/.atelier-wheels", "src/webui/launch.py", "tools/uv.lock"))).toMatch(/^[0-9a-f-]/);
+    // Cut off before `bin` lay there: by then it has its identity.
+    const cut = folderWith();
+    laid(cut);
+    rmSync(join(cut, "bin"), { recursive: true });
+    laid(cut);
+    // What an order to purge left where nothing was.
+    const purged = folderWith("run/purge");
+    laid(purged);
+    expect(filesBelow(join(purged, "run"))).toEqual(["id"]);
   });
 });
