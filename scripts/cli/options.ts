@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { UsageError } from "./errors.ts";
+import { checkStackName } from "./stackName.ts";
 
 interface CommandForm {
   says: string;
@@ -222,9 +223,7 @@ export function parseOptions(args: string[]): Options {
         throw new UsageError(`--${flag.called ?? name} is ${flag.values.join(" or ")}, not \`${value}\`.`);
   }
   const stack = values.stack === undefined ? "rehearsal" : String(values.stack);
-  // The name becomes a folder and a file name.
-  if (!/^[A-Za-z0-9][\w-]{0,63}$/.test(stack))
-    throw new UsageError(`--stack is a name of letters, digits, \`-\` and \`_\`, not \`${stack}\`.`);
+  checkStackName(stack, "--stack");
   const read = Object.entries<Flag>(flags).map(([name, { type, multiple }]) => {
     const value = values[name] ?? (type === "boolean" ? false : multiple ? [] : undefined);
     return [name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase()), value];

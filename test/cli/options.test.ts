@@ -22,6 +22,10 @@ describe("wrong usage", () => {
     [["up", "--engine", "terraform"], /--engine is embedded or pulumi, not `terraform`/],
     [["up", "--stack", "../../etc"], /--stack is a name/],
     [["up", "--stack", ""], /--stack is a name/],
+    ...["state", "cache", "passphrase", "State"].flatMap((name): [string[], RegExp][] => [
+      [["down", "--stack", name], /--stack is not `\w+`: that is a place of Atelier's own/],
+      [["init", "--stack", name, "ssh root@a"], /--stack is not `\w+`: that is a place of Atelier's own/],
+    ]),
   ];
   test.each(wrong)("%j", (args, says) => {
     expect(() => parseOptions(args)).toThrow(UsageError);

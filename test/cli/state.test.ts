@@ -108,6 +108,7 @@ describe("the state", () => {
 
   test("is renamed with its settings; then a part of it is removed, then the rest", async () => {
     expect((await run("stack", "rename", "../x", "--yes")).code).toBe(2);
+    expect(await run("stack", "rename", "state", "--yes")).toMatchObject({ code: 2, stdout: "" });
     const { stdout } = await run("stack", "rename", "crate", "--yes");
     expect(stdout).toContain("Pulumi.crate.yaml");
     expect((await run("status")).stderr).toContain("There is no stack `box`");

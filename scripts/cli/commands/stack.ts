@@ -6,6 +6,7 @@ import { UsageError, UserError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
 import { project } from "../paths.ts";
 import { openStack, type Stack } from "../stack.ts";
+import { checkStackName } from "../stackName.ts";
 import { type Context, hint } from "./command.ts";
 
 /** `atelier stack export|import|rename|history`: the whole of a stack's state, as `pulumi stack` has it. */
@@ -61,8 +62,7 @@ function readText(file: string | undefined): string {
 async function rename(one: Stack, { options, terminal }: Context): Promise<number> {
   const [to, ...more] = options.args;
   if (to === undefined || more.length > 0) throw new UsageError("`stack rename` wants one word: the new name.");
-  if (!/^[A-Za-z0-9][\w-]{0,63}$/.test(to))
-    throw new UsageError(`A stack's name is of letters, digits, \`-\` and \`_\`, not \`${to}\`.`);
+  checkStackName(to, "A stack's name");
   if (one.settings.host.kind === "local")
     throw new UserError(
       `The host of stack \`${one.name}\` is this machine, in a folder of that name. Remove it (${hint("down", one.name)}), ` +
