@@ -3,9 +3,10 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
 import { HostFacts } from "./facts.ts";
 import { packagesInputs, pythonInputs, pythonsOf } from "./inputs.ts";
+import { readRenamed } from "./renamed.ts";
 import type { HostSettings } from "./schema/host.ts";
 import { installer, uninstaller } from "./scripts.ts";
-import type { Host, Jump } from "./settings.ts";
+import { atelierHome, type Host, type Jump } from "./settings.ts";
 import { createStep, type Step, type StepArgs, type StepInputs } from "./step.ts";
 
 export interface GpuHostArgs {
@@ -50,6 +51,7 @@ export class GpuHost extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    const renamed = readRenamed(atelierHome(), pulumi.getStack());
     const workspace = this.step("workspace", "00-workspace.sh", { owner: owner() }, [scripts]);
     this.preflight = this.step(
       "preflight",
@@ -65,6 +67,7 @@ export class GpuHost extends pulumi.ComponentResource {
         ...(wants.innerPort === undefined ? {} : { inner_port: wants.innerPort }),
         listen: wants.listen,
         owner: owner(),
+        ...(renamed ? { renamed } : {}),
         upstreams: probes,
         upstreams_order: upstreams.order,
         offline: offline ? "yes" : "no",

@@ -45,6 +45,13 @@ async function difyIn(stack: Stack): Promise<true | { socket: string }> {
   return whyNoImage() === undefined ? { socket } : true;
 }
 
+/** Ends it; its folders stay, for the next start. */
+export async function pauseMachine(stack: Stack): Promise<void> {
+  if (!wantsAnything(stack)) return;
+  const { stopRehearsal } = await import("../../rehearsal/index.ts");
+  await stopRehearsal({ stackDir: stackHome(stack.name) });
+}
+
 /** Ends it, and removes its folders; the cache stays. */
 export async function stopMachine(stack: Stack): Promise<void> {
   if (!wantsAnything(stack)) return;

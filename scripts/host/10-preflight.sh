@@ -2,7 +2,7 @@
 # uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh
 # Refuses, before anything is spent, a host that can't work: every reason at once, exit code 3.
 # Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, min_ram_mb, disk_mb, port, inner_port (behind a gate), listen, python, upstreams (kind, base, probe),
-# upstreams_order=auto|given, owner, proxy.
+# upstreams_order=auto|given, owner, renamed (the id of the workspace that the stack had under an earlier name), proxy.
 . "$(dirname "$0")/lib.sh"
 
 refuse() { printf '%s\n' "$*" >>"$RUN/refusals"; }
@@ -33,8 +33,12 @@ $(sed 's/^/  - /' "$RUN/refusals")" 3
 
 check_owner() {
   _have=$(cat "$WORKSPACE/run/owner" 2>/dev/null || :)
-  [ -z "$_have" ] || [ "$_have" = "$(input owner)" ] ||
-    refuse "the workspace $WORKSPACE belongs to the stack $_have, not to $(input owner): set another host.workspace, or take that stack down first"
+  if [ -z "$_have" ] || [ "$_have" = "$(input owner)" ]; then return 0; fi
+  if [ -n "$(input renamed)" ] && [ "$(input renamed)" = "$(cat "$WORKSPACE/run/id" 2>/dev/null)" ]; then
+    say "the workspace carries the name $_have; that stack was renamed to $(input owner), and so it becomes"
+    return 0
+  fi
+  refuse "the workspace $WORKSPACE belongs to the stack $_have, not to $(input owner): set another host.workspace, or take that stack down first"
 }
 
 check_system() {

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { noOfficial } from "../engine/interchange/official.ts";
@@ -109,7 +109,28 @@ describe("the state", () => {
   test("is renamed with its settings; then a part of it is removed, then the rest", async () => {
     expect((await run("stack", "rename", "../x", "--yes")).code).toBe(2);
     expect(await run("stack", "rename", "state", "--yes")).toMatchObject({ code: 2, stdout: "" });
+    const beside = (stack: string, ...path: string[]) => join(clone.home, stack, ...path);
+    mkdirSync(beside("crate", "host"), { recursive: true });
+    mkdirSync(beside("box", "pulumi"), { recursive: true });
+    for (const [stack, file] of [
+      ["box", "hostkey"],
+      ["box", "bundle.port"],
+      ["crate", "hostkey"],
+      ["crate", "bundle.folder"],
+    ] as const)
+      writeFileSync(beside(stack, file), stack);
+    const taken = await run("stack", "rename", "crate", "--yes");
+    expect([taken.code, taken.stderr]).toEqual([
+      1,
+      expect.stringMatching(/crate has something of another stack.*: host\./),
+    ]);
+    rmSync(beside("crate", "host"), { recursive: true });
     const { stdout } = await run("stack", "rename", "crate", "--yes");
+    expect(existsSync(beside("box"))).toBe(false);
+    expect(readdirSync(beside("crate")).sort()).toEqual(
+      expect.arrayContaining(["bundle.folder", "bundle.port", "hostkey"]),
+    );
+    expect(readFileSync(beside("crate", "hostkey"), "utf8")).toBe("box");
     expect(stdout).toContain("Pulumi.crate.yaml");
     expect((await run("status")).stderr).toContain("There is no stack `box`");
     const down = await clone.run(["down", "--stack", "crate", "--yes", "--target", urn("c", "crate")]);

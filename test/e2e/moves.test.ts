@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -9,10 +9,12 @@ describe.skipIf(noSshd)("a stack's place on a box", () => {
   let project: Project;
   let box: Sshd;
   let disk: string;
+  /** Without the box's key, which is pinned at first contact. */
   const settings = (workspace: string) =>
     project.settings({
       host: {
         ...asBox(box, join(project.dir, "key")),
+        hostKey: undefined,
         ...plain,
         workspace: join(disk, workspace),
         cache: join(project.home, "cache", "host"),
@@ -54,5 +56,25 @@ describe.skipIf(noSshd)("a stack's place on a box", () => {
     expect(there()).toEqual(files);
     await atelier(["down", "--purge"]);
     expect(there()).toEqual(files);
+  });
+
+  it("stays with a stack that is renamed, and the pinned key with it", async () => {
+    await settings("ws");
+    await atelier(["up", "--skip-preview"]);
+    const files = () => readdirSync(join(project.home, project.stack)).sort();
+    const before = files();
+    expect(before).toContain("hostkey");
+    await atelier(["stack", "rename", "t2"]);
+    project.stack = "t2";
+    expect(files()).toEqual(expect.arrayContaining([...before, "renamed"]));
+    expect(existsSync(join(project.home, "t"))).toBe(false);
+
+    const said = await atelier(["up", "--skip-preview"]);
+    expect(said).not.toContain("First contact");
+    const applied = [...said.matchAll(/^[~+] (\S+) (?:updated|created)/gm)].map(([, name]) => name);
+    for (const left of ["packages", "python", "sources", "wheels", "models", "config", "service"])
+      expect(applied).not.toContain(left);
+    expect(readFileSync(join(disk, "ws", "run", "owner"), "utf8")).toBe("atelier/t2\n");
+    expect(await atelier(["up"])).toMatch(/no changes/i);
   });
 });

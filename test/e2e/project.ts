@@ -37,6 +37,8 @@ export class Project {
   readonly workspace = join(this.home, "t", "host", "workspace");
   readonly engine: Engine;
   port = 0;
+  /** Another one once it is renamed. */
+  stack = "t";
 
   constructor(engine: Engine = "embedded") {
     this.engine = engine;
@@ -64,10 +66,10 @@ export class Project {
       const change = changes[key];
       config[`atelier:${key}`] = fresh || Array.isArray(change) ? (change ?? {}) : { ...base[key], ...change };
     }
-    writeFileSync(join(this.dir, "stacks", "Pulumi.t.yaml"), stringify({ config }));
+    writeFileSync(join(this.dir, "stacks", `Pulumi.${this.stack}.yaml`), stringify({ config }));
   }
 
-  /** `npx atelier <args> --stack t --yes`, as a user's shell would run it. */
+  /** `npx atelier <args> --stack <stack> --yes`, as a user's shell would run it. */
   async atelier(
     args: string[],
     options: { env?: Record<string, string>; timeout?: number; signal?: AbortSignal; killSignal?: NodeJS.Signals } = {},
@@ -75,7 +77,7 @@ export class Project {
     // Without the bootstrap: the packages are this checkout's, and must not be installed anew through the link.
     const main = JSON.stringify(pathToFileURL(join(this.dir, "scripts/cli/main.ts")).href);
     const start = `import(${main}).then(({ main }) => main(process.argv.slice(1))).then((code) => { process.exitCode = code; })`;
-    const words = [...args, "--stack", "t", "--engine", this.engine, "--yes"];
+    const words = [...args, "--stack", this.stack, "--engine", this.engine, "--yes"];
     const result = await execa(process.execPath, ["-e", start, "--", ...words], {
       cwd: this.dir,
       env: { ATELIER_HOME: this.home, ...withCompiled(this.dir), ...options.env },
@@ -92,7 +94,7 @@ export class Project {
   }
 
   report() {
-    return parseReport(readFileSync(join(this.home, "t", "report", "report.json"), "utf8"));
+    return parseReport(readFileSync(join(this.home, this.stack, "report", "report.json"), "utf8"));
   }
 
   edit(file: string, change: (text: string) => string): void {

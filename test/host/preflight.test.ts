@@ -158,6 +158,17 @@ describe("preflight", () => {
     expect((await workspace.run("10-preflight.sh", "check", { ...wants, gpu: "none" })).code).toBe(0);
   });
 
+  it("takes the workspace of a renamed stack over, by the workspace's identity alone", async () => {
+    const { facts } = await workspace.run("00-workspace.sh", "apply", { owner: "atelier/a" });
+    expect((await apply({ gpu: "none" })).code).toBe(0);
+    expect((await apply({ gpu: "none", owner: "atelier/b", renamed: "another" })).code).toBe(3);
+    const renamed = await apply({ gpu: "none", owner: "atelier/b", renamed: String(facts.id) });
+    expect(renamed.code, renamed.stderr).toBe(0);
+    expect(renamed.stderr).toContain("carries the name atelier/a; that stack was renamed to atelier/b");
+    expect(workspace.file("run/owner")).toBe("atelier/b\n");
+    expect((await apply({ gpu: "none" })).code).toBe(3);
+  });
+
   it("tells which upstream of a kind answers first; a dead one beside a living one is no refusal", async () => {
     const slow = await listen(createHttp((_, answer) => setTimeout(() => answer.writeHead(404).end(), 2500)));
     const quick = await listen(createHttp((_, answer) => answer.end("here")));

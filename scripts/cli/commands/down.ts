@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { outlivesDown } from "../../../stacks/dify/kept.ts";
+import { renamedFile } from "../../../stacks/renamed.ts";
 import { confirm } from "../ask.ts";
 import { containerIsGone, releaseVolumes } from "../container.ts";
 import { planLines } from "../display/plan.ts";
@@ -109,7 +110,7 @@ function whatStays(stack: Stack, purge: boolean, hostGone: boolean): string {
 
 /** The proof was of something that is gone; a pinned host key outlives the stack, as the box does. */
 function clean(stack: Stack, cache: boolean): void {
-  for (const path of [reportDir(stack.name), join(stackHome(stack.name), "pulumi")])
+  for (const path of [reportDir(stack.name), join(stackHome(stack.name), "pulumi"), renamedFile(home, stack.name)])
     rmSync(path, { recursive: true, force: true });
   if (stack.settings.host.kind === "local") rmSync(stackHome(stack.name), { recursive: true, force: true });
   if (cache) for (const name of unusedCaches()) rmSync(join(home, "cache", name), { recursive: true, force: true });

@@ -1,11 +1,15 @@
 import { readFileSync } from "node:fs";
+import { outlivesDown } from "../../../stacks/dify/kept.ts";
+import { renamedFile } from "../../../stacks/renamed.ts";
 import { confirm } from "../ask.ts";
 import { plural } from "../display/text.ts";
-import { exportState, importState, pastUpdates, renameState } from "../engines/state.ts";
+import { exportState, importState, listResources, pastUpdates, renameState, workspaceId } from "../engines/state.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
-import { project } from "../paths.ts";
+import { pauseMachine } from "../machine.ts";
+import { home, project } from "../paths.ts";
 import { openStack, type Stack } from "../stack.ts";
+import { checkHomeIsFree, moveHome } from "../stackHome.ts";
 import { checkStackName } from "../stackName.ts";
 import { type Context, hint } from "./command.ts";
 
@@ -73,13 +77,26 @@ async function rename(one: Stack, { options, terminal }: Context): Promise<numbe
       `The volume of stack \`${one.name}\` has that name, and another would begin empty. Name it in the settings first: ` +
         `host.volume: ${project}-${one.name}.`,
     );
+  const states = await listResources(one.name);
+  if (states.some((state) => outlivesDown(state) && isOfEngine(state)))
+    throw new UserError(
+      `Dify's volumes have the name of stack \`${one.name}\`, and others would begin empty. What is in them has to be given up first: ${hint("down", one.name)} --purge.`,
+    );
+  checkHomeIsFree(to);
   if (one.asks && !options.yes)
     if (!(await confirm(`Rename stack \`${one.name}\` to \`${to}\`?`, terminal, "`stack rename` renames its files.")))
       throw new UserError("Nothing was changed.");
   const { settings } = await renameState(one.name, to);
+  // Stand-ins know their own folder; the next command that needs them starts them there.
+  await pauseMachine(one);
+  moveHome(one.name, to);
+  const id = workspaceId(states);
+  if (id !== undefined) writeWhole(renamedFile(home, to), `${id}\n`);
   terminal.line(`Renamed to \`${to}\`${settings === undefined ? "" : `; its settings are ${settings}`}.`);
   return 0;
 }
+
+const isOfEngine = ({ type }: { type: string }): boolean => type.startsWith("docker:");
 
 async function history(one: Stack, { options, terminal }: Context): Promise<number> {
   const updates = await pastUpdates(one.name);

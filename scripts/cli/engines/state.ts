@@ -11,6 +11,7 @@ import {
   stackHistory,
   stackOutputs,
 } from "@atelier/engine";
+import { unwrapMap } from "@atelier/engine/deploy/steps/marking";
 import { asUserError, stateOptions } from "./embedded.ts";
 
 // Both engines keep one state, so one reader does for both.
@@ -33,6 +34,13 @@ export async function listResources(stack: string): Promise<ResourceState[]> {
 }
 
 export const isOnHost = ({ type }: Pick<ResourceState, "type">): boolean => type.startsWith("command:remote:");
+
+/** The identity of the stack's workspace, as its step told it; undefined where none was made. */
+export function workspaceId(states: ResourceState[]): string | undefined {
+  const step = states.find((state) => isOnHost(state) && state.urn.endsWith("::workspace"));
+  const facts = /\{.*\}\s*$/.exec(String((step && unwrapMap(step.outputs).stdout) ?? ""))?.[0];
+  return facts === undefined ? undefined : (JSON.parse(facts) as { id?: string }).id;
+}
 
 /** What a Docker engine has of a container that is the host: it is gone with it. */
 export const isOfContainer = ({ urn }: Pick<ResourceState, "urn">): boolean =>
