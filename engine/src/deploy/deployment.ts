@@ -1,15 +1,15 @@
 import type { CallContext } from "../provider.ts";
 import type { ProviderRegistry } from "../providers/registry.ts";
 import type { PendingOperation, ResourceState, Snapshot } from "../resource.ts";
-import { parseUrn, STACK_TYPE } from "../urn.ts";
+import { createUrn, parseUrn, STACK_TYPE } from "../urn.ts";
 import type { PropertyMap } from "../values.ts";
 import { describe } from "./errors.ts";
 import type { EventSink } from "./eventSink.ts";
 import { InvokeFailed } from "./monitor/invokeFailed.ts";
-import type { MonitorHost } from "./monitor/monitor.ts";
+import type { MonitorHost, Named } from "./monitor/monitor.ts";
 import type { ReadGoal, Sources } from "./monitor/requests.ts";
 import { Stopped } from "./monitor/stopped.ts";
-import { defaultProviderGoal } from "./plan/defaultProviders.ts";
+import { defaultProviderGoal, requireDefaultProvider } from "./plan/defaultProviders.ts";
 import { type Goal, Refusal } from "./plan/goal.ts";
 import { Planner, type PlannerHost } from "./plan/planner.ts";
 import { isProviderType } from "./plan/references.ts";
@@ -150,11 +150,14 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
     return this.#perform(async () => this.#planner.planRead(goal));
   }
 
-  defaultProvider(pkg: string, version: string, url: string): Promise<string> {
+  defaultProvider(pkg: string, version: string, url: string, user: Named | string): Promise<string> {
     this.#requireRunning();
     const goal = defaultProviderGoal(pkg, version, url, this.#options.config);
     const known = this.#defaults.get(goal.name + pkg);
     if (known !== undefined) return known;
+    requireDefaultProvider(pkg, this.#options.config, () =>
+      typeof user === "string" ? user : createUrn(this.stack, this.project, user.parent, user.type, user.name),
+    );
     this.registry.requirePackage(pkg);
     const made = this.register(goal).then((state) => `${state.urn}::${state.id}`);
     this.#defaults.set(goal.name + pkg, made);
@@ -174,7 +177,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
     this.#requireRunning();
     if (token === "pulumi:pulumi:getResource") return { result: this.#registrations.resource(args), failures: [] };
     const pkg = token.slice(0, token.indexOf(":"));
-    const reference = provider || (await this.defaultProvider(pkg, version, ""));
+    const reference = provider || (await this.defaultProvider(pkg, version, "", token));
     const called = await this.provider(reference);
     try {
       return await called.invoke(token, args);

@@ -44,7 +44,7 @@ export async function importAll(deployment: Deployment, imports: Import[]): Prom
         inputs: {},
         outputs: {},
         parent,
-        provider: await providerOf(deployment, one),
+        provider: await providerOf(deployment, one, urn),
         dependencies: [],
         propertyDependencies: {},
         protect: one.protect ?? true,
@@ -66,14 +66,18 @@ async function ensureStack(deployment: Deployment): Promise<string> {
   return urn;
 }
 
-async function providerOf(deployment: Deployment, { type, provider, version = "" }: Import): Promise<string> {
+async function providerOf(
+  deployment: Deployment,
+  { type, provider, version = "" }: Import,
+  urn: string,
+): Promise<string> {
   const pkg = packageOf(type);
   const wanted = providerType(pkg);
   const there = deployment.resources.filter((state) => state.type === wanted && !state.delete);
   if (provider === undefined) {
     // The youngest: an update has made it last.
     const known = there.findLast(({ urn }) => urn.includes(`::${wanted}::default`));
-    return known === undefined ? deployment.defaultProvider(pkg, version, "") : `${known.urn}::${known.id}`;
+    return known === undefined ? deployment.defaultProvider(pkg, version, "", urn) : `${known.urn}::${known.id}`;
   }
   const found = there.find(({ urn }) => urn === provider);
   if (found === undefined) throw new Refusal(`${provider} is no provider of the package "${pkg}" in the state.`);

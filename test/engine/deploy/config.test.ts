@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { PassphraseSecrets } from "../../../engine/src/secrets.ts";
 import { FakeProvider } from "./fakeProvider.ts";
+import type { TinyEntry } from "./tinyProgram.ts";
 import { Workspace } from "./workspace.ts";
 
 vi.mock("node:crypto", async () => (await import("./quick.ts")).quickCrypto());
@@ -94,6 +95,46 @@ test("each secret inside of an object or a list is hidden where a provider or a 
   expect(failed.errors).toEqual([hidden]);
   expect(failed.events.flatMap(({ diagnosticEvent }) => diagnosticEvent?.message ?? [])).toEqual([hidden, hidden]);
   expect(JSON.stringify(failed.events)).not.toMatch(/hunter2x|hush-/);
+});
+
+describe("pulumi:disable-default-providers", () => {
+  const running = (disabled: string, ...entries: TinyEntry[]) => {
+    const work = new Workspace("spec.ts");
+    const fake = new FakeProvider();
+    const config = { spec: JSON.stringify(entries), "pulumi:disable-default-providers": disabled };
+    return { fake, run: (kind: "preview" | "up") => work.run(kind, { providers: fake.providers, config }) };
+  };
+  const refusal = (name: string) =>
+    `Default provider for 'fake' disabled. 'urn:pulumi:dev::tiny::fake:index:Thing::${name}' must use an explicit provider.`;
+
+  test("what names no provider is refused, also what is only read, and nothing is made", async () => {
+    for (const disabled of ['["other","fake"]', '["*"]']) {
+      for (const entry of [{ name: "a" }, { name: "a", read: "there" }]) {
+        const { fake, run } = running(disabled, entry);
+        for (const kind of ["preview", "up"] as const) expect((await run(kind)).errors).toEqual([refusal("a")]);
+        expect(fake.calls).toEqual([]);
+      }
+    }
+  });
+
+  test("what names one is made, itself or by its parent, and what is of another package", async () => {
+    const explicit = { name: "mine", type: "pulumi:providers:fake" };
+    const { fake, run } = running('["fake"]', explicit, { name: "a", provider: "mine" }, { name: "b", parent: "a" });
+    expect((await run("up")).errors).toEqual([]);
+    const other = running('["other"]', { name: "a" });
+    expect((await other.run("up")).errors).toEqual([]);
+    expect([fake.calls, other.fake.calls]).toEqual([["create a", "create b"], ["create a"]]);
+  });
+
+  test("what is no list of packages is refused", async () => {
+    for (const text of ["fake", '"fake"', "[1]"]) {
+      const { fake, run } = running(text, { name: "a" });
+      expect((await run("up")).errors).toEqual([
+        'The setting pulumi:disable-default-providers is no list of packages: write ["command"], or ["*"] for all.',
+      ]);
+      expect(fake.calls).toEqual([]);
+    }
+  });
 });
 
 describe("the version of Pulumi that Pulumi.yaml requires", () => {

@@ -19,8 +19,11 @@ ${program}`,
   );
   // The docker package of the program, answered by the fake as well.
   const providers = { ...fake.providers, docker: fake.providers.fake! };
-  const run = (kind: "preview" | "up", onEvent: (event: EngineEvent) => void = () => {}) =>
-    work.run(kind, { providers, secretConfig: { password: "hush-hush-1" }, onEvent });
+  const run = (
+    kind: "preview" | "up",
+    onEvent: (event: EngineEvent) => void = () => {},
+    config: Record<string, string> = {},
+  ) => work.run(kind, { providers, config, secretConfig: { password: "hush-hush-1" }, onEvent });
   return { fake, run };
 }
 
@@ -64,6 +67,12 @@ test("one that nobody catches fails the program, and is told once", async () => 
   expect(failed.errors.slice(1)).toEqual(["the program failed"]);
   expect(failed.errors[0]).toContain("invocation of fake:index:look returned an error: nothing there");
   expect(fake.calls).not.toContain("create b");
+});
+
+test("where the settings want providers to be named, one without is told so", async () => {
+  const { run } = running(`await look();`);
+  const { errors } = await run("up", undefined, { "pulumi:disable-default-providers": '["fake"]' });
+  expect(errors).toEqual(["Default provider for 'fake' disabled. 'fake:index:look' must use an explicit provider."]);
 });
 
 test("a function that is not covered ends the run, whoever catches it", async () => {

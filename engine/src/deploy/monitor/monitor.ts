@@ -27,6 +27,9 @@ const ENDS = new RegExp(
   `^(Running program '[^\\n]*' failed with an unhandled exception:\\n)?(<ref \\*\\d+> )?Error: 14 UNAVAILABLE: (${SHUT_DOWN}|Channel closed before call started)\\n`,
 );
 
+/** What makes a resource's URN. */
+export type Named = Pick<Goal, "type" | "name" | "parent">;
+
 /** The deployment, as the program sees it. Every method rejects with Stopped once the deployment is over. */
 export interface MonitorHost {
   readonly preview: boolean;
@@ -37,8 +40,8 @@ export interface MonitorHost {
   register(goal: Goal): Promise<ResourceState>;
   /** True when the resource was left out and will not exist: what the program takes from it stays unknown. */
   isSkipped(urn: string): boolean;
-  /** The reference of a package's default provider. */
-  defaultProvider(pkg: string, version: string, url: string): Promise<string>;
+  /** The reference of a package's default provider, for a resource, or for a function by its token. */
+  defaultProvider(pkg: string, version: string, url: string, user: Named | string): Promise<string>;
   registerOutputs(urn: string, outputs: PropertyMap): Promise<void>;
   read(goal: ReadGoal): Promise<ResourceState>;
   /** Rejects with InvokeFailed when the function itself did not succeed. */
@@ -160,6 +163,7 @@ export class Monitor {
         packageOf(goal.type),
         request.getVersion(),
         request.getPlugindownloadurl(),
+        goal,
       );
     }
     const state = await host.register(goal);
@@ -187,6 +191,7 @@ export class Monitor {
         packageOf(goal.type),
         request.getVersion(),
         request.getPlugindownloadurl(),
+        goal,
       );
     }
     const state = await host.read(goal);
