@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { DockerHostSettings, SshHostSettings } from "./schema/host.ts";
@@ -22,7 +23,8 @@ export function readLogin(settings: SshHostSettings | DockerHostSettings, mistak
       mistakes.push(`atelier:host.${key}: the environment has no ${name}; set it, or use another way to log in`);
     return value;
   };
-  return {
+  const before = mistakes.length;
+  const login: Login = {
     password:
       host.password ??
       (host.passwordFile ? secret(host.passwordFile, "passwordFile")?.replace(/\r?\n$/, "") : undefined) ??
@@ -32,6 +34,41 @@ export function readLogin(settings: SshHostSettings | DockerHostSettings, mistak
       host.keyPassphrase ?? (host.keyPassphraseEnv ? variable(host.keyPassphraseEnv, "keyPassphraseEnv") : undefined),
     agent: host.agent,
   };
+  const more = mistakes.length > before ? undefined : (keyMistake(host, login) ?? agentMistake(login));
+  if (more !== undefined) mistakes.push(`atelier:host.${more}`);
+  return login;
+}
+
+/** Why the key does not open any door, before a door is tried. The text of a key is never shown. */
+function keyMistake(
+  { keyFile, keyPassphrase, keyPassphraseEnv }: Partial<Omit<SshHostSettings, "kind">>,
+  { privateKey, privateKeyPassword }: Login,
+): string | undefined {
+  if (privateKey === undefined) return undefined;
+  // Loaded for a key alone: most programs have none.
+  const { utils } = createRequire(import.meta.url)("ssh2") as typeof import("ssh2");
+  const parsed = utils.parseKey(privateKey.trim(), privateKeyPassword);
+  const name = keyFile ?? "the key";
+  const key = `${keyFile ? "keyFile" : "key"}: ${name}`;
+  if (!(parsed instanceof Error))
+    return parsed.isPrivateKey() ? undefined : `${key} is the public half; wanted is the private one`;
+  if (!/passphrase/i.test(parsed.message))
+    return `${key} is no private key that can be used (${parsed.message}); \`ssh-keygen -p -f ${keyFile ?? "<its file>"}\` writes one in OpenSSH's own form`;
+  if (privateKeyPassword === undefined)
+    return `${key} is encrypted; its passphrase: host.keyPassphraseEnv (the name of a variable) or host.keyPassphrase (a secret); or host.agent: true in its place`;
+  return keyPassphrase === undefined
+    ? `keyPassphraseEnv: the passphrase in ${keyPassphraseEnv} does not open ${name}`
+    : `keyPassphrase: it does not open ${name}`;
+}
+
+/** An agent of Windows is a pipe, which can't be looked for. */
+function agentMistake({ agent }: Login): string | undefined {
+  if (!agent) return undefined;
+  const mend = "start one (ssh-agent), or use another way to log in";
+  const socket = process.env.SSH_AUTH_SOCK;
+  if (!socket) return `agent: the environment has no SSH_AUTH_SOCK, which names an agent; ${mend}`;
+  if (process.platform === "win32" || existsSync(socket)) return undefined;
+  return `agent: SSH_AUTH_SOCK names ${socket}, and no agent is there; ${mend}`;
 }
 
 function readFile(path: string, key: string, mistakes: string[]): string | undefined {

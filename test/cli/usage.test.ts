@@ -59,6 +59,27 @@ describe("settings", () => {
     expect(`${stderr}${stdout}`).toContain("no/such/key can't be read");
     expect(code).toBe(2);
   });
+
+  test("a key that can't be used is one before the plan, and none for what needs no login", async () => {
+    const key = join(clone.dir, "key");
+    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-a", "1", "-N", "right", "-f", key]);
+    clone.settings("locked", { host: { ...nowhere, password: undefined, keyFile: key } });
+    for (const [command = "", ...words] of [
+      ["up", "--yes"],
+      ["models", "verify"],
+      ["upstreams", "--measure"],
+    ]) {
+      const { code, stderr, stdout } = await clone.run([command, ...words, "--stack", "locked"]);
+      expect([command, code, `${stderr}${stdout}`]).toEqual([
+        command,
+        2,
+        expect.stringContaining(`atelier:host.keyFile: ${key} is encrypted; its passphrase: host.keyPassphraseEnv`),
+      ]);
+      expect(stdout).not.toContain("create");
+    }
+    for (const args of [["status"], ["down", "--yes"]])
+      expect((await clone.run([...args, "--stack", "locked"])).code).toBe(0);
+  });
 });
 
 describe("a stack that asks", () => {
