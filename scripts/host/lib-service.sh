@@ -226,14 +226,24 @@ end_all() {
   done
 }
 
-# Platforms without a service manager run one script of theirs when the box starts: it gets a line of ours, behind its first.
+# Platforms without a service manager run one script of theirs when the box starts: it gets a line of ours, before all others but a `#!`.
+# Behind anything else it may be part of a longer command, in a branch, or never reached.
 hook_mark() { printf '# atelier %s' "$(cut -c 1-8 "$WORKSPACE/run/id" 2>/dev/null || echo webui)"; }
 hook_line() { printf "if [ -f '%s' ]; then sh '%s'; fi %s" "$WORKSPACE/run/start-service.sh" "$WORKSPACE/run/start-service.sh" "$(hook_mark)"; }
+
+# hook_first FILE: its first line where that is a `#!`, else nothing.
+hook_first() { head -n 1 "$1" 2>/dev/null | grep '^#!' || :; }
+
+# hook_placed FILE: our line stands where it always runs; an earlier version put it behind any first line.
+hook_placed() {
+  if [ -n "$(hook_first "$1")" ]; then _at=2p; else _at=1p; fi
+  [ "$(sed -n "$_at" "$1" 2>/dev/null)" = "$(hook_line)" ]
+}
 
 # hooked: our line is there, or none is wanted.
 hooked() {
   _hook=$(input start_hook)
-  [ -z "$_hook" ] || [ "$(manager)" = systemd ] || [ "$(cat "$RUN/hookless" 2>/dev/null)" = "$_hook" ] || grep -qxF "$(hook_line)" "$_hook" 2>/dev/null
+  [ -z "$_hook" ] || [ "$(manager)" = systemd ] || [ "$(cat "$RUN/hookless" 2>/dev/null)" = "$_hook" ] || hook_placed "$_hook"
 }
 
 add_hook() {
@@ -247,9 +257,21 @@ add_hook() {
     return 0
   fi
   [ -f "$_hook" ] || { printf '#!/bin/sh\n' >"$_hook" && chmod 755 "$_hook"; }
-  # Behind the first line: what follows it may never end.
+  _first=$(hook_first "$_hook")
+  case $_first in
+    '' | '#!'*sh | '#!'*'sh '*) ;;
+    *)
+      say "the platform's start script $_hook is no shell script ($_first): it is left as it is; after a restart of the box: sh $WORKSPACE/run/start-service.sh, or up"
+      printf '%s\n' "$_hook" >"$RUN/hookless"
+      return 0
+      ;;
+  esac
   cp -p "$_hook" "$_hook.atelier"
-  { head -n 1 "$_hook"; hook_line; echo; tail -n +2 "$_hook" | grep -vF "$(hook_mark)" || :; } >"$_hook.atelier"
+  {
+    [ -z "$_first" ] || printf '%s\n' "$_first"
+    printf '%s\n' "$(hook_line)"
+    tail -n "+$((${_first:+1} + 1))" "$_hook" | grep -vF "$(hook_mark)" || :
+  } >"$_hook.atelier"
   mv "$_hook.atelier" "$_hook"
   printf '%s\n' "$_hook" >"$RUN/hook"
   say "starts again with the box, by $_hook"

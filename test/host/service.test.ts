@@ -234,11 +234,13 @@ describe("service", () => {
     expect(statSync(hook).mode & 0o777).toBe(0o755);
     // The box is switched off and on again: all that ran is gone, the disk is as it was.
     for (const pid of [...supervisors(), ...webuis()]) process.kill(pid, "SIGKILL");
+    await until("all of it is gone", () => supervisors().length + webuis().length === 0);
     const booted = spawn("sh", [hook], { env: { PATH: process.env.PATH } });
     await until("the WebUI runs again", () => webuis().length === 1);
     await until("the platform's own lines ran too", () => existsSync(join(workspace.top, "platform")));
     booted.kill();
-    expect((await workspace.run("80-service.sh", "check", service(inputs))).code).toBe(0);
+    const back = await workspace.run("80-service.sh", "check", service(inputs));
+    expect(back.code, back.stderr).toBe(0);
     writeFileSync(hook, before);
     const lost = await workspace.run("80-service.sh", "check", service(inputs));
     expect([lost.code, lost.stderr]).toEqual([10, expect.stringContaining("does not start the WebUI with the box")]);
