@@ -78,20 +78,44 @@ check_gpu() {
     refuse "no GPU: there is no nvidia-smi on the host. Choose a GPU box (or start it with its GPU), or set host.gpu to none for a slow CPU host"
     return
   fi
-  _limit=''
-  ! command -v timeout >/dev/null 2>&1 || _limit='timeout 20'
   _code=0
-  _answer=$($_limit "$_smi" --query-gpu=index,name,driver_version,memory.total,compute_cap --format=csv,noheader,nounits 2>&1) || _code=$?
-  if [ $_code != 0 ] || ! printf '%s\n' "$_answer" | grep -q '^[0-9]*,'; then
-    refuse "nvidia-smi found no usable GPU (exit code $_code: $(printf '%s' "$_answer" | head -n 2 | tr '\n' ' ')): start the box with its GPU, or choose another"
+  _said=$(ask_gpus index,name,driver_version,memory.total,compute_cap) || _code=$?
+  case $_said in
+    *compute_cap*'not a valid field'*)
+      # An old driver, whose version is what has to be told.
+      _code=0
+      _said=$(ask_gpus index,name,driver_version,memory.total) || _code=$?
+      ;;
+  esac
+  # A line of a loader or a warning may stand before the answer and behind it.
+  _answer=$(printf '%s\n' "$_said" | grep '^[0-9][0-9]*,') || _answer=''
+  case $_code in
+    124 | 137) refuse "nvidia-smi did not answer within 20 s: the driver hangs. Start the box again, or choose another" && return ;;
+    # Another word for a broken infoROM, of which the GPU says itself whether it works.
+    14) say "$(printf '%s\n' "$_said" | grep -v '^[0-9][0-9]*,' | head -n 2 | tr '\n' ' ')" && _code=0 ;;
+  esac
+  if [ $_code != 0 ] || [ -z "$_answer" ]; then
+    refuse "nvidia-smi found no usable GPU (exit code $_code: $(printf '%s' "$_said" | head -n 2 | tr '\n' ' ')): start the box with its GPU, or choose another"
     return
   fi
   _driver=$(printf '%s\n' "$_answer" | head -n 1 | cut -d, -f3 | tr -d ' ')
   _min=$(input min_driver 530)
   fact driver "$_driver"
-  [ "${_driver%%.*}" -ge "$_min" ] ||
-    refuse "the GPU driver is $_driver; CUDA 12.1 wants $_min or later. A container can't change it: choose a box with a newer driver"
+  case ${_driver%%.*} in
+    '' | *[!0-9]*) refuse "the GPU driver is \"$_driver\", which is no version; CUDA 12.1 wants $_min or later: choose another box" ;;
+    *)
+      [ "${_driver%%.*}" -ge "$_min" ] ||
+        refuse "the GPU driver is $_driver; CUDA 12.1 wants $_min or later. A container can't change it: choose a box with a newer driver"
+      ;;
+  esac
   choose_gpu
+}
+
+# ask_gpus FIELDS: what nvidia-smi says of each GPU. One whose driver hangs may not listen to a request to end.
+ask_gpus() {
+  _limit=''
+  if timeout -k 5 20 true 2>/dev/null; then _limit='timeout -k 5 20'; elif command -v timeout >/dev/null 2>&1; then _limit='timeout 20'; fi
+  $_limit "$_smi" --query-gpu="$1" --format=csv,noheader,nounits 2>&1
 }
 
 # choose_gpu: the first with enough memory and a supported architecture; all reasons when there is none.
@@ -104,6 +128,8 @@ choose_gpu() {
   _picked=''
   while IFS=, read -r _index _name _drv _mb _cap; do
     _name=$(printf '%s' "$_name" | sed 's/^ *//; s/ *$//')
+    # A slice of a GPU (MIG) may not be told: "[Insufficient Permissions]", "[N/A]".
+    _told=${_mb# }
     _mb=$(printf '%s' "$_mb" | tr -dc '0-9')
     _sm=$(printf '%s' "$_cap" | tr -dc '0-9')
     _why=''
@@ -111,18 +137,22 @@ choose_gpu() {
       _why="GPU $_index ($_name) has compute capability $(printf '%s' "$_cap" | tr -d ' ') (sm_$_sm); torch 2.1.2 for CUDA 12.1 goes up to sm_$_max and can't use it: choose an older GPU (up to RTX 40xx, L40, H100)"
     elif [ -n "$_sm" ] && [ "$_sm" -lt 50 ]; then
       _why="GPU $_index ($_name) has compute capability $(printf '%s' "$_cap" | tr -d ' '); torch 2.1.2 wants 5.0 or later: choose a newer GPU"
-    elif [ "${_mb:-0}" -lt "$_vram" ]; then
-      _why="GPU $_index ($_name) has ${_mb:-0} MB of memory; wanted: $_vram MB: choose a bigger GPU"
+    elif [ -n "$_mb" ] && [ "$_mb" -lt "$_vram" ]; then
+      _why="GPU $_index ($_name) has $_mb MB of memory; wanted: $_vram MB: choose a bigger GPU"
     elif [ -z "$_picked" ]; then
       _picked=$_index
       fact gpu "$_name"
       fact_json gpu_index "$_index"
-      fact_json vram_mb "$_mb"
+      [ -z "$_mb" ] || fact_json vram_mb "$_mb"
       fact compute_capability "$(printf '%s' "$_cap" | tr -d ' ')"
       printf '%s\n' "$_index" >"$WORKSPACE/run/gpu"
       # The step config chooses the WebUI's way with memory by it.
-      printf '%s\n' "$_mb" >"$WORKSPACE/run/vram"
-      [ "$_count" = 1 ] || say "$_count GPUs; using GPU $_index ($_name, $_mb MB)"
+      if [ -n "$_mb" ]; then
+        printf '%s\n' "$_mb" >"$WORKSPACE/run/vram"
+      else
+        say "warning: nvidia-smi does not tell the memory of GPU $_index ($_name): $_told (a slice of a GPU, MIG?); wanted: $_vram MB, not checked"
+      fi
+      [ "$_count" = 1 ] || say "$_count GPUs; using GPU $_index ($_name, ${_mb:-?} MB)"
     fi
     [ -z "$_why" ] || _reasons="$_reasons$_why
 "

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { dirname, join } from "node:path";
@@ -80,6 +80,59 @@ describe("preflight, of the GPU", () => {
     expect(facts).toMatchObject({ gpus: 2, gpu_index: 1, vram_mb: 24564, compute_capability: "8.9", driver: "535.54" });
     expect(workspace.file("run", "vram")).toBe("24564\n");
     expect(workspace.file("run/gpu")).toBe("1\n");
+  });
+
+  it("hears the answer among lines of the loader's and of warnings", async () => {
+    const noise = "ERROR: ld.so: object 'libtcmalloc_minimal.so.4' from LD_PRELOAD cannot be preloaded: ignored.";
+    const answer = "0, NVIDIA GeForce RTX 4090, 550.54, 24564, 8.9";
+    const warning = "WARNING: infoROM is corrupted at gpu 0000:01:00.0";
+    for (const lines of [
+      [noise, answer],
+      [warning, answer, warning],
+    ]) {
+      const { code, stderr, facts } = await apply({ min_vram_mb: 0 }, [gpus(...lines)]);
+      expect(code, stderr).toBe(0);
+      expect(facts).toMatchObject({ gpu: "NVIDIA GeForce RTX 4090", gpus: 1, gpu_index: 0, vram_mb: 24564 });
+      expect([workspace.file("run/gpu"), facts.driver]).toEqual(["0\n", "550.54"]);
+    }
+    // nvidia-smi's own code for that warning.
+    const path = workspace.commands({ "nvidia-smi": `#!/bin/sh\necho '${answer}'\necho '${warning}'\nexit 14\n` });
+    const warned = await apply({}, [path]);
+    expect([warned.code, warned.stderr]).toEqual([0, expect.stringContaining(warning)]);
+  });
+
+  it("says that a driver is too old which does not know what is asked for", async () => {
+    const path = workspace.commands({
+      "nvidia-smi": `#!/bin/sh\ncase $* in *compute_cap*) echo 'Field "compute_cap" is not a valid field to query.'; exit 2 ;; esac\necho '0, Tesla T4, 450.80.02, 15109'\n`,
+    });
+    const { code, stderr } = await apply({}, [path]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("the GPU driver is 450.80.02; CUDA 12.1 wants 530 or later");
+    expect(stderr).not.toContain("start the box");
+  });
+
+  it("lets pass what does not tell its memory, with a warning; a driver without a version is refused in words", async () => {
+    for (const untold of ["[Insufficient Permissions]", "[N/A]"]) {
+      const { code, stderr, facts } = await apply({}, [gpus(`0, NVIDIA A100-SXM4-80GB, 535.54, ${untold}, 8.0`)]);
+      expect(code, stderr).toBe(0);
+      expect(stderr).toContain(`does not tell the memory of GPU 0 (NVIDIA A100-SXM4-80GB): ${untold}`);
+      expect(facts).toMatchObject({ gpu: "NVIDIA A100-SXM4-80GB", gpu_index: 0 });
+      expect(existsSync(join(workspace.path, "run/vram"))).toBe(false);
+    }
+    const { code, stderr } = await apply({}, [gpus("0, NVIDIA A10, [N/A], 23028, 8.6")]);
+    expect([code, stderr]).toEqual([3, expect.stringContaining('the GPU driver is "[N/A]", which is no version')]);
+    expect(stderr).not.toMatch(/number/);
+  });
+
+  it("does not wait for an nvidia-smi that hangs and does not hear", async () => {
+    const path = workspace.commands({
+      "nvidia-smi": "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n",
+      // The same in less time.
+      timeout:
+        '#!/bin/sh\ncase $1 in -k) shift 3; set -- -k 0.2 0.5 "$@" ;; *) shift; set -- 0.5 "$@" ;; esac\nexec /usr/bin/timeout "$@"\n',
+    });
+    const { code, stderr } = await apply({}, [path]);
+    expect([code, stderr]).toEqual([3, expect.stringContaining("nvidia-smi did not answer within 20 s")]);
   });
 
   it("asks for none where the settings say none", async () => {
