@@ -1,7 +1,7 @@
 import { type Content, contentOf, contentOfDsl, differences, hashOf, shortly } from "./app/content.ts";
 import type { AppFace, Dsl, ModelConfig, Workflow } from "./app/dsl.ts";
 import { fillDsl } from "./app/fill.ts";
-import { findApp } from "./app/find.ts";
+import { findApp, findOurs } from "./app/find.ts";
 import { importApp } from "./app/import.ts";
 import { keyOf, keysOf } from "./app/keys.ts";
 import { type Marker, readMarker, shortId, withMarker } from "./app/marker.ts";
@@ -69,7 +69,7 @@ export const app: Item<"app"> = {
   },
 
   async remove({ console, input, say, before: facts }) {
-    const found = await findApp(console, input, idIn(facts)).catch(() => undefined);
+    const found = await findOurs(console, input, idIn(facts));
     const marker = found?.marker ?? (found && factsMarker(found.app.id, input.owner, facts));
     if (!found || marker?.owner !== input.owner) return;
     if (!marker.kept) {

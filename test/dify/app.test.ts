@@ -293,6 +293,25 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
   });
 });
 
+test("at `down` a Dify that answers 500 is an error: the app would stay, and the state forget it", async () => {
+  const kept = world.dify.state.apps;
+  Object.assign(world.dify.state, { apps: undefined });
+  const { code, stderr } = await world.run(world.items.agent, "remove", { own: false });
+  world.dify.state.apps = kept;
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/GET \/console\/api\/apps\S* .*answered 500/)]);
+});
+
+test("at `down` ours goes, and an app of another mode that has its name stays", async () => {
+  const { appId } = await world.apply(world.items.agent);
+  const user = await world.user();
+  const dsl = world.items.chatflow.dsl.replace("name: Atelier chatflow", "name: Atelier agent");
+  const { app_id } = await user.console("POST", "/apps/imports", { mode: "yaml-content", yaml_content: dsl });
+  expect((await world.run(world.items.agent, "remove", { own: false })).code).toBe(0);
+  expect(called("Atelier agent").map(({ id }) => id)).toEqual([app_id]);
+  expect(appId).not.toBe(app_id);
+  await user.console("DELETE", `/apps/${app_id}`);
+});
+
 test("no secret was printed but in a key's facts", () => {
   const keys = JSON.stringify(world.dify.state).match(/app-\w{24}/g) ?? [];
   for (const secret of [...Object.values(secrets), ...keys]) expect(world.printed).not.toContain(secret);

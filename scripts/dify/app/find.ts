@@ -32,24 +32,37 @@ interface Sought {
   mode: string;
 }
 
-/**
- * The app of this stack: by its marker, whatever it is called now, else by its name.
- * @param known its id, where the state has it: a marker is deleted with the description around it
- * @throws DifyError where its name is taken by an app of another mode, or of another stack
- */
-export async function findApp(
-  console: Console,
-  { owner, name, mode }: Sought,
-  known?: string,
-): Promise<Found | undefined> {
-  const apps = (await allApps(console)).map((app) => ({ app, marker: readMarker(app.description).marker }));
-  const first = (found: Found[]) => found.sort((a, b) => a.app.created_at - b.app.created_at)[0];
+const appsOf = async (console: Console): Promise<Found[]> =>
+  (await allApps(console)).map((app) => ({ app, marker: readMarker(app.description).marker }));
+
+const first = (found: Found[]) => found.sort((a, b) => a.app.created_at - b.app.created_at)[0];
+
+function mineIn(apps: Found[], { owner, name, mode }: Sought, known: string | undefined): Found | undefined {
   const ours = apps.filter(({ app, marker }) => marker?.owner === owner && app.mode === mode);
   // A copy made in the console has our marker too: the one with the name, and then the older one, is ours.
-  const mine =
+  return (
     apps.find(({ app, marker }) => app.id === known && !marker && app.mode === mode) ??
     first(ours.filter(({ app }) => app.name === name)) ??
-    first(ours);
+    first(ours)
+  );
+}
+
+/**
+ * The app of this stack, by its marker alone: whatever else has its name.
+ * @param known its id, where the state has it: a marker is deleted with the description around it
+ */
+export const findOurs = async (console: Console, sought: Sought, known?: string): Promise<Found | undefined> =>
+  mineIn(await appsOf(console), sought, known);
+
+/**
+ * The app of this stack: by its marker, whatever it is called now, else by its name.
+ * @param known its id, as of `findOurs`
+ * @throws DifyError where its name is taken by an app of another mode, or of another stack
+ */
+export async function findApp(console: Console, sought: Sought, known?: string): Promise<Found | undefined> {
+  const { name, mode } = sought;
+  const apps = await appsOf(console);
+  const mine = mineIn(apps, sought, known);
   const others = apps.filter(({ app }) => app.name === name && app.id !== mine?.app.id);
   const clash = (found: Found, why: string) =>
     new DifyError(
