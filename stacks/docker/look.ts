@@ -71,9 +71,12 @@ export async function look(engine: EngineLogin, container: string, image: string
   const seen: Seen = {};
   if (image !== "" && (await ask("image", image)) === undefined) seen.image = `there is no image ${image}`;
   const box = await ask("container", container);
-  const state = box?.State as { Status?: string; Running?: boolean; Restarting?: boolean } | undefined;
+  const state = box?.State as
+    | { Status?: string; Running?: boolean; Paused?: boolean; Restarting?: boolean }
+    | undefined;
   if (!box) seen.container = `there is no container ${container}`;
-  else if (!state?.Running || state.Restarting)
+  // Of a paused one the engine says that it runs.
+  else if (!state?.Running || state.Paused || state.Restarting)
     seen.container = `the container ${container} does not run (${state?.Status}; \`docker logs ${container}\` says more)`;
   return seen;
 }

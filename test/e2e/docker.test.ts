@@ -101,6 +101,14 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
     expect(await webuiStatus()).toBe(401);
   });
 
+  it("that was paused is seen and made anew: the engine says of it that it runs", async () => {
+    await box().pause();
+    expect(await atelier(["status"])).toContain("does not run (paused; ");
+    expect(await atelier(["up", "--skip-preview"])).toContain("box replaced");
+    expect((await box().inspect()).State).toMatchObject({ Running: true, Paused: false });
+    expect(await webuiStatus()).toBe(401);
+  });
+
   it("goes with `down`, but for its volume", async () => {
     const said = await atelier(["down"]);
     expect(said).toContain("The volume with the cache of downloads stays");

@@ -134,6 +134,8 @@ describe("what became of the container", () => {
     expect((await look(engine(), "box", "")).container).toMatch(/^the container box does not run \(exited; /);
     answers["/containers/box/json"] = [200, { State: { Running: true, Restarting: true, Status: "restarting" } }];
     expect((await look(engine(), "box", "")).container).toMatch(/does not run \(restarting; /);
+    answers["/containers/box/json"] = [200, { State: { Running: true, Paused: true, Status: "paused" } }];
+    expect((await look(engine(), "box", "")).container).toMatch(/does not run \(paused; /);
   });
 
   it("can't be told of an engine that does not answer, or answers with an error", async () => {

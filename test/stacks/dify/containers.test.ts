@@ -210,16 +210,18 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect((await work.run("preview")).steps.filter((step) => !step.startsWith("same "))).toEqual([]);
   });
 
-  test("killed or removed by hand are made anew, and only they", async () => {
+  test("killed, paused or removed by hand are made anew, and only they", async () => {
     const before = await inspect("db");
     await it.docker.getContainer(called("worker")).kill();
     await it.docker.getContainer(called("web")).remove({ force: true });
+    await it.docker.getContainer(called("worker_beat")).pause();
     const up = await work.run("up");
     expect(up.errors).toEqual([]);
     const made = up.steps.filter((step) => step.startsWith("create-replacement ")).sort();
-    expect(made).toEqual(["create-replacement dify-web", "create-replacement dify-worker"]);
+    expect(made).toEqual(["web", "worker", "worker-beat"].map((name) => `create-replacement dify-${name}`));
     expect((await inspect("worker")).State.Running).toBe(true);
     expect((await inspect("web")).State.Running).toBe(true);
+    expect((await inspect("worker_beat")).State).toMatchObject({ Running: true, Paused: false });
     expect((await inspect("db")).Id).toBe(before.Id);
   });
 
