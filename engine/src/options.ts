@@ -27,7 +27,7 @@ export interface EngineOptions extends TargetOptions {
   onEvent?: (event: EngineEvent) => void;
   /** Providers by package, over the built-in ones. */
   providers?: Record<string, ProviderFactory>;
-  /** `preview` and `up` only: makes the state say what is really there first. @default false */
+  /** `preview`, `up` and `destroy`: makes the state say what is really there first. @default what Pulumi.yaml says by `options.refresh` */
   refresh?: boolean;
   /** `refresh` and `destroy` only: says what would be done, and does nothing. @default false */
   preview?: boolean;

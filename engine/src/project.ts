@@ -19,6 +19,8 @@ export interface Project {
   stackConfigDir: string;
   /** `backend.url`, as written. */
   backendUrl: string | undefined;
+  /** `options.refresh: always`: what would change something asks first what is really there. */
+  refreshFirst: boolean;
   /** `requiredPulumiVersion`, as written. */
   requiredVersion: string | undefined;
   /** What `config:` says of each setting, keys `project:name`. */
@@ -71,10 +73,18 @@ export async function loadProject(dir: string): Promise<Project> {
     runtime: { name: "nodejs", options: (runtime.options ?? {}) as Record<string, unknown> },
     main: typeof form.main === "string" ? form.main : undefined,
     stackConfigDir: resolve(dir, String(stackConfigDir)),
+    refreshFirst: refreshFirst(form.options, file),
     requiredVersion: typeof form.requiredPulumiVersion === "string" ? form.requiredPulumiVersion : undefined,
     backendUrl: ((form.backend ?? {}) as { url?: string }).url,
     declared,
   };
+}
+
+function refreshFirst(options: unknown, file: string): boolean {
+  const { refresh } = (options ?? {}) as Json;
+  if (refresh === undefined || refresh === null) return false;
+  if (refresh === "always") return true;
+  throw new Error(`${file}: options.refresh must be "always", or not be there; it is ${JSON.stringify(refresh)}.`);
 }
 
 /**

@@ -86,7 +86,7 @@ export async function carryOut(operation: Operation): Promise<UpdateResult> {
   });
   const stopListening = listen(options, deployment, killer);
   try {
-    await deploy(kind, deployment, { session, refreshFirst: options.refresh ?? false, imports });
+    await deploy(kind, deployment, { session, refreshFirst: options.refresh ?? stack.project.refreshFirst, imports });
   } finally {
     stopListening();
   }
@@ -110,10 +110,11 @@ async function deploy(
     if (kind === "refresh") {
       deployment.requireTargets();
       await refreshAll(deployment, { outcome: true });
-    } else if (kind === "destroy") await deployment.destroyAll();
-    else if (kind === "import") await importAll(deployment, imports);
-    else if (session !== undefined && (!refreshFirst || (await refreshAll(deployment, { outcome: false }))))
-      await serve(deployment, session);
+    } else if (kind === "import") await importAll(deployment, imports);
+    else if (!refreshFirst || (await refreshAll(deployment, { outcome: false }))) {
+      if (kind === "destroy") await deployment.destroyAll();
+      else if (session !== undefined) await serve(deployment, session);
+    }
   } catch (error) {
     deployment.refuse(error);
   }

@@ -2,8 +2,9 @@ import { describe, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { PassphraseSecrets } from "../../../engine/src/secrets.ts";
 import { FakeProvider } from "./fakeProvider.ts";
+import { setUp } from "./setUp.ts";
 import type { TinyEntry } from "./tinyProgram.ts";
-import { Workspace } from "./workspace.ts";
+import { spec, Workspace } from "./workspace.ts";
 
 vi.mock("node:crypto", async () => (await import("./quick.ts")).quickCrypto());
 vi.mock("../../../engine/src/deploy/program/program.ts", async (original) =>
@@ -95,6 +96,47 @@ test("each secret inside of an object or a list is hidden where a provider or a 
   expect(failed.errors).toEqual([hidden]);
   expect(failed.events.flatMap(({ diagnosticEvent }) => diagnosticEvent?.message ?? [])).toEqual([hidden, hidden]);
   expect(JSON.stringify(failed.events)).not.toMatch(/hunter2x|hush-/);
+});
+
+describe("options.refresh of Pulumi.yaml", () => {
+  const projectOf = (refresh: string) => {
+    const { fake, work, run } = setUp();
+    const options = { refresh };
+    work.write("Pulumi.yaml", stringify({ name: "tiny", runtime: "nodejs", main: "index.ts", options }));
+    return { fake, work, run };
+  };
+
+  test("always: each preview, update and destroy sees first what is really there, unless it is told not to", async () => {
+    const { fake, work, run } = projectOf("always");
+    await run("up", { name: "a" }, { name: "b" });
+    fake.world.delete("a-1");
+    expect((await run("preview", { name: "a" }, { name: "b" })).steps).toContain("create a");
+    const options = { providers: fake.providers, refresh: false, ...spec({ name: "a" }, { name: "b" }) };
+    expect((await work.run("preview", options)).steps).toEqual(["same a", "same b"]);
+    const seen = await work.run("destroy", { providers: fake.providers, preview: true });
+    expect(seen.changes).toEqual({ refresh: 2, delete: 2 });
+    expect(work.resource("a").id).toBe("a-1");
+    const done = await run("destroy");
+    expect(done.errors).toEqual([]);
+    expect(fake.calls.filter((call) => call.startsWith("delete"))).toEqual(["delete b"]);
+    expect(work.resources()).toEqual([]);
+  });
+
+  test("a read that fails lets nothing be destroyed", async () => {
+    const { fake, work, run } = projectOf("always");
+    await run("up", { name: "a" });
+    fake.read = async () => {
+      throw new Error("no answer");
+    };
+    const failed = await run("destroy");
+    expect([failed.result, failed.errors]).toEqual(["failed", ["no answer"]]);
+    expect(work.resource("a").id).toBe("a-1");
+  });
+
+  test("anything else is refused", async () => {
+    const { run } = projectOf("never");
+    await expect(run("preview")).rejects.toThrow(/options.refresh.*"always"/);
+  });
 });
 
 describe("pulumi:disable-default-providers", () => {

@@ -47,6 +47,7 @@ describe("Pulumi.yaml", () => {
       main: "stacks/index.ts",
       stackConfigDir: join(dir, "stacks"),
       backendUrl: "file://.state",
+      refreshFirst: false,
       declared: {},
     });
   });
