@@ -9,7 +9,7 @@ import urllib.parse
 
 from fetch_files import Bad, sha256_of
 from fetch_hash import Prefix
-from fetch_http import STALL_S
+from fetch_http import STALL_S, past_accelerator
 
 TRIES = 5
 PER_SERVER = 4
@@ -22,6 +22,9 @@ BESIDES = 1 << 18
 def fits(file, client, least):
     """aria2c sends a header on to wherever it is redirected: a file that needs the token is not for it. Nor one that no sha256 proves."""
     if os.environ.get("ATELIER_FETCH_ARIA2") == "no" or not file["sha256"] or (file["bytes"] or 0) < least:
+        return False
+    if len({past_accelerator(url) for url in file["urls"]}) > 1:
+        # It knows one way for all that it is redirected to.
         return False
     # Loads slowly, as subprocess below: our own way starts without them.
     import shutil
@@ -180,8 +183,10 @@ def _once(file, path, progress, lock):
         f"--connect-timeout={min(10, stall)}", f"--timeout={stall}", "--lowest-speed-limit=20K", "--max-file-not-found=2", "--remote-time=false",
         "--summary-interval=1", "--console-log-level=error", "--download-result=hide", f"--stop-with-process={os.getpid()}",
     ]  # fmt: skip
+    direct = past_accelerator(file["urls"][0])
+    env = {name: value for name, value in os.environ.items() if not (direct and name.lower().endswith("_proxy"))}
     child = subprocess.Popen(
-        options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=(lock,)
+        options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, pass_fds=(lock,), env=env
     )
     # Who waits names it, should it be left behind.
     os.write(lock, f"{child.pid}\n".encode())

@@ -16,6 +16,8 @@ STALL_S = float(os.environ.get("ATELIER_FETCH_STALL_S", "20"))
 REDIRECTS = 8
 # A server that asks for more patience than this is left for another.
 RETRY_AFTER_S = float(os.environ.get("ATELIER_FETCH_RETRY_AFTER_S", "60"))
+# The proxy is a platform's accelerator: it lets a few hosts through, and no_proxy names the upstreams that are none of them.
+ACCELERATED = os.environ.get("ATELIER_ACCELERATED") == "yes"
 REDIRECTED = (301, 302, 303, 307, 308)
 
 
@@ -51,10 +53,10 @@ class Answer:
 class Link:
     """A connection to one server, kept for the next request."""
 
-    def __init__(self, parts, context):
+    def __init__(self, parts, context, direct):
         self.key = (parts.scheme, parts.netloc)
         self.through, self.headers = None, {}
-        proxy = _proxy_for(parts)
+        proxy = None if direct else _proxy_for(parts)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         more = {"context": context()} if parts.scheme == "https" else {}
         host, port = parts.hostname, parts.port
@@ -115,9 +117,10 @@ class Client:
             return self.token
         return None
 
-    def get(self, url, headers, link=None):
-        """Follows redirects to an answer that is none. `link` is used again where it leads to the same server, else closed."""
-        claimed = None
+    def get(self, url, headers, link=None, first=None):
+        """Follows redirects to an answer that is none. `link` is used again where it leads to the same server, else closed.
+        `first`: where the redirects began that led to `url`, earlier."""
+        claimed, direct = None, past_accelerator(first or url)
         for _ in range(REDIRECTS + 1):
             parts = urllib.parse.urlsplit(_quoted(url))
             if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -126,7 +129,7 @@ class Client:
             if not kept:
                 if link is not None:
                     link.close()
-                link = Link(parts, self.context)
+                link = Link(parts, self.context, direct)
             own = {"User-Agent": "atelier", "Accept": "*/*", "Accept-Encoding": "identity", **headers}
             if self.token_for(url):
                 own["Authorization"] = f"Bearer {self.token}"
@@ -169,6 +172,9 @@ def refuse(answer, url):
         raise Trouble(f"HTTP {code}", wait)
     if code in (401, 403):
         page = re.sub(r"/resolve/.*", "", plain(url))
+        if answer.link.through:
+            code = f"{code} through the proxy {answer.link.through.hostname}: that lets nobody there, or"
+            raise Gone(f"HTTP {code} the server wants a token, or its licence accepted at {page} (huggingfaceToken)")
         raise Gone(f"HTTP {code}: it wants a token, or its licence accepted at {page} (huggingfaceToken)")
     raise Gone(f"HTTP {code}")
 
@@ -217,6 +223,11 @@ def _drained(response, link):
 def _quoted(url):
     """Blanks and letters beyond ASCII, as redirects carry them, in the form that a request line takes."""
     return urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
+
+
+def past_accelerator(url):
+    """Whether it is asked without the accelerator that others are asked through. Then what it redirects to is, too: no list names those hosts."""
+    return ACCELERATED and _proxy_for(urllib.parse.urlsplit(url)) is None
 
 
 def _proxy_for(parts):

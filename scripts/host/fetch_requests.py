@@ -73,7 +73,7 @@ class Requests:
         source = worker.source
         for url in dict.fromkeys([source.resolved or source.url, source.url]):
             try:
-                answer = self.client.get(url, headers, worker.link)
+                answer = self.client.get(url, headers, worker.link, source.url)
                 worker.link = answer.link
                 if answer.status == 416:
                     source.unfit = not self.file["bytes"]

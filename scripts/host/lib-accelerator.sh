@@ -33,4 +33,6 @@ use_accelerator() {
   _direct=$(printf '%s\n' "$INPUT" | tr -s '\\ \t' '\n' | sed -n 's#^[^:]*https\{0,1\}://\([^/:@]*\).*#\1#p' | sort -u |
     grep -v -E '(^|\.)(github\.com|githubusercontent\.com|huggingface\.co|hf\.co)$' | tr '\n' ',') || _direct=''
   no_proxy="${_direct%,}${no_proxy:+,$no_proxy}"
+  # Where such an upstream leads to, the fetcher goes without it, too.
+  export ATELIER_ACCELERATED=yes
 }

@@ -1,8 +1,10 @@
-import { writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { FileServer, honest, safetensors } from "./lib/server.ts";
 import { Workspace } from "./lib/workspace.ts";
 
 /** Says how it would fetch: the proxy, and which hosts go without. */
@@ -71,5 +73,71 @@ describe("a platform's accelerator", () => {
     const { code, stdout, facts } = await apply(script);
     expect([code, facts.proxy, facts.ca]).toEqual([0, address, ca]);
     expect(stdout).not.toContain("welcome");
+  });
+});
+
+const hasAria = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, "aria2c")));
+
+describe("where a mirror leads to", () => {
+  const content = safetensors(9_500_000);
+  const hash = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+  const sha256 = hash(content);
+  let workspace: Workspace;
+  // It lets nobody there whom it does not know.
+  let proxy: FileServer;
+  let mirror: FileServer;
+  let node: FileServer;
+  beforeEach(async () => {
+    workspace = new Workspace();
+    proxy = new FileServer((_, response) => response.writeHead(403).end());
+    node = new FileServer(honest(content));
+    mirror = new FileServer((_, response) => response.writeHead(302, { location: `${node.base}a` }).end());
+    await proxy.start();
+    await mirror.start("127.0.0.2");
+    await node.start("127.0.0.3");
+  });
+  afterEach(() => {
+    for (const server of [proxy, mirror, node]) server.stop();
+    workspace.destroy();
+  });
+  const apply = (urls: string[], aria2: "yes" | "no") =>
+    workspace.run(
+      "60-models.sh",
+      "apply",
+      {
+        models: [["a", "checkpoint", "x", "a.safetensors", content.length, sha256, urls.join(" ")]],
+        accelerator: proxy.base,
+      },
+      { env: { ATELIER_FETCH_ARIA2: aria2, ATELIER_FETCH_PATIENCE_S: "1" } },
+    );
+  const whole = () => expect(hash(readFileSync(join(workspace.path, "data/models/x/a.safetensors")))).toBe(sha256);
+  /** The addresses that the accelerator was asked for, but for the question whether it is there. */
+  const accelerated = () => proxy.asked.map(({ url }) => url).filter((url) => url !== "/");
+
+  it.for([
+    { way: "own", aria2: "no", missing: false },
+    { way: "aria2c (needs it on PATH)", aria2: "yes", missing: !hasAria },
+  ] as const)("the accelerator is not asked, either: $way", async ({ aria2, missing }, { skip }) => {
+    skip(missing);
+    const { code, stderr } = await apply([`${mirror.base}a`], aria2);
+    expect(code, stderr).toBe(0);
+    whole();
+    expect(stderr).not.toContain("going on without it");
+    expect(accelerated()).toEqual([]);
+  });
+
+  it("also beside Hugging Face, which is asked through it; and who refuses there is said", async () => {
+    const hub = "http://huggingface.co/x/y/resolve/main/a";
+    const both = await apply([`${mirror.base}a`, hub], "yes");
+    expect(both.code, both.stderr).toBe(0);
+    whole();
+    expect(accelerated().filter((url) => url !== hub)).toEqual([]);
+    workspace.destroy();
+    workspace = new Workspace();
+    const { code, stderr } = await apply([hub], "no");
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      "HTTP 403 through the proxy 127.0.0.1: that lets nobody there, or the server wants a token",
+    );
   });
 });
