@@ -94,6 +94,8 @@ def main():
     progress = Progress([file for file in request["files"]])
     failures = []
     try:
+        for file in request["files"]:
+            store.adopt(file)
         missing = [file for file in request["files"] if not store.has(file)]
         room(store.cache, sum((file["bytes"] or 0) - min(store.begun(file), file["bytes"] or 0) for file in missing))
     except Bad as why:

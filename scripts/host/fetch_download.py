@@ -143,8 +143,9 @@ class Download(Blame, Requests):
         pieces = self.pieces
         if not self.expected:
             # Without a sha256 nothing proves that two sources have the same file: one alone, from its beginning to its end.
-            usable = usable[:1]
-            if usable and not self.workers and any(key != usable[0].key for key in pieces.by_source()):
+            begun = pieces.by_source()
+            usable = sorted(usable, key=lambda one: one.key not in begun)[:1]
+            if usable and not self.workers and any(key != usable[0].key for key in begun):
                 pieces.drop()
                 pieces.etag, pieces.length = None, self.file["bytes"]
         with_ranges = [source for source in usable if not source.no_ranges]

@@ -2,6 +2,7 @@
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import struct
@@ -10,6 +11,9 @@ import time
 
 # Whoever fetches a file and writes nothing of it for so long hangs: no source is waited for as long, and the largest model is read again in less on a slow disk.
 HUNG_S = float(os.environ.get("ATELIER_FETCH_HUNG_S", "1800"))
+
+# Of so many addresses at most, all orders are looked for.
+ORDERS = 6
 
 
 class Bad(Exception):
@@ -80,6 +84,10 @@ def room(cache, missing, fail=None):
         fail(why)
 
 
+def _named(name, urls):
+    return "url-" + hashlib.sha256((name + "\n" + " ".join(urls)).encode()).hexdigest()[:32]
+
+
 def _take(lock):
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,8 +114,33 @@ class Store:
         return os.path.join(self.cache, "sha256", sha256)
 
     def key(self, file):
-        """What stands for the file while its content is not known."""
-        return file["sha256"] or "url-" + hashlib.sha256((file["name"] + "\n" + " ".join(file["urls"])).encode()).hexdigest()[:32]
+        """What stands for the file while its content is not known: its addresses, in whichever order this host likes them best today."""
+        return file["sha256"] or _named(file["name"], sorted(file["urls"]))
+
+    def adopt(self, file):
+        """Gives what lies under the names that the file had when the order of its addresses counted the one that it has now."""
+        if file["sha256"] or len(file["urls"]) > ORDERS:
+            return
+        there = {}
+        for name in os.listdir(os.path.join(self.cache, "fetch")):
+            there.setdefault(name.split(".")[0], []).append(name)
+        for order in itertools.permutations(file["urls"]):
+            old = _named(file["name"], order)
+            if old in there and old != self.key(file):
+                self._rename(os.path.join(self.cache, "fetch", old), file)
+
+    def _rename(self, old, file):
+        with open(old + ".lock", "a+") as lock:
+            if not _take(lock):
+                # An earlier version of this program is at work on it.
+                return
+            # A partial file and its journal stay together.
+            for kinds in (("seen",), ("json", "part")):
+                if not any(os.path.exists(self.partial(file, kind)) for kind in kinds):
+                    for kind in kinds:
+                        with contextlib.suppress(OSError):
+                            os.replace(f"{old}.{kind}", self.partial(file, kind))
+            os.remove(old + ".lock")
 
     def partial(self, file, kind="part"):
         return os.path.join(self.cache, "fetch", f"{self.key(file)}.{kind}")

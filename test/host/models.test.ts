@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../helpers/until.ts";
@@ -193,6 +193,41 @@ describe("a model comes", () => {
     const { code, stderr } = await apply(models);
     expect(code).toBe(1);
     expect(stderr).toContain(`its sha256 is ${sha256(now)}; wanted: ${sha256(content)}`);
+  });
+
+  it("without a sha256 once, in whichever order its addresses stand; what began under the order's own name goes on", async () => {
+    const server = await serve(honest(content));
+    const urls = ["a", "b", "c"].map((name) => `${server.base}${name}`);
+    const named = (...order: string[]) =>
+      `url-${createHash("sha256")
+        .update(`a.safetensors\n${order.join(" ")}`)
+        .digest("hex")
+        .slice(0, 32)}`;
+    const fetch = (...parts: string[]) => join(workspace.cache, "fetch", ...parts);
+    const [a = "", b = "", c = ""] = urls;
+    const old = named(c, a, b);
+    // A beginning as an earlier version left it.
+    mkdirSync(fetch(), { recursive: true });
+    writeFileSync(fetch(`${old}.part`), content.subarray(0, 150_000));
+    const key = createHash("sha256").update(c).digest("hex").slice(0, 16);
+    writeFileSync(
+      fetch(`${old}.json`),
+      JSON.stringify({ bytes: content.length, etag: '"1"', have: [[0, 150_000, key]] }),
+    );
+    const went = await apply([model([b, c, a], "-", "-")]);
+    expect(went.code, went.stderr).toBe(0);
+    expect(server.asked).toMatchObject([{ url: "/c", range: "bytes=150000-" }]);
+    // Its record, too.
+    renameSync(fetch(`${named(a, b, c)}.seen`), fetch(`${old}.seen`));
+    const asked = server.asked.length;
+    for (const order of [
+      [a, c, b],
+      [c, b, a],
+    ]) {
+      const again = await apply([model(order, "-", "-")]);
+      expect([again.code, again.facts.fetchedBytes, server.asked.length]).toEqual([0, 0, asked]);
+    }
+    expect(readFileSync(linked())).toEqual(content);
   });
 
   it("with its token to its own host only, and not on to where that redirects", async () => {
