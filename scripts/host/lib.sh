@@ -157,6 +157,7 @@ isolate() {
   # mirrors.gitconfig is the step sources': it sends git to the upstream that this host reaches best.
   printf '[safe]\n\tdirectory = *\n[advice]\n\tdetachedHead = false\n[gc]\n\tauto = 0\n[include]\n\tpath = mirrors.gitconfig\n' >"$HOME/.gitconfig.$$"
   mv "$HOME/.gitconfig.$$" "$HOME/.gitconfig"
+  plain_proxies
   _proxy=$(input proxy)
   if [ -n "$_proxy" ]; then
     export http_proxy="$_proxy" https_proxy="$_proxy" HTTP_PROXY="$_proxy" HTTPS_PROXY="$_proxy"
@@ -164,6 +165,26 @@ isolate() {
   use_accelerator
   no_proxy="${no_proxy:+$no_proxy,}localhost,127.0.0.1,::1"
   export no_proxy NO_PROXY="$no_proxy"
+}
+
+# plain_proxies: what the environment has beside HTTP proxies, SOCKS for one, goes: curl speaks it, pip and our own fetcher don't,
+# and preflight has to find what the steps will find.
+plain_proxies() {
+  _aside=''
+  for _name in http_proxy https_proxy all_proxy ftp_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY FTP_PROXY; do
+    eval "_v=\${$_name:-}"
+    case $_v in
+      [Hh][Tt][Tt][Pp]://* | [Hh][Tt][Tt][Pp][Ss]://*) ;;
+      *://*)
+        unset "$_name"
+        _aside="$_aside $_name=${_v%%://*}://..."
+        ;;
+    esac
+  done
+  # Said once a workspace: every step finds it.
+  [ "$_aside" != "$(cat "$WORKSPACE/run/aside" 2>/dev/null || :)" ] || return 0
+  printf '%s\n' "$_aside" >"$WORKSPACE/run/aside"
+  [ -z "$_aside" ] || say "the host's environment has$_aside, which is left aside: not every tool speaks it. Where upstreams are out of reach without, set host.proxy to an HTTP proxy"
 }
 
 # remember: what was applied, without secrets: `check` without inputs goes by it.

@@ -67,6 +67,42 @@ afterAll(() => {
   workspace.destroy();
 });
 
+describe("a SOCKS proxy in the host's environment", () => {
+  // Nobody listens there: who asks it gets nothing.
+  const env = { all_proxy: "socks5://name:word@127.0.0.1:1", HTTPS_PROXY: "socks5h://127.0.0.1:1" };
+  const there = () => `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+
+  it("is left aside by preflight, with one sentence, without its password; and by what comes after", async () => {
+    const other = new Workspace();
+    const inputs = { gpu: "none", disk_mb: 1, owner: "atelier/t", upstreams: [["git", there(), `${there()}model.pt`]] };
+    const { code, stderr } = await other.run("10-preflight.sh", "apply", inputs, { env });
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(
+      /environment has all_proxy=socks5:\S* HTTPS_PROXY=socks5h:\S*, which is left aside: .*host\.proxy/,
+    );
+    expect(stderr).not.toContain("word");
+
+    other.script(
+      "71-env.sh",
+      '#!/bin/sh\n. "$(dirname "$0")/lib.sh"\nstep_apply() { fact proxies "$(env | grep -i _proxy= | grep -vi ^no_ || :)"; }\nrun_step "$@"\n',
+    );
+    const after = await other.run("71-env.sh", "apply", {}, { env: { ...env, http_proxy: "127.0.0.1:2" } });
+    expect([after.code, after.facts.proxies, after.stderr]).toEqual([0, "http_proxy=127.0.0.1:2", ""]);
+    other.destroy();
+  });
+
+  it("leaves an HTTP proxy beside it in its place", async () => {
+    const inputs = { sources: [["webui", "webui", commit, "owner/name.git"]], git: [`${outside}git/`] };
+    const other = new Workspace();
+    const { code, stderr } = await other.run("40-sources.sh", "apply", inputs, {
+      env: { ...env, http_proxy: proxy.url },
+    });
+    expect(code, stderr).toBe(0);
+    expect(proxy.asked.length).toBeGreaterThan(0);
+    other.destroy();
+  });
+});
+
 describe("host.proxy", () => {
   it("is what preflight measures through", async () => {
     const inputs = {
