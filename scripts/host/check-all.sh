@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every step's `check` in one go. Changes nothing.
 # Standard input: sections, `=== <step>` and that step's inputs; or nothing: then each step goes by what was applied last.
-# Standard output: a line of JSON a step, {"step":…,"ok":…,"why":…}, and {"workspace":"<run/id>"}.
+# Standard output: a line of JSON a step, {"step":…,"ok":…,"why":…}, and {"workspace":"<run/id>"}. Without every answer it fails: silence is not "never applied".
 set -u
 BIN=$(cd "$(dirname "$0")" && pwd)
 WORKSPACE=$(dirname "$BIN")
@@ -31,12 +31,31 @@ check_step() {
 }
 
 # Side by side, each into a file of its own: a check waits for disks, a service and a picture.
-answers=$(mktemp -d) || exit 1
+# The box's own temporary folder may be full, or nobody's to write to.
+answers=''
+for folder in "$WORKSPACE/run" "${TMPDIR:-/tmp}"; do
+  answers=$(mktemp -d "$folder/check.XXXXXX" 2>/dev/null) || continue
+  if dd if=/dev/zero of="$answers/room" bs=65536 count=1 2>/dev/null; then break; fi
+  rm -rf "$answers"
+  answers=''
+done
+if [ -z "$answers" ]; then
+  echo "error: check-all: no room for its answers, in $WORKSPACE/run or ${TMPDIR:-/tmp}: make room on the host, and run again" >&2
+  exit 1
+fi
+rm -f "$answers/room"
 trap 'rm -rf "$answers"' EXIT
+trap 'exit 129' HUP
+trap 'exit 143' TERM
+# bash keeps a longer here-document in a file.
+TMPDIR=$answers
+export TMPDIR
 count=100
+begun=''
 # begin STEP INPUTS
 begin() {
   count=$((count + 1))
+  begun="$begun $count:$1"
   check_step "$1" "$2" >"$answers/$count" </dev/null &
 }
 
@@ -78,6 +97,13 @@ END
   [ -z "$step" ] || begin "$step" "$text"
 fi
 wait
-# Their names are as long as each other: in the order of the steps.
-for file in "$answers"/*; do [ ! -f "$file" ] || cat "$file"; done
+lost=''
+for one in $begun; do
+  line=$(cat "$answers/${one%%:*}" 2>/dev/null)
+  case $line in '{'*'}') printf '%s\n' "$line" ;; *) lost="$lost ${one#*:}" ;; esac
+done
+if [ -n "$lost" ]; then
+  echo "error: check-all: lost the answers of$lost: is the disk full? $(df -Pk "$answers" | sed -n 2p)" >&2
+  exit 1
+fi
 printf '{"workspace":"%s"}\n' "$(cat "$WORKSPACE/run/id" 2>/dev/null)"

@@ -7,7 +7,8 @@ refuse() { say "$*"; }
 
 read_inputs
 STEP=upstreams
-RUN=$(mktemp -d)
+RUN=$(mktemp -d "$WORKSPACE/run/upstreams.XXXXXX" 2>/dev/null) || RUN=$(mktemp -d) ||
+  die "no room for a temporary folder, in $WORKSPACE/run or ${TMPDIR:-/tmp}: make room on the host, and run again"
 trap 'rm -rf "$RUN"' EXIT
 # A host that nothing was made on yet has no workspace, and gets none by a question.
 [ -d "$WORKSPACE/run" ] || { WORKSPACE=$RUN/ws && CACHE=$RUN/cache && mkdir -p "$WORKSPACE/run"; }

@@ -143,6 +143,46 @@ describe("check-all", () => {
   });
 });
 
+describe("check-all, where the temporary folder is of no use", () => {
+  /** `mktemp` of a box whose /tmp is full or read-only: what it makes elsewhere is made. */
+  const noTmp = () =>
+    workspace.commands({
+      mktemp: `#!/bin/sh\ncase "$*" in *'${workspace.path}'*) exec /usr/bin/mktemp "$@" ;; esac\nexit 1\n`,
+    });
+  const check = (path: string) => collect(workspace.start("check-all.sh", "", "\n", { path: [path] }));
+
+  it("answers all the same, and leaves nothing behind", async () => {
+    await apply();
+    const { code, stdout, stderr } = await check(noTmp());
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toContain('{"step":"workspace","ok":true}');
+    expect(readdirSync(join(workspace.path, "run")).filter((name) => name.startsWith("check."))).toEqual([]);
+  });
+
+  it("and the workspace neither, it fails with words: no step counts as never applied", async () => {
+    await apply();
+    const { code, stdout, stderr } = await check(workspace.commands({ mktemp: "#!/bin/sh\nexit 1\n" }));
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toContain(`no room for its answers, in ${workspace.path}/run or /tmp`);
+  });
+
+  it("and an answer is lost all the same, it fails with words", async () => {
+    await apply();
+    // A disk that is full by the time that a check answers.
+    workspace.script("00-workspace.sh", '#!/bin/sh\nrm -rf "$TMPDIR"\n');
+    const { code, stderr } = await check(noTmp());
+    expect([code, stderr]).toEqual([1, expect.stringContaining("lost the answers of workspace")]);
+  });
+
+  it("and the upstreams are asked all the same", async () => {
+    await apply();
+    const inputs = workspace.stdin({ upstreams: [["git", "default", "none"]] });
+    const asked = await collect(workspace.start("upstreams.sh", "", inputs, { path: [noTmp()] }));
+    expect(asked.code, asked.stderr).toBe(0);
+    expect(asked.stdout).toContain("git\tdefault\t");
+  });
+});
+
 describe("a step that is no job", () => {
   it("waits for another that is at work on it, and clears the lock of a dead one with a word", async () => {
     workspace.script(
