@@ -3,6 +3,8 @@
 # Standard input: sections, `=== <step>` and that step's inputs; or nothing: then each step goes by what was applied last.
 # Standard output: a line of JSON a step, {"step":…,"ok":…,"why":…}, and {"workspace":"<run/id>"}. Without every answer it fails: silence is not "never applied".
 set -u
+LC_ALL=C
+export LC_ALL
 BIN=$(cd "$(dirname "$0")" && pwd)
 WORKSPACE=$(dirname "$BIN")
 

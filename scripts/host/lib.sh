@@ -2,6 +2,9 @@
 # A step sources this file, defines step_apply, step_check and step_remove, and ends with `run_step "$@"` or `run_job "$@"`.
 set -eu
 umask 077
+# Text is bytes. In a locale that takes some of them for broken letters, such as a GBK one, sed passes these on unquoted, and inputs become commands.
+LC_ALL=C
+export LC_ALL
 
 BIN=$(cd "$(dirname "$0")" && pwd)
 SELF=$BIN/$(basename "$0")
@@ -142,7 +145,7 @@ isolate() {
   HOME=$WORKSPACE/run/home
   TMPDIR=$WORKSPACE/run/tmp
   make_folders "$HOME" "$TMPDIR" "$CACHE"
-  export HOME TMPDIR LC_ALL=C PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1
+  export HOME TMPDIR PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1
   unset PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX 2>/dev/null || :
   export XDG_CACHE_HOME="$CACHE/xdg" XDG_CONFIG_HOME="$HOME/config" XDG_DATA_HOME="$HOME/data"
   export HF_HOME="$CACHE/hf" PIP_CACHE_DIR="$CACHE/pip" PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore

@@ -1,13 +1,20 @@
-import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
-import { scripts, Workspace } from "./lib/workspace.ts";
+import { afterAll, describe, expect, it } from "vitest";
+import { collect, scripts, Workspace } from "./lib/workspace.ts";
 
 const all = readdirSync(scripts).filter((file) => file.endsWith(".sh"));
 const steps = all.filter((file) => /^\d\d-/.test(file));
 const shells = [["dash"], ["bash", "--posix"], ["bash"], ["busybox", "sh"]];
 const has = (command: string) => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;
+
+/** A folder with the locale zh_CN.GBK, and why there is none. */
+const gbk = mkdtempSync(join(tmpdir(), "atelier-locales-"));
+spawnSync("localedef", ["-f", "GBK", "-i", "zh_CN", join(gbk, "zh_CN.GBK")]);
+const noGbk = existsSync(join(gbk, "zh_CN.GBK")) ? undefined : "localedef makes no zh_CN.GBK here";
+afterAll(() => rmSync(gbk, { recursive: true }));
 
 describe("the scripts", () => {
   for (const shell of shells) {
@@ -90,6 +97,42 @@ describe("inputs", () => {
         }
       },
     );
+  }
+
+  /** Locales in which some bytes are no letters: those of Latin-1 in UTF-8, those of UTF-8 in GBK. */
+  const locales: [string, Record<string, string>, Buffer, string | undefined][] = [
+    ["UTF-8", { LC_ALL: "C.UTF-8" }, Buffer.from("\xff; touch @; \xff", "latin1"), undefined],
+    ["GBK", { LC_ALL: "zh_CN.GBK", LOCPATH: gbk }, Buffer.from("模; touch @; 中"), noGbk],
+  ];
+  for (const [name, env, text, why] of locales) {
+    for (const shell of shells) {
+      it.skipIf(why || !has(shell[0] as string))(
+        `are no commands in a locale of ${name}, under ${shell.join(" ")} (needs it on PATH${name === "GBK" ? ", and localedef" : ""})`,
+        async () => {
+          const workspace = new Workspace();
+          try {
+            workspace.script(
+              "71-note.sh",
+              '#!/bin/sh\n. "$(dirname "$0")/lib.sh"\nstep_apply() { input note >"$RUN/note"; }\nrun_job "$@"\n',
+            );
+            const pwned = join(workspace.top, "pwned");
+            const note = Buffer.from(text.toString("latin1").replace("@", pwned), "latin1");
+            const child = spawn(shell[0] as string, [...shell.slice(1), join(workspace.bin, "71-note.sh"), "apply"], {
+              env: { PATH: process.env.PATH, HOME: workspace.top, ...env },
+            });
+            child.stdin.end(
+              Buffer.concat([Buffer.from(workspace.stdin({})), Buffer.from("note="), note, Buffer.from("\n")]),
+            );
+            const { code, stderr } = await collect(child);
+            expect(code, stderr).toBe(0);
+            expect(existsSync(pwned)).toBe(false);
+            expect(readFileSync(join(workspace.path, "run/note/note")).equals(note)).toBe(true);
+          } finally {
+            workspace.destroy();
+          }
+        },
+      );
+    }
   }
 
   it("that are secret show nowhere: not on the streams, not in a file, not in a process list", async () => {
