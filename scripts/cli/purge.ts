@@ -6,6 +6,7 @@ import { isOnHost, listResources } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { writeWhole } from "./files.ts";
 import { home, stackHome } from "./paths.ts";
+import { workspaceInState } from "./place.ts";
 import type { Stack } from "./stack.ts";
 
 /**
@@ -19,10 +20,12 @@ export async function orderPurge(stack: Stack, signal: AbortSignal): Promise<voi
     if (existsSync(workspace)) writeWhole(join(workspace, "run", "purge"), "");
     return;
   }
-  const resource = (await listResources(stack.name)).find((state) => isOnHost(state) && state.inputs.connection);
+  const states = await listResources(stack.name);
+  const resource = states.find((state) => isOnHost(state) && state.inputs.connection);
   if (!resource) return;
   const provider = await commandProvider({ version: "", config: {}, programDir: process.cwd() });
-  const workspace = host.kind === "docker" ? inContainer : host.workspace;
+  // The settings may say another by now: what is removed is what the state has.
+  const workspace = workspaceInState(states) ?? (host.kind === "docker" ? inContainer : host.workspace);
   // Where there is no workspace, nobody would take the order away again.
   const run = `sh -c 'test ! -s "$0/id" || : > "$0/purge"' '${workspace}/run'`;
   try {

@@ -212,8 +212,15 @@ check_port() {
     case $_key in port) _setting=webui.port ;; *) _setting=webui.gate.innerPort ;; esac
     _who=$(port_owner "$_port")
     [ -z "$_who" ] || own_service "$_who" ||
-      refuse "port $_port is taken by process $_who: end it, or set another $_setting"
+      refuse "port $_port is taken by process $_who: $(whose "$_who")end it, or set another $_setting"
   done
+}
+
+# whose OWNER: where the words of port_owner are of another workspace's WebUI or gate, which that is, and how it is ended.
+whose() {
+  _ws=$(printf '%s' "$1" | sed -n 's#^[^ ]* [^ ]* \(/.*\)/bin/gate\.py.*#\1#p; s#^[^ ]* [^ ]* \(/.*\)/bin/webui_start\.py.*#\1#p')
+  if [ -z "$_ws" ] || [ ! -s "$_ws/run/id" ]; then return 0; fi
+  printf 'it is the workspace %s of the stack %s; take that down, ' "$_ws" "$(cat "$_ws/run/owner" 2>/dev/null || echo '?')"
 }
 
 check_python() {

@@ -77,4 +77,31 @@ describe.skipIf(noSshd)("a stack's place on a box", () => {
     expect(readFileSync(join(disk, "ws", "run", "owner"), "utf8")).toBe("atelier/t2\n");
     expect(await atelier(["up"])).toMatch(/no changes/i);
   });
+
+  it("does not move on the same box: up stops before its plan, and down takes it away where it was", async () => {
+    await settings("ws2");
+    for (const command of ["up", "preview"]) {
+      const said = await atelier([command], 2);
+      expect(said).toMatch(
+        /is \S+\/ws on its box, and the settings now say \S+\/ws2\. .*`npx atelier down --stack t2` first/,
+      );
+      expect(said).toMatch(/or set host\.workspace to \S+\/ws again/);
+    }
+    expect(existsSync(join(disk, "ws2"))).toBe(false);
+    expect(runningIn(disk)).not.toEqual([]);
+    await atelier(["down"]);
+    expect(runningIn(disk)).toEqual([]);
+    expect(readdirSync(disk)).toEqual(["theirs"]);
+  });
 });
+
+/** Command lines of processes that name a folder of the box. */
+const runningIn = (folder: string) =>
+  readdirSync("/proc").flatMap((pid) => {
+    try {
+      const line = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+      return line.includes(folder) ? [line.replaceAll("\0", " ")] : [];
+    } catch {
+      return [];
+    }
+  });

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
@@ -199,6 +200,28 @@ describe("preflight", () => {
     expect(stderr).toContain(`port ${port} is taken by process ${process.pid} `);
     const behind = await apply({ gpu: "none", inner_port: port });
     expect(behind.stderr).toMatch(new RegExp(`port ${port} is taken .* set another webui\\.gate\\.innerPort`));
+  });
+
+  it("says whose WebUI it is that holds the port", async () => {
+    const other = new Workspace();
+    try {
+      await other.run("00-workspace.sh", "apply", {});
+      writeFileSync(join(other.path, "run", "owner"), "atelier/b\n");
+      other.script(
+        "gate.py",
+        "import socket, time\ns = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); print(s.getsockname()[1], flush=True); time.sleep(600)\n",
+      );
+      // Ended with its workspace.
+      const gate = spawn("python3", [join(other.bin, "gate.py")], { stdio: ["ignore", "pipe", "inherit"] });
+      const port = Number(await new Promise((resolve) => gate.stdout.once("data", resolve)));
+      const { code, stderr } = await apply({ gpu: "none", port });
+      expect(code).toBe(3);
+      expect(stderr).toContain(
+        `it is the workspace ${other.path} of the stack atelier/b; take that down, end it, or set`,
+      );
+    } finally {
+      other.destroy();
+    }
   });
 
   it("refuses a workspace of another stack, and takes its own again", async () => {

@@ -1,6 +1,7 @@
 import { openRunner } from "../engines/open.ts";
 import { failureLines, showPlan, throwSettingsMistakes } from "../failure.ts";
 import { startMachine } from "../machine.ts";
+import { checkPlace } from "../place.ts";
 import { settlePlatform } from "../platform.ts";
 import { runShown } from "../run.ts";
 import { openStack } from "../stack.ts";
@@ -15,6 +16,7 @@ export async function preview(context: Context): Promise<number> {
   await startMachine(stack);
   await ensureTrusted(stack, options.yes, terminal);
   stack = await settlePlatform(stack, { fresh: true }, terminal);
+  await checkPlace(stack);
   const { result, record } = await runShown(runner, "preview", context);
   throwSettingsMistakes(record);
   if (result === "succeeded") showPlan(record, context);

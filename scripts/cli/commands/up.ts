@@ -8,6 +8,7 @@ import { readOutputs } from "../engines/state.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { failureLines, lostConnection, showPlan, throwSettingsMistakes } from "../failure.ts";
 import { startMachine } from "../machine.ts";
+import { checkPlace } from "../place.ts";
 import { settlePlatform } from "../platform.ts";
 import { proveAndReport, reportFailure } from "../report.ts";
 import { runShown } from "../run.ts";
@@ -34,6 +35,7 @@ export async function up(context: Context): Promise<number> {
   await startMachine(stack);
   await ensureTrusted(stack, options.yes, terminal);
   stack = await settlePlatform(stack, { fresh: true }, terminal);
+  await checkPlace(stack);
 
   if (!options.skipPreview) {
     const plan = await runShown(runner, "preview", context);
