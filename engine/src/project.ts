@@ -108,7 +108,10 @@ export async function loadStackSettings(project: Project, stack: string): Promis
     );
   }
   const config: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries((form.config ?? {}) as Json)) config[parseKey(key, file)] = value;
+  for (const [key, value] of Object.entries((form.config ?? {}) as Json)) {
+    // As the official CLI has it, a key without a namespace is the project's.
+    config[parseKey(/^[^:]+$/.test(key) ? `${project.name}:${key}` : key, file)] = value;
+  }
   const salt = form.encryptionsalt;
   return { file, encryptionSalt: typeof salt === "string" && salt !== "" ? salt : undefined, config };
 }

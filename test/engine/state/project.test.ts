@@ -62,13 +62,14 @@ describe("a stack's settings", () => {
     });
   });
 
-  it("are refused when others keep their secrets, or a key has no namespace", async () => {
+  it("are refused when others keep their secrets, or a key is none", async () => {
     const base = await project();
     for (const [text, message] of [
       ["secretsprovider: awskms://x", /"awskms:\/\/x" are not covered/],
       ["encryptedkey: abc", /not covered/],
       ["environment:\n  - e", /Pulumi ESC/],
-      ["config:\n  key: 1", /"key" is no key of a setting/],
+      ["config:\n  a:b:c: 1", /"a:b:c" is no key of a setting/],
+      ["config:\n  '': 1", /"" is no key of a setting/],
     ] as const) {
       await write("Pulumi.s.yaml", text);
       await expect(loadStackSettings(base, "s"), text).rejects.toThrow(message);
@@ -97,6 +98,7 @@ describe("a stack's settings", () => {
         "  golden:list: [1, two, {three: false}]",
         "  golden:object: {z: 1, a: {b: 9007199254740993}}",
         "  docker:host: unix:///x",
+        "  bare: of the project",
       ].join("\n"),
     );
     const settings = await loadStackSettings(base, "s");
@@ -120,6 +122,7 @@ describe("a stack's settings", () => {
         "golden:list": '[1,"two",{"three":false}]',
         "golden:object": '{"a":{"b":9007199254740993},"z":1}',
         "docker:host": "unix:///x",
+        "golden:bare": "of the project",
       },
       secretKeys: [],
       secretTexts: [],
