@@ -5,12 +5,11 @@ import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { writeBeside } from "./files.ts";
+import { hasEnded, ownIdentity, type ProcessIdentity, readIdentity } from "./processIdentity.ts";
 
 /** Two that start at the same moment both withdraw; the next try comes after a random while. */
 const TRIES = 5;
 const RETRY_MS = 60;
-/** Clocks of file systems and of processes differ by a little. */
-const CLOCK_SLACK_MS = 2000;
 
 export interface LockHolder {
   pid: number;
@@ -18,6 +17,8 @@ export interface LockHolder {
   hostname: string;
   /** RFC 3339 */
   timestamp: string;
+  /** Not of the official CLI's locks, nor where the system does not tell it. */
+  process?: ProcessIdentity | undefined;
   /** The lock file. */
   path: string;
 }
@@ -76,6 +77,8 @@ export async function takeLock(dir: string, stack: string, onCleared?: (holder: 
       username: userInfo().username,
       hostname: hostname(),
       timestamp: new Date().toISOString(),
+      // The official CLI passes over what it does not know.
+      process: ownIdentity(),
     };
     await writeBeside(path, JSON.stringify(own));
     const after = await othersIn(dir, path, onCleared);
@@ -100,7 +103,7 @@ async function othersIn(dir: string, own: string, onCleared?: (holder: LockHolde
     if (!name.endsWith(".json") || path === own) continue;
     const holder = await readHolder(path);
     if (holder === undefined) continue;
-    if (await isDead(holder)) {
+    if (isDead(holder)) {
       for (const file of [path, `${path}.attrs`]) await unlink(file).catch(() => {});
       onCleared?.(holder);
     } else {
@@ -120,12 +123,13 @@ async function readHolder(path: string): Promise<LockHolder | undefined> {
     throw error;
   }
   try {
-    const { pid, username, hostname, timestamp } = JSON.parse(text) as Partial<LockHolder>;
+    const { pid, username, hostname, timestamp, process } = JSON.parse(text) as Partial<LockHolder>;
     return {
       pid: pid ?? 0,
       username: username ?? "unknown",
       hostname: hostname ?? "unknown",
       timestamp: timestamp ?? "",
+      process: readIdentity(process),
       path,
     };
   } catch {
@@ -133,29 +137,7 @@ async function readHolder(path: string): Promise<LockHolder | undefined> {
   }
 }
 
-/** True only when it is certain: a process of this machine that is gone, or whose number belongs to a younger one now. */
-async function isDead({ pid, hostname: host, timestamp }: LockHolder): Promise<boolean> {
-  if (pid <= 0 || host !== hostname()) return false;
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
-  const since = Date.parse(timestamp);
-  if (process.platform !== "linux" || Number.isNaN(since)) return false;
-  const started = await startOf(pid);
-  return started !== undefined && started > since + CLOCK_SLACK_MS;
-}
-
-/** When a process of this machine started, ms since the epoch; undefined where that can't be told. */
-async function startOf(pid: number): Promise<number | undefined> {
-  try {
-    const [own, kernel] = await Promise.all([readFile(`/proc/${pid}/stat`, "utf8"), readFile("/proc/stat", "utf8")]);
-    // The name before the last bracket may hold anything; the start is field 22, in ticks of 10 ms since boot.
-    const ticks = Number(own.slice(own.lastIndexOf(")") + 2).split(" ")[19]);
-    const boot = Number(/^btime (\d+)/m.exec(kernel)?.[1]);
-    return Number.isFinite(ticks) && Number.isFinite(boot) ? boot * 1000 + ticks * 10 : undefined;
-  } catch {
-    return undefined;
-  }
+/** True only when it is certain. */
+function isDead({ pid, hostname: host, process: identity }: LockHolder): boolean {
+  return pid > 0 && host === hostname() && hasEnded(pid, identity);
 }
