@@ -19,8 +19,8 @@ export class UsageError extends UserError {
 
 /** The user's Ctrl-C, where nothing was running that has to be saved. */
 export class Interrupted extends Error {
-  constructor() {
-    super("Interrupted.");
+  constructor(message = "Interrupted.") {
+    super(message);
     this.name = "Interrupted";
   }
 }

@@ -1,3 +1,5 @@
+import { Interrupted } from "./errors.ts";
+
 /**
  * Ctrl-C: once, the running steps end and the state is saved; twice, everything ends at once.
  * One press can arrive twice (from the terminal, and forwarded by npm or by the bootstrap), so what comes
@@ -10,6 +12,7 @@ export class Interrupt {
   say: (text: string) => void;
   readonly #handler = () => this.press();
   #last = Number.NEGATIVE_INFINITY;
+  #left = false;
 
   constructor(say: (text: string) => void) {
     this.say = say;
@@ -28,6 +31,35 @@ export class Interrupt {
 
   get pressed(): boolean {
     return this.signal.aborted;
+  }
+
+  /** Whether work was left behind: it must not go on, so the process has to end. */
+  get left(): boolean {
+    return this.#left;
+  }
+
+  /**
+   * Work that holds no state: at the first press it is left where it is, whatever it waits for.
+   * @throws Interrupted at the press
+   */
+  async orLeave<T>(work: Promise<T>): Promise<T> {
+    const sayBefore = this.say;
+    this.say = () => {};
+    let leave = () => {};
+    const pressed = new Promise<never>((_, reject) => {
+      leave = () => {
+        this.#left = true;
+        reject(new Interrupted("Interrupted. Nothing was being saved."));
+      };
+      if (this.pressed) leave();
+      else this.signal.addEventListener("abort", leave);
+    });
+    try {
+      return await Promise.race([work, pressed]);
+    } finally {
+      this.signal.removeEventListener("abort", leave);
+      this.say = sayBefore;
+    }
   }
 
   /** @param now milliseconds */

@@ -28,6 +28,9 @@ const commands: Record<Command, () => Promise<CommandFunction>> = {
   image: async () => (await import("./commands/image.ts")).image,
 };
 
+/** Commands that hold no state and write a file at most at their end, as a whole: Ctrl-C leaves them wherever they wait. */
+const stateless: ReadonlySet<Command> = new Set(["status", "outputs", "trust", "models", "lock", "upstreams"]);
+
 /**
  * The command line.
  * @param args without node and the script
@@ -62,11 +65,12 @@ export async function main(args: string[]): Promise<number> {
     if (options.forceEdits) process.env.ATELIER_FORCE = "1";
     if (options.upstreams !== undefined) {
       const { useUpstreams } = await import("./bundle/use.ts");
-      endUpstreams = await useUpstreams(options.upstreams, options.stack, terminal);
+      endUpstreams = await interrupt.orLeave(useUpstreams(options.upstreams, options.stack, terminal));
     }
     if (options.events !== undefined) events = new EventsFile(options.events);
     const run = await commands[options.command]();
-    return await run({ options, terminal, interrupt, events, startedAt });
+    const done = run({ options, terminal, interrupt, events, startedAt });
+    return await (stateless.has(options.command) ? interrupt.orLeave(done) : done);
   } catch (error) {
     return report(error, options);
   } finally {
@@ -74,6 +78,8 @@ export async function main(args: string[]): Promise<number> {
     await endUpstreams?.();
     const trouble = await events?.close();
     if (trouble) process.stderr.write(`warning: ${trouble}\n`);
+    // What was left behind would go on until it has its answers, and write and say what comes of them.
+    if (interrupt.left) process.exit(130);
   }
 }
 

@@ -1,16 +1,17 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { type Proof, parseProof } from "../../healthchecks/result.ts";
-import { UserError } from "./errors.ts";
+import { Interrupted, UserError } from "./errors.ts";
 import { root } from "./paths.ts";
 
 /**
  * The check that ends every `up`: the password refused and accepted, one small picture.
  * @param input what the stack's output `liveCheck` says, as JSON; it holds the password, so it goes by standard input
- * @throws UserError when the check could not run
+ * @throws UserError when the check could not run, Interrupted when the user ended it
  */
 export function checkLive(input: string, say: (line: string) => void, signal: AbortSignal): Promise<Proof> {
   return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(interrupted());
     const child = spawn(process.execPath, [join(root, "healthchecks", "main.ts"), "live"], {
       cwd: root,
       stdio: ["pipe", "pipe", "pipe"],
@@ -34,6 +35,8 @@ export function checkLive(input: string, say: (line: string) => void, signal: Ab
     child.on("close", (code) => {
       clearTimeout(late);
       signal.removeEventListener("abort", stop);
+      // Whatever it says then, it was not let come to its end.
+      if (signal.aborted) return reject(interrupted());
       try {
         resolve(parseProof(stdout));
       } catch {
@@ -46,3 +49,6 @@ export function checkLive(input: string, say: (line: string) => void, signal: Ab
     });
   });
 }
+
+const interrupted = () =>
+  new Interrupted("Interrupted in the live check. What was made is there, and the state is saved.");

@@ -40,7 +40,6 @@ export async function proveAndReport(
   } finally {
     display.end();
   }
-  if (interrupt.pressed) return 130;
   const cache = await cacheReport(
     stack.name,
     record.steps.steps.filter(({ op }) => op !== "same").map(({ urn }) => urn),

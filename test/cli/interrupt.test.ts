@@ -1,5 +1,8 @@
-import { afterEach, expect, test } from "vitest";
+import type { AddressInfo } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Interrupt } from "../../scripts/cli/interrupt.ts";
+import { Clone, nowhere } from "./clone.ts";
 
 let interrupt: Interrupt | undefined;
 afterEach(() => interrupt?.close());
@@ -23,4 +26,65 @@ test("no listener stays behind", () => {
   const before = process.listenerCount("SIGINT");
   new Interrupt(() => {}).close();
   expect(process.listenerCount("SIGINT")).toBe(before);
+});
+
+describe("Ctrl-C while somebody silent is waited for", () => {
+  let clone: Clone;
+  let server: Server;
+  let port: number;
+  const sockets = new Set<Socket>();
+  /** Who waits for an answer from now on. */
+  const caller = () => new Promise<void>((resolve) => server.once("connection", () => resolve()));
+
+  beforeAll(async () => {
+    clone = new Clone();
+    server = createServer((socket) => void sockets.add(socket.on("error", () => {})));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    port = (server.address() as AddressInfo).port;
+    clone.settings("far", { host: { ...nowhere, port, hostKey: undefined } });
+    clone.settings("seen", { host: { ...nowhere, port, platform: "auto" } });
+    clone.settings("live", { host: nowhere });
+    const input = JSON.stringify({
+      url: `http://127.0.0.1:${port}`,
+      user: "atelier",
+      password: "a-long-password",
+      model: "m.safetensors",
+      reportDir: "r",
+    });
+    clone.program(`export const liveCheck = ${JSON.stringify(input)};\n`);
+  });
+  afterEach(() => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+  });
+  afterAll(() => {
+    server?.close();
+    clone?.remove();
+  });
+
+  test.each(
+    [
+      ["trust", "--stack", "far"],
+      ["up", "--stack", "far", "--yes"],
+      ["up", "--stack", "seen", "--yes"],
+      ["preview", "--stack", "seen"],
+      ["models", "verify", "--stack", "seen"],
+      ["lock", "--check"],
+      ["up", "--stack", "live", "--yes"],
+    ].map((args) => [args]),
+  )("%j ends at once, with 130 and one JSON document", async (args) => {
+    const called = caller();
+    const proxy = `http://127.0.0.1:${port}`;
+    const env = args[0] === "lock" ? { HTTPS_PROXY: proxy, HTTP_PROXY: proxy, https_proxy: proxy } : {};
+    const { child, finished } = clone.start([...args, "--json"], { env });
+    await Promise.race([
+      called,
+      finished.then((end) => Promise.reject(new Error(`it ended without a call: ${JSON.stringify(end)}`))),
+    ]);
+    child.kill("SIGINT");
+    const { code, stdout, stderr } = await finished;
+    expect([code, stderr]).toEqual([130, expect.stringContaining("Interrupted")]);
+    if (!args.includes("live")) expect(stderr).not.toContain("the state is saved");
+    expect(JSON.parse(stdout)).toMatchObject({ command: args[0], result: "interrupted" });
+  });
 });

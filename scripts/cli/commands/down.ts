@@ -45,8 +45,8 @@ export async function down(context: Context): Promise<number> {
   if (before.length > 0) {
     if (!options.hostGone) {
       await startMachine(stack);
-      await ensureTrusted(stack, options.yes, terminal);
-      stack = await settlePlatform(stack, { fresh: false }, terminal);
+      await interrupt.orLeave(ensureTrusted(stack, options.yes, terminal));
+      stack = await interrupt.orLeave(settlePlatform(stack, { fresh: false }, terminal));
     }
     const plan = await runShown(runner, "destroy", scoped, { preview: true });
     if (plan.result !== "succeeded") return giveUp(plan, runner, stack, context);

@@ -11,12 +11,12 @@ import type { Context } from "./command.ts";
 import { ensureTrusted } from "./trust.ts";
 
 /** `eval "$(npx atelier env)"`: what plain `pulumi` needs, as shell exports. */
-export async function env({ options, terminal }: Context): Promise<number> {
+export async function env({ options, terminal, interrupt }: Context): Promise<number> {
   let stack = openStack(options.stack);
   await startMachine(stack);
   if (stack.unseen) {
-    await ensureTrusted(stack, options.yes, terminal);
-    stack = await settlePlatform(stack, { fresh: false }, terminal);
+    await interrupt.orLeave(ensureTrusted(stack, options.yes, terminal));
+    stack = await interrupt.orLeave(settlePlatform(stack, { fresh: false }, terminal));
   }
   readPassphrase();
   mkdirSync(stateDir, { recursive: true });

@@ -34,14 +34,14 @@ export async function logs({ options, terminal, interrupt }: Context): Promise<n
   const stack = openStack(options.stack);
   if ((await listResources(stack.name)).length === 0)
     throw new UserError(`Stack \`${stack.name}\` has no host with a log yet. First: ${hint("up", stack.name)}`);
-  const session = await openSession(stack);
+  const session = await interrupt.orLeave(openSession(stack));
   try {
     const path = `${session.workspace}/${files[name as Log]}`;
     const command = `sh -c '${script(lines, options.follow)}' '${session.workspace}' '${files[name as Log]}'`;
     interrupt.say = () => {};
     const { code, stdout, stderr } = options.follow
       ? await session.follow(command, (text) => terminal.raw(text), interrupt.signal)
-      : await session.run(command);
+      : await interrupt.orLeave(session.run(command));
     if (interrupt.pressed) return 130;
     if (code === 44) throw new UserError(`${session.where} has no ${path}: ${lacks[name as Log]}`);
     if (code !== 0) throw new UserError(`${session.where}: ${stderr.trim() || `the line dropped (exit code ${code})`}`);

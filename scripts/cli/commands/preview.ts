@@ -10,12 +10,12 @@ import { ensureTrusted } from "./trust.ts";
 
 /** `atelier preview`: the plan, and nothing changed. */
 export async function preview(context: Context): Promise<number> {
-  const { options, terminal } = context;
+  const { options, terminal, interrupt } = context;
   let stack = openStack(options.stack);
   const runner = openRunner(stack, options, terminal);
   await startMachine(stack);
-  await ensureTrusted(stack, options.yes, terminal);
-  stack = await settlePlatform(stack, { fresh: true }, terminal);
+  await interrupt.orLeave(ensureTrusted(stack, options.yes, terminal));
+  stack = await interrupt.orLeave(settlePlatform(stack, { fresh: true }, terminal));
   await checkPlace(stack);
   const { result, record } = await runShown(runner, "preview", context);
   throwSettingsMistakes(record);

@@ -21,7 +21,7 @@ const reconnects = 3;
 
 /** `atelier up`: plan, question, update, live check, report. */
 export async function up(context: Context): Promise<number> {
-  const { options, terminal } = context;
+  const { options, terminal, interrupt } = context;
   let stack = openStack(options.stack);
   const runner = openRunner(stack, options, terminal);
   if (stack.asks && !options.yes && !terminal.asks) {
@@ -33,8 +33,8 @@ export async function up(context: Context): Promise<number> {
   if (options.skipPreview && stack.asks && !options.yes)
     throw new UsageError("--skip-preview shows no plan that could be agreed to: add --yes.");
   await startMachine(stack);
-  await ensureTrusted(stack, options.yes, terminal);
-  stack = await settlePlatform(stack, { fresh: true }, terminal);
+  await interrupt.orLeave(ensureTrusted(stack, options.yes, terminal));
+  stack = await interrupt.orLeave(settlePlatform(stack, { fresh: true }, terminal));
   await checkPlace(stack);
 
   if (!options.skipPreview) {
