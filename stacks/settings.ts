@@ -127,7 +127,7 @@ export function resolveSettings(settings: Settings, stack: string): StackSetting
       ? engineLogin(settings.host.docker, "atelier:host.docker.certPath", mistakes)
       : undefined;
   const rehearsal = standIns(settings, home, mistakes);
-  const override = readOverride(process.env.ATELIER_UPSTREAMS);
+  const override = readOverride(process.env.ATELIER_UPSTREAMS, stack);
   const bundled = override !== undefined && "bundle" in override;
   const dify = settings.dify && resolveDify({ ...settings, dify: settings.dify }, { home, bundled }, mistakes);
   if (mistakes.length > 0 || !host) throw new SettingsError(stack, mistakes);
@@ -144,7 +144,7 @@ export function resolveAssembly(settings: Settings, stack: string): Assembly {
   const mistakes: string[] = [];
   const rehearsal = standIns(settings, join(atelierHome(), stack), mistakes);
   if (mistakes.length > 0) throw new SettingsError(stack, mistakes);
-  return assemble(stack, settings, rehearsal, readOverride(process.env.ATELIER_UPSTREAMS));
+  return assemble(stack, settings, rehearsal, readOverride(process.env.ATELIER_UPSTREAMS, stack));
 }
 
 function resolveDify(

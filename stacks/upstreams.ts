@@ -1,5 +1,6 @@
 import type { Model } from "./schema/models.ts";
 import type { UpstreamSettings } from "./schema/upstreams.ts";
+import { SettingsError } from "./schema.ts";
 import type { RehearsalUpstreams } from "./settings.ts";
 
 /** Where things come from, by kind: base URLs, in the order in which they are tried. */
@@ -74,14 +75,14 @@ export type UpstreamsOverride = { profile: keyof typeof profiles } | { bundle: s
  * Reads `ATELIER_UPSTREAMS`: a profile's name, or `bundle:<base URL>` where a bundle is served.
  * @throws Error for anything else
  */
-export function readOverride(text: string | undefined): UpstreamsOverride | undefined {
+export function readOverride(text: string | undefined, stack: string): UpstreamsOverride | undefined {
   if (!text) return undefined;
   const [, base] = /^bundle:(https?:\/\/.+)$/.exec(text) ?? [];
   if (base) return { bundle: base.endsWith("/") ? base : `${base}/` };
   if (Object.hasOwn(profiles, text)) return { profile: text as keyof typeof profiles };
-  throw new Error(
-    `ATELIER_UPSTREAMS: got ${JSON.stringify(text)}; accepted: ${Object.keys(profiles).join(", ")}, bundle:<base URL>`,
-  );
+  throw new SettingsError(stack, [
+    `ATELIER_UPSTREAMS (in the environment): got ${JSON.stringify(text)}; accepted: ${Object.keys(profiles).join(", ")}, bundle:<base URL>`,
+  ]);
 }
 
 /** A served bundle as upstreams: all that it has, and nothing else is asked. */

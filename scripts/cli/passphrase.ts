@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { messageOf, UserError } from "./errors.ts";
 import { readIfThere } from "./files.ts";
 import { passphraseFile } from "./paths.ts";
 
@@ -11,11 +12,19 @@ import { passphraseFile } from "./paths.ts";
 export function readPassphrase(env: NodeJS.ProcessEnv = process.env): string {
   if (env.PULUMI_CONFIG_PASSPHRASE !== undefined) return env.PULUMI_CONFIG_PASSPHRASE;
   const file = env.PULUMI_CONFIG_PASSPHRASE_FILE || passphraseFile;
-  const text = readIfThere(file);
+  const text = readable(file);
   if (text !== undefined) return text.trim();
   if (file !== passphraseFile)
-    throw new Error(`PULUMI_CONFIG_PASSPHRASE_FILE names ${file}, and there is no such file.`);
+    throw new UserError(`PULUMI_CONFIG_PASSPHRASE_FILE names ${file}, and there is no such file.`, 2);
   return makePassphrase();
+}
+
+function readable(file: string): string | undefined {
+  try {
+    return readIfThere(file);
+  } catch (error) {
+    throw new UserError(`The passphrase's file ${file} can't be read: ${messageOf(error)}.`, 2);
+  }
 }
 
 /** Two first uses at once agree on one passphrase: a link never overwrites. */

@@ -48,7 +48,14 @@ function accepted(issue: z.core.$ZodIssue): string {
       return `${issue.maximum} or less`;
     case "not_multiple_of":
       return `a multiple of ${issue.divisor}`;
+    case "invalid_union":
+      // Of a discriminated one: the words that tell its kinds apart.
+      return issue.message
+        .replace(/^Invalid discriminator value\. Expected /, "")
+        .replaceAll(" | ", ", ")
+        .replaceAll("'", '"');
     case "invalid_format":
+      if (issue.format === "ipv4") return "an IPv4 address such as 0.0.0.0";
       return issue.format === "url" ? "an http or https URL" : issue.message.replace(/^Invalid string: /, "");
     default:
       return issue.message;

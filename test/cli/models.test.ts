@@ -24,6 +24,7 @@ describe("an address of a model", () => {
     ["https://huggingface.co/datasets/a/b/resolve/main/x.safetensors", "a data set or a space"],
     ["https://huggingface.co/a/b/resolve/main/README.md", "`README.md` is no model"],
     ["https://modelscope.cn/models/a/b/summary", "the page of a repository"],
+    ["https://huggingface.co/a/b/resolve/main/100%.safetensors", "a `%` in it begins no escaped letter"],
   ])("%s is refused", (address, why) => {
     expect(() => readAddress(address)).toThrow(why);
   });

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Clone, nowhere } from "./clone.ts";
@@ -79,6 +79,38 @@ describe("settings", () => {
     }
     for (const args of [["status"], ["down", "--yes"]])
       expect((await clone.run([...args, "--stack", "locked"])).code).toBe(0);
+  });
+});
+
+describe("a mistake outside of the settings is the user's, and ends with 2", () => {
+  test.each<[string, string[], NodeJS.ProcessEnv, RegExp]>([
+    [
+      "a cut manifest",
+      ["bundle", "serve", "cut"],
+      {},
+      /bundle\.json is not as .* or not whole\. `npx atelier bundle create/,
+    ],
+    [
+      "a file for a folder",
+      ["bundle", "create", "/etc/passwd", "--all"],
+      {},
+      /\/etc\/passwd can't be the bundle's folder/,
+    ],
+    [
+      "no passphrase's file",
+      ["env"],
+      { PULUMI_CONFIG_PASSPHRASE_FILE: "/no/such/file" },
+      /names \/no\/such\/file, and there is no such/,
+    ],
+    ["a folder for that", ["env"], { PULUMI_CONFIG_PASSPHRASE_FILE: "/etc" }, /passphrase's file \/etc can't be read/],
+    ["no profile", ["preview"], { ATELIER_UPSTREAMS: "foo" }, /ATELIER_UPSTREAMS .*got "foo"; accepted: direct/],
+  ])("%s", async (_, args, env, says) => {
+    clone.settings("fresh", { host: nowhere });
+    mkdirSync(join(clone.dir, "cut"), { recursive: true });
+    writeFileSync(join(clone.dir, "cut", "bundle.json"), '{"for": ');
+    const { code, stdout, stderr } = await clone.run([...args, "--stack", "fresh"], { env });
+    expect([code, `${stdout}${stderr}`]).toEqual([2, expect.stringMatching(says)]);
+    expect(`${stdout}${stderr}`).not.toMatch(/ {4}at |Atelier itself failed/);
   });
 });
 

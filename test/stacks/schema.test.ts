@@ -54,8 +54,9 @@ describe("settings", () => {
 
   it("wants a host", () => {
     expect(mistakes({})).toEqual(["atelier:host: missing; accepted: an object"]);
-    expect(mistakes({ host: { kind: "cloud" } })).toEqual([
-      "atelier:host.kind: accepted: Invalid discriminator value. Expected 'ssh' | 'local' | 'docker'",
+    expect(mistakes({ host: { kind: "cloud" } })).toEqual(['atelier:host.kind: accepted: "ssh", "local", "docker"']);
+    expect(mistakes({ host, webui: { listen: "localhost" } })).toEqual([
+      'atelier:webui.listen: got "localhost"; accepted: an IPv4 address such as 0.0.0.0',
     ]);
   });
 

@@ -25,7 +25,7 @@ describe("upstreams", () => {
   });
 
   it("of a bundle are all on its server, also where the settings have lists of their own", () => {
-    const override = readOverride("bundle:http://127.0.0.1:4711");
+    const override = readOverride("bundle:http://127.0.0.1:4711", "t");
     const chosen = chooseUpstreams(settings({ git: ["https://mirror.test/x"] }), undefined, override);
     const { order, ...kinds } = chosen;
     const urls = Object.values(kinds).flat();
@@ -34,11 +34,11 @@ describe("upstreams", () => {
   });
 
   it("by another name are refused, with those that there are", () => {
-    expect(() => readOverride("bundle:/some/folder")).toThrow(
+    expect(() => readOverride("bundle:/some/folder", "t")).toThrow(
       /accepted: direct, china, offline, auto, bundle:<base URL>/,
     );
-    expect(readOverride(undefined)).toBeUndefined();
-    expect(readOverride("china")).toEqual({ profile: "china" });
+    expect(readOverride(undefined, "t")).toBeUndefined();
+    expect(readOverride("china", "t")).toEqual({ profile: "china" });
   });
 
   it("offline ask nobody: there is nothing to probe, and no address of a model", () => {

@@ -51,9 +51,12 @@ export function readManifest(folder: string): Manifest {
       `${folder} is no bundle: it has no bundle.json. \`npx atelier bundle create ${folder}\` makes one, and goes on where it was cut.`,
       2,
     );
-  const parsed = manifestSchema.safeParse(JSON.parse(readFileSync(nameOf(folder), "utf8")));
+  const parsed = manifestSchema.safeParse(jsonOf(readFileSync(nameOf(folder), "utf8")));
   if (!parsed.success)
-    throw new UserError(`${nameOf(folder)} is not as this version of Atelier writes it: make the bundle anew.`, 2);
+    throw new UserError(
+      `${nameOf(folder)} is not as this version of Atelier writes it, or not whole. \`npx atelier bundle create ${folder}\` makes it anew, and takes what is there.`,
+      2,
+    );
   const broken = parsed.data.files.filter(
     ({ path, bytes }) => statSync(join(folder, path), { throwIfNoEntry: false })?.size !== bytes,
   );
@@ -65,6 +68,14 @@ export function readManifest(folder: string): Manifest {
       .join(", ")}${broken.length > 3 ? ` and ${broken.length - 3} more` : ""}. ` +
       `\`npx atelier bundle create ${folder}\` mends it.`,
   );
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where a bundle keeps what has this digest: a blob of its images. */

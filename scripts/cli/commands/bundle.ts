@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { LockError, pinnedInputs } from "../../../images/lock.ts";
 import { profiles } from "../../../stacks/upstreams.ts";
 import { contentsOfLock, contentsOfStack } from "../bundle/contents.ts";
@@ -47,7 +47,11 @@ async function create(folder: string, { options, terminal, interrupt }: Context)
     if (rehearsal)
       terminal.line("A rehearsal's bundle: stand-ins of this machine, which are in no lock; the packages are real.");
   }
-  mkdirSync(join(folder), { recursive: true });
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw new UserError(`${folder} can't be the bundle's folder: ${messageOf(error)}.`, 2);
+  }
   const manifest = await untilInterrupted(interrupt.signal, (signal) =>
     createBundle(folder, contents, upstreams, { say: (line) => terminal.line(`  ${line}`), signal }),
   );

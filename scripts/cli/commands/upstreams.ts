@@ -79,7 +79,7 @@ export async function assemblyOf(stack: Stack): Promise<Assembly> {
     rehearsal = JSON.parse(text ?? "null") as RehearsalUpstreams;
   }
   try {
-    return assemble(stack.name, stack.settings, rehearsal, readOverride(process.env.ATELIER_UPSTREAMS));
+    return assemble(stack.name, stack.settings, rehearsal, readOverride(process.env.ATELIER_UPSTREAMS, stack.name));
   } catch (error) {
     if (error instanceof SettingsError || (error as Error).name === "LockError")
       throw new UserError(messageOf(error), 2);

@@ -27,10 +27,15 @@ export function readAddress(text: string): Address {
   }
   if (url.protocol !== "https:" && url.protocol !== "http:") throw refuse(text, "not an http address");
   if (url.username || url.password) throw refuse(text, "it holds a login, and settings are kept in git");
-  const parts = url.pathname
-    .split("/")
-    .filter(Boolean)
-    .flatMap((part) => decodeURIComponent(part).split("/"));
+  let parts: string[];
+  try {
+    parts = url.pathname
+      .split("/")
+      .filter(Boolean)
+      .flatMap((part) => decodeURIComponent(part).split("/"));
+  } catch {
+    throw refuse(text, "a `%` in it begins no escaped letter; the sign itself is written %25");
+  }
   if (hubs.includes(url.hostname)) return huggingface(text, parts);
   if (modelscopes.includes(url.hostname)) return modelscope(text, parts, url.searchParams);
   for (const key of url.searchParams.keys())
