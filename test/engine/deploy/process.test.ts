@@ -91,3 +91,23 @@ test.runIf(process.platform === "linux")("an operation that comes to nothing lea
   expect(programsOf(process.pid)).toEqual([]);
   expect(started).toBe(1);
 });
+
+test("a program that crashes is over, though a process that it started holds its output; all of its own is kept", async () => {
+  const work = workspaceOf(`import { spawn } from "node:child_process";
+const held = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { detached: true, stdio: "inherit" });
+held.unref();
+process.stdout.write(Array.from({ length: 20_000 }, (_, i) => \`line \${i} of \${held.pid}\\n\`).join("") + "no end of line");
+throw new Error("crashed");
+`);
+  const { result, events, diagnostics } = await work.run("up");
+  const said = events.flatMap(({ diagnosticEvent }) => diagnosticEvent?.message.trimEnd() ?? []);
+  const lines = said.filter((line) => line.startsWith("line "));
+  // It lives: this throws where it does not.
+  process.kill(Number(lines[0]?.split(" ").at(-1)), "SIGKILL");
+  expect(result).toBe("failed");
+  expect(lines.length).toBe(20_000);
+  expect(said).toContain("no end of line");
+  expect(said.join("\n")).toContain("Error: crashed");
+  const warnings = diagnostics.filter(({ severity }) => severity === "warning").map(({ message }) => message);
+  expect(warnings.join()).toContain("a process that it started still holds its output");
+});

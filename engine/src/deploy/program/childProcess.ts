@@ -34,6 +34,9 @@ export interface Exit {
  */
 const ROOMY = ["--min-semi-space-size=16"];
 
+/** How long the output of a process that has ended may be quiet without being closed. */
+const OUTPUT_GRACE_MS = 2000;
+
 /**
  * A node process of ours for a script of the SDK: it ends when this process does, however that ends. It loads what the script
  * wants at once, which takes as long as reading a stack, and runs it when it is told how.
@@ -43,6 +46,10 @@ export class NodeChild {
   /** Settles when the process and its streams have ended; never rejects. */
   readonly exited: Promise<Exit>;
   readonly #done: Promise<void>[] = [];
+  /** True when the process has ended, and its output had to be cut off: one that it started has it as well, and lives. */
+  outputHeld = false;
+  /** Pieces of output so far. */
+  #heard = 0;
   /** What was printed before anybody asked: the process may have ended by then. */
   readonly #early: Record<"stdout" | "stderr", string[]> = { stdout: [], stderr: [] };
   readonly #onLine = {
@@ -62,6 +69,7 @@ export class NodeChild {
     for (const stream of ["stdout", "stderr"] as const) {
       const input = this.process[stream];
       if (input === null) continue;
+      input.on("data", () => this.#heard++);
       const reader = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
       reader.on("line", (line) => this.#onLine[stream](line));
       this.#done.push(new Promise((resolve) => reader.once("close", () => resolve())));
@@ -70,6 +78,27 @@ export class NodeChild {
       this.process.once("error", () => resolve({ code: null, signal: null }));
       this.process.once("close", (code, signal) => resolve({ code, signal }));
     });
+    this.process.once("exit", () => this.#endOutput());
+  }
+
+  /** What the process has printed comes in at once; what another process prints that still has its output is not waited for. */
+  #endOutput(rounds = 5): void {
+    const { stdout, stderr } = this.process;
+    const before = this.#heard;
+    const timer = setTimeout(() => {
+      // After a pause of this process's own, there may be something to read yet.
+      setImmediate(() => {
+        if (this.#heard > before && rounds > 1) return this.#endOutput(rounds - 1);
+        for (const stream of [stdout, stderr]) {
+          if (stream === null || stream.readableEnded || stream.destroyed) continue;
+          this.outputHeld = true;
+          // The last line may have no end.
+          stream.once("end", () => stream.destroy());
+          stream.push(null);
+        }
+      });
+    }, OUTPUT_GRACE_MS);
+    this.process.once("close", () => clearTimeout(timer));
   }
 
   /** Runs the script, once. */

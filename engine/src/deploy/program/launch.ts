@@ -35,7 +35,7 @@ export function launchProgram({
 }: Launch): RunningProgram {
   const { project, config } = stack;
   const urn = createUrn(stack.name, project.name, undefined, STACK_TYPE, `${project.name}-${stack.name}`);
-  const show = (severity: "info" | "info#err") => (message: string) => {
+  const show = (severity: "info" | "info#err" | "warning") => (message: string) => {
     if (after === undefined) events.diagnostic({ urn, severity, message });
     else void after.then(() => events.diagnostic({ urn, severity, message }));
   };
@@ -53,5 +53,6 @@ export function launchProgram({
     secretKeys: Object.keys(config).filter((key) => config[key]?.secret),
     onStdout: show("info"),
     onStderr: show("info#err"),
+    onWarning: show("warning"),
   });
 }

@@ -5,6 +5,8 @@ import { ProgramProcess } from "./process.ts";
 /** Exit code of a program that has already told its user what is wrong. */
 const EXIT_ALREADY_LOGGED = 32;
 const MONITOR_CLOSED_GRACE_MS = 10_000;
+const OUTPUT_HELD =
+  "The program has ended, and a process that it started still holds its output. That one is not waited for, and what it prints is not shown.";
 
 export interface ProgramOptions {
   /** Has loaded the SDK. */
@@ -21,6 +23,7 @@ export interface ProgramOptions {
   secretKeys: string[];
   onStdout: (line: string) => void;
   onStderr: (line: string) => void;
+  onWarning: (message: string) => void;
 }
 
 /** How a program ended. `bail`: it failed and has already said why. */
@@ -64,6 +67,7 @@ export function startProgram(options: ProgramOptions): RunningProgram {
   });
   const finished = child.exited.then(async ({ code, signal }): Promise<ProgramResult> => {
     await child.drained();
+    if (child.outputHeld) options.onWarning(OUTPUT_HELD);
     if (code === 0) return { ok: true };
     if (code === EXIT_ALREADY_LOGGED) return { ok: false, bail: true, error: "the program failed" };
     const how =
