@@ -30,7 +30,7 @@ export interface Exit {
 
 /**
  * Megabytes for young objects: most of what a program makes as it starts stays, and V8, which begins with one, would copy it about
- * time and again. The program's own arguments go before it.
+ * time and again. Of an argument that is given twice node takes the later one: the program's own, which come after, win.
  */
 const ROOMY = ["--min-semi-space-size=16"];
 
