@@ -60,6 +60,27 @@ export const why = await pulumi.runtime.serializeFunction(() => native(1)).catch
   expect(JSON.stringify(outputs)).toMatch(/index\.ts\(\d+,\d+\)/);
 });
 
+test("a program that uses the SDK's packages itself may call them, make objects of them and extend them", async () => {
+  const workspace = programOf(`
+import Arborist from "@npmcli/arborist";
+import normalize from "normalize-package-data";
+const packaged = { name: " spaced ", version: "1.0.0" };
+normalize(packaged);
+const tree = new Arborist({ path: "/nowhere" });
+class Own extends Arborist {}
+const own = new Own({ path: "/elsewhere" });
+export const name = packaged.name;
+export const paths = [tree.path, own.path];
+export const kinds = [tree instanceof Arborist, own instanceof Own, own instanceof Arborist, typeof normalize.fixer];`);
+  const outcome = await workspace.run("preview");
+  expect(outcome.errors).toEqual([]);
+  expect(outcome.outputs).toMatchObject({
+    name: { value: "spaced" },
+    paths: { value: ["/nowhere", "/elsewhere"] },
+    kinds: { value: [true, true, true, "object"] },
+  });
+});
+
 test("a program finds the SDK's way to run programs", async () => {
   const workspace = programOf(`
 import { LocalWorkspace } from "@pulumi/pulumi/automation/index.js";

@@ -16,8 +16,8 @@ export function quickStart(script) {
   standIn("source-map-support/register", {});
 
   // Packages that only the serialization of functions needs: loaded when one of their members is asked for.
-  late("@npmcli/arborist");
-  late("normalize-package-data");
+  lateFunction("@npmcli/arborist");
+  lateFunction("normalize-package-data");
   late("../../typescript-shim");
   // For it alone, too, the program is debugged from its start on: to know which file a function is from.
   late("../../runtime/closure/v8Hooks", { isInitializedAsync: async () => {} }, withEarlierScripts);
@@ -92,7 +92,7 @@ function withEarlierScripts(hooks) {
  * @param own members that are there without the module
  * @param changed what becomes of its exports
  */
-function late(request, own = {}, changed = (exports) => exports) {
+function late(request, own = {}, changed = (exports) => exports, target = {}) {
   const path = found(request);
   let loaded;
   const real = () => {
@@ -102,22 +102,31 @@ function late(request, own = {}, changed = (exports) => exports) {
     }
     return loaded;
   };
-  standIn(
-    request,
-    new Proxy(
-      // Whoever imports it takes a module of ES form as it is, without asking for every member.
-      { __esModule: true, ...own },
-      {
-        get: (there, name) => (Object.hasOwn(there, name) ? there[name] : name === "default" ? real() : real()[name]),
-        has: (_, name) => name in real(),
-        ownKeys: () => Reflect.ownKeys(real()),
-        getOwnPropertyDescriptor: (_, name) => {
-          const descriptor = Reflect.getOwnPropertyDescriptor(real(), name);
-          return descriptor && { ...descriptor, configurable: true };
-        },
+  const module = new Proxy(
+    // Whoever imports it takes a module of ES form as it is, without asking for every member.
+    Object.assign(target, { __esModule: true, ...own }),
+    {
+      get: (there, name) => (Object.hasOwn(there, name) ? there[name] : name === "default" ? real() : real()[name]),
+      apply: (_, that, args) => Reflect.apply(real(), that, args),
+      construct: (_, args, made) => Reflect.construct(real(), args, made === module ? real() : made),
+      has: (_, name) => name in real(),
+      ownKeys: () => Reflect.ownKeys(real()),
+      getOwnPropertyDescriptor: (_, name) => {
+        const descriptor = Reflect.getOwnPropertyDescriptor(real(), name);
+        return descriptor && { ...descriptor, configurable: true };
       },
-    ),
+    },
   );
+  standIn(request, module);
+}
+
+/** The same of a package that is itself a function or a class. */
+function lateFunction(request) {
+  // A bound one can be called and made objects of, and has no member that would have to be shown for it.
+  const target = class {}.bind();
+  delete target.name;
+  delete target.length;
+  late(request, {}, undefined, target);
 }
 
 function patch(request, name, make) {
