@@ -12,6 +12,8 @@ import { definedOnly, type ProgramProcess } from "./program/process.ts";
 import { ServedProgram } from "./program/servedProgram.ts";
 import { Stack, type StackConfig } from "./stack.ts";
 
+const AUTONAMING = "pulumi:autonaming";
+
 /** What an operation has before its engine is loaded. */
 export interface Begun {
   project: Project;
@@ -43,6 +45,7 @@ export async function run(
     const env = definedOnly(options.env);
     if (kind === "preview" || kind === "up") {
       requireConfig(stack);
+      requireOwnNames(stack);
       session = await ServedProgram.start({ stack, location, options, prepared, preview, events });
     }
     // Only now, beside the program's own start: what the operation needs takes as long to load as half of the SDK.
@@ -80,6 +83,14 @@ function requireConfig({ name, configFaults }: Stack): void {
   if (configFaults.length === 0) return;
   const list = configFaults.map((fault) => `  - ${fault}`).join("\n");
   throw new Error(`The settings of the stack "${name}" are not what Pulumi.yaml declares:\n${list}`);
+}
+
+/** @throws when the settings want other names for what the program leaves nameless than this engine would give */
+function requireOwnNames({ config }: Stack): void {
+  if (config[AUTONAMING] === undefined) return;
+  throw new Error(
+    `The setting "${AUTONAMING}" is not covered by the embedded engine. Run this stack with the official CLI: --engine pulumi.`,
+  );
 }
 
 function shownConfig(config: StackConfig): Record<string, string> {

@@ -200,3 +200,14 @@ describe("the version of Pulumi that Pulumi.yaml requires", () => {
     expect((await requiring(">=3.100.0 <4.0.0 || 7.x")).errors).toEqual([]);
   });
 });
+
+test("names by other rules than this engine's are refused before anything is done, and hinder no destroy", async () => {
+  const { fake, work, run } = setUp();
+  await run("up", { name: "a" });
+  work.write("Pulumi.dev.yaml", stringify({ config: { "pulumi:autonaming": { mode: "verbatim" } } }));
+  for (const kind of ["preview", "up"] as const) {
+    await expect(run(kind, { name: "b" })).rejects.toThrow(/"pulumi:autonaming" is not covered.*--engine pulumi/);
+  }
+  expect(fake.calls).toEqual(["create a"]);
+  expect((await run("destroy")).result).toBe("succeeded");
+});
