@@ -84,12 +84,16 @@ describe("the state", () => {
 
   test("goes out to a file and comes back; a stack without a terminal is not changed unasked", async () => {
     const file = join(clone.dir, "state.json");
-    await run("stack", "export", "--file", file);
+    const told = await run("stack", "export", "--file", file, "--json");
+    expect(JSON.parse(told.stdout)).toEqual({ stack: "box", file });
     expect((await run("state", "delete", urn("c"))).code).toBe(2);
     await run("state", "delete", urn("c"), "--yes");
     expect(await names()).not.toContain("c");
     expect((await run("stack", "import", "--file", file, "--yes")).stdout).toContain("The state before is kept");
     expect(await names()).toContain("c");
+    const again = await run("stack", "import", "--file", file, "--yes", "--json");
+    expect(JSON.parse(again.stdout)).toMatchObject({ stack: "box", resources: expect.any(Number), warnings: [] });
+    expect(again.stderr).toContain("The state before is kept");
     writeFileSync(file, readFileSync(file, "utf8").replaceAll("urn:pulumi:box::", "urn:pulumi:other::"));
     const foreign = await run("stack", "import", "--file", file, "--yes");
     expect(foreign.code).toBe(1);
@@ -125,7 +129,8 @@ describe("the state", () => {
       expect.stringMatching(/crate has something of another stack.*: host\./),
     ]);
     rmSync(beside("crate", "host"), { recursive: true });
-    const { stdout } = await run("stack", "rename", "crate", "--yes");
+    const { stdout } = await run("stack", "rename", "crate", "--yes", "--json");
+    expect(JSON.parse(stdout)).toMatchObject({ stack: "crate", before: "box" });
     expect(existsSync(beside("box"))).toBe(false);
     expect(readdirSync(beside("crate")).sort()).toEqual(
       expect.arrayContaining(["bundle.folder", "bundle.port", "hostkey"]),

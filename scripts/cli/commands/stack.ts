@@ -35,7 +35,10 @@ async function exportOf(one: Stack, { options, terminal }: Context): Promise<num
   const text = `${JSON.stringify(await exportState(one.name, options.showSecrets), null, 4)}\n`;
   if (options.file === undefined) terminal.answer(text.trimEnd());
   // Whoever may read the file may read the secrets in it.
-  else writeWhole(options.file, text, 0o600);
+  else {
+    writeWhole(options.file, text, 0o600);
+    if (options.json) terminal.answer(JSON.stringify({ stack: one.name, file: options.file }));
+  }
   return 0;
 }
 
@@ -47,6 +50,7 @@ async function importInto(one: Stack, { options, terminal }: Context): Promise<n
   const { resources, warnings } = await importState(one.name, text, options.force);
   for (const warning of warnings) terminal.line(`warning: ${warning}`);
   terminal.line(`Imported ${plural(resources, "resource")}. The state before is kept as a backup.`);
+  if (options.json) terminal.answer(JSON.stringify({ stack: one.name, resources, warnings }));
   return 0;
 }
 
@@ -93,6 +97,7 @@ async function rename(one: Stack, { options, terminal }: Context): Promise<numbe
   const id = workspaceId(states);
   if (id !== undefined) writeWhole(renamedFile(home, to), `${id}\n`);
   terminal.line(`Renamed to \`${to}\`${settings === undefined ? "" : `; its settings are ${settings}`}.`);
+  if (options.json) terminal.answer(JSON.stringify({ stack: to, before: one.name, settings }));
   return 0;
 }
 
