@@ -1,6 +1,6 @@
 import { access, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { parse as parseYaml, type ScalarTag } from "yaml";
+import { parse as parseYaml, type ScalarTag, type Tags } from "yaml";
 import { type Declaration, readDeclarations } from "./configTypes.ts";
 import { encodeSorted } from "./json.ts";
 import type { PassphraseSecrets } from "./secrets.ts";
@@ -108,6 +108,10 @@ export async function loadStackSettings(project: Project, stack: string): Promis
     );
   }
   const config: Record<string, unknown> = {};
+  if (typeof (form.config ?? {}) !== "object" || Array.isArray(form.config))
+    throw new Error(
+      `${file}: "config" is no map of settings. It reads "config:", and below it a line for each: key: value.`,
+    );
   for (const [key, value] of Object.entries((form.config ?? {}) as Json)) {
     // As the official CLI has it, a key without a namespace is the project's.
     config[parseKey(/^[^:]+$/.test(key) ? `${project.name}:${key}` : key, file)] = value;
@@ -203,17 +207,23 @@ function parseKey(key: string, file: string): string {
   return `${match[1]}:${match[2]}`;
 }
 
-/** Two forms of YAML 1.1 that Pulumi's reader still takes for numbers: `010` is eight, `1_000` a thousand. */
-const OLD_INTEGERS: ScalarTag[] = [
+/** Forms of YAML 1.1 that Pulumi's reader still takes for numbers: `010` is eight, `0b11` three, `1_000` a thousand. */
+const OLD_NUMBERS: ScalarTag[] = [
   { test: /^0[0-7]+$/, resolve: (text: string) => BigInt(`0o${text.slice(1)}`) },
   { test: /^[-+]?[1-9][0-9]*(?:_[0-9]+)+$/, resolve: (text: string) => BigInt(text.replace(/[+_]/g, "")) },
+  {
+    test: /^[-+]?0b[01]+$/,
+    resolve: (text: string) => BigInt(text.replace(/^[-+]/, "")) * (text.startsWith("-") ? -1n : 1n),
+  },
+  { test: /^[-+]?(?=[^_]*_)[0-9][0-9_]*\.[0-9_]+$/, resolve: (text: string) => Number(text.replaceAll("_", "")) },
 ].map((form) => ({ tag: "tag:yaml.org,2002:int", default: true, ...form }));
 
 async function readYaml(file: string): Promise<Json> {
   let form: unknown;
   try {
     const text = await readFile(file, "utf8");
-    form = tidy(parseYaml(text, { intAsBigInt: true, merge: true, customTags: (tags) => [...OLD_INTEGERS, ...tags] }));
+    const customTags = (tags: Tags): Tags => [...OLD_NUMBERS, ...tags, "binary"];
+    form = tidy(parseYaml(text, { intAsBigInt: true, merge: true, customTags }));
   } catch (error) {
     throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
   }
@@ -222,10 +232,11 @@ async function readYaml(file: string): Promise<Json> {
   return form as Json;
 }
 
-/** Integers as numbers where a number can hold them; others stay exact, as bigints. */
+/** Integers as numbers where a number can hold them; others stay exact, as bigints. Bytes as the text that they are. */
 function tidy(value: unknown): unknown {
   if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   if (Array.isArray(value)) return value.map(tidy);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString();
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, tidy(element)]));
 }

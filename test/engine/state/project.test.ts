@@ -68,6 +68,8 @@ describe("a stack's settings", () => {
       ["secretsprovider: awskms://x", /"awskms:\/\/x" are not covered/],
       ["encryptedkey: abc", /not covered/],
       ["environment:\n  - e", /Pulumi ESC/],
+      ["config: []", /"config" is no map of settings/],
+      ["config: text", /"config" is no map of settings/],
       ["config:\n  a:b:c: 1", /"a:b:c" is no key of a setting/],
       ["config:\n  '': 1", /"" is no key of a setting/],
     ] as const) {
@@ -99,6 +101,10 @@ describe("a stack's settings", () => {
         "  golden:object: {z: 1, a: {b: 9007199254740993}}",
         "  docker:host: unix:///x",
         "  bare: of the project",
+        "  golden:binary: -0b11",
+        "  golden:parted: 1_000.5",
+        "  golden:bytes: {in: !!binary aGVsbG8=}",
+        "  golden:word: 1_000.5 m",
       ].join("\n"),
     );
     const settings = await loadStackSettings(base, "s");
@@ -123,6 +129,10 @@ describe("a stack's settings", () => {
         "golden:object": '{"a":{"b":9007199254740993},"z":1}',
         "docker:host": "unix:///x",
         "golden:bare": "of the project",
+        "golden:binary": "-3",
+        "golden:parted": "1000.5",
+        "golden:bytes": '{"in":"hello"}',
+        "golden:word": "1_000.5 m",
       },
       secretKeys: [],
       secretTexts: [],
