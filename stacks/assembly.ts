@@ -158,7 +158,7 @@ function chooseModels(
   mistakes: string[],
 ): Model[] {
   const standIns = rehearsal?.models.map((model) => modelSchema.parse(model)) ?? [];
-  return settings.models.flatMap((entry, index) => {
+  const models = settings.models.flatMap((entry, index) => {
     if (typeof entry !== "string") return [entry];
     const standIn = standIns.find(({ name }) => name === entry);
     if (standIn) return [standIn];
@@ -167,6 +167,17 @@ function chooseModels(
     mistakes.push(`atelier:models.${index}: got ${JSON.stringify(entry)}; accepted: ${known}, or an entry of your own`);
     return [];
   });
+  // Of two with one name or one place the host would have one, and the WebUI would draw with the wrong one.
+  models.forEach(({ name, kind, file }, index) => {
+    const before = models
+      .slice(0, index)
+      .find((other) => other.name === name || (other.kind === kind && other.file === file));
+    if (before)
+      mistakes.push(
+        `atelier:models: ${before.name === name ? `two of them have the name ${name}` : `${before.name} and ${name} have the file ${file}`}; accepted: each once`,
+      );
+  });
+  return models;
 }
 
 function chooseCheckpoint({ webui }: Settings, models: Model[], mistakes: string[]): Model | undefined {
