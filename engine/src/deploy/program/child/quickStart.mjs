@@ -39,7 +39,8 @@ export function quickStart(script) {
   if (process.env.ENGINE_DEBUG !== "1") patch("../../log", "debug", () => () => Promise.resolve());
 
   // It also keeps where each of some twenty promises a resource was made, for whoever looks for one that never settles.
-  if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS) patch("../../runtime/debuggable", "debuggablePromise", counted);
+  if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS && found("../../runtime/state"))
+    patch("../../runtime/debuggable", "debuggablePromise", counted);
 }
 
 /** Of the promises that never settle, a program's end tells the number: these are counted as the SDK counts them, and no more. */
