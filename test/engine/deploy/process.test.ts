@@ -92,6 +92,27 @@ test.runIf(process.platform === "linux")("an operation that comes to nothing lea
   expect(started).toBe(1);
 });
 
+test("what a program prints as its last is heard whole, however slow the engine is to read", async () => {
+  const work = workspaceOf(`
+process.on("exit", () => {
+  for (let line = 0; line < 60; line++) console.error("x".repeat(20_000));
+  console.error("its last word");
+});`);
+  let held = false;
+  const { result, events } = await work.run("up", {
+    onEvent: ({ diagnosticEvent }) => {
+      if (held || !diagnosticEvent?.message.startsWith("xxx")) return;
+      held = true;
+      // Nobody reads meanwhile.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+    },
+  });
+  expect([result, held]).toEqual(["succeeded", true]);
+  const lines = events.flatMap(({ diagnosticEvent }) => diagnosticEvent?.message.trimEnd() ?? []);
+  expect(lines.filter((line) => /^x{20000}$/.test(line))).toHaveLength(60);
+  expect(lines).toContain("its last word");
+});
+
 test("a program that crashes is over, though a process that it started holds its output; all of its own is kept", async () => {
   const work = workspaceOf(`import { spawn } from "node:child_process";
 const held = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { detached: true, stdio: "inherit" });

@@ -16,6 +16,11 @@ hide(hidden);
 process.argv.push(...args);
 if (process.report) process.report.excludeEnv = true;
 
+// What is printed as the last of all is not lost where the engine is slow to read: node would give up what does not fit.
+process.on("exit", () => {
+  for (const { _handle } of [process.stdout, process.stderr]) _handle?.setBlocking?.(true);
+});
+
 // It ends when the engine does, also when that was killed and could not tell it.
 process.stdin.on("end", () => process.exit(0));
 process.stdin.on("error", () => process.exit(0));
