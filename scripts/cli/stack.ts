@@ -62,7 +62,9 @@ function readConfig(text: string, file: string): Record<string, unknown> {
   }
   const raw: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(config as Record<string, unknown>)) {
-    if (key.startsWith(`${project}:`)) raw[key.slice(project.length + 1)] = withoutSecrets(value);
+    // Without a namespace it is the project's, as both engines have it.
+    const [namespace, name] = key.includes(":") ? key.split(/:(.*)/s) : [project, key];
+    if (namespace === project && name) raw[name] = withoutSecrets(value);
   }
   return raw;
 }

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { asUserError } from "../../scripts/cli/engines/embedded.ts";
 import { Clone, nowhere } from "./clone.ts";
 
 let clone: Clone;
@@ -44,6 +45,27 @@ describe("settings", () => {
     for (const key of ["atelier:host.port", "atelier:webui.port", "colour"]) expect(stderr).toContain(key);
     expect(stderr).not.toContain("    at ");
     expect(JSON.parse(stdout)).toMatchObject({ stack: "wrong", result: "failed" });
+  });
+
+  test("a key without a namespace is the project's, and of another project's none is ours", async () => {
+    const file = join(clone.dir, "stacks", "Pulumi.bare.yaml");
+    writeFileSync(
+      file,
+      JSON.stringify({ config: { "atelier:host": nowhere, webui: { port: "x" }, "other:colour": "red" } }),
+    );
+    const { code, stderr } = await clone.run(["status", "--stack", "bare"]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining("atelier:webui.port")]);
+    expect(stderr).not.toContain("colour");
+    writeFileSync(file, JSON.stringify({ config: { "atelier:host": nowhere, "atelier.webui": {} } }));
+    expect((await clone.run(["status", "--stack", "bare"])).stderr).toContain("atelier.webui");
+  });
+
+  test("a full disk is named, and what to do", () => {
+    const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    expect(asUserError(full)).toMatchObject({
+      exitCode: 1,
+      message: expect.stringMatching(/^There is no room left for \/.* on this machine .*Make some, and run it again/),
+    });
   });
 
   test("a file that is not YAML", async () => {

@@ -66,6 +66,8 @@ describe.each(engines)("a box that `up` rents, engine $engine", ({ engine, skip 
       expect(project.report().checks.every(({ ok }) => ok)).toBe(true);
       expect(await atelier("models", "list")).not.toContain("The host was not asked");
       expect(await atelier("logs")).not.toBe("");
+      // What listens on that port of this machine is none of its matter.
+      expect(JSON.parse((await project.atelier(["status", "--json"])).stdout).webui).toMatchObject({ through: "ssh" });
       expect(await atelier("up")).toMatch(/no changes/i);
       expect(bill()).toEqual(["create box-1 for t"]);
       const state = readFileSync(join(project.home, "state/.pulumi/stacks/atelier/t.json"), "utf8");

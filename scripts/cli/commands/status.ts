@@ -1,3 +1,5 @@
+import { enginePlace } from "../../../stacks/docker/place.ts";
+import type { HostSettings } from "../../../stacks/schema/host.ts";
 import { containerState } from "../container.ts";
 import { plural } from "../display/text.ts";
 import { listResources, readOutputs } from "../engines/state.ts";
@@ -12,8 +14,13 @@ export async function status({ options, terminal }: Context): Promise<number> {
   const engine = options.engine ?? stack.settings.engine;
   const resources = (await listResources(stack.name)).filter(({ type }) => !type.startsWith("pulumi:"));
   const outputs = resources.length > 0 ? await readOutputs(stack.name) : {};
+  // Its address is of the host's own loopback then: what answers there on this machine is something else.
+  const tunnelled = stack.settings.webui.exposure === "tunnel" && isElsewhere(stack.settings.host);
   const [webui, dify] = await Promise.all(
-    [outputs.webuiUrl, outputs.difyUrl].map((url) => (typeof url?.value === "string" ? ping(url.value) : undefined)),
+    [outputs.webuiUrl, outputs.difyUrl].map((url, index) => {
+      if (typeof url?.value !== "string") return undefined;
+      return index === 0 && tunnelled ? { url: url.value, through: "ssh" as const } : ping(url.value);
+    }),
   );
   const machine = await machineStatus(stack);
   const container = await containerState(stack);
@@ -62,15 +69,16 @@ export async function status({ options, terminal }: Context): Promise<number> {
   return 0;
 }
 
-interface Pinged {
-  url: string;
-  answers: boolean;
-  status?: number;
-  why?: string;
-}
+const isElsewhere = (host: HostSettings): boolean =>
+  host.kind === "ssh" || (host.kind === "docker" && enginePlace(host).kind === "ssh");
 
-const pinged = ({ url, answers, status, why }: Pinged): string =>
-  `${url} ${answers ? `answers (HTTP ${status})` : `does not answer: ${why}`}`;
+/** `through`: not asked, as only a login at the host leads there. */
+type Pinged = { url: string } & ({ through: "ssh" } | { answers: boolean; status?: number; why?: string });
+
+const pinged = (at: Pinged): string =>
+  "through" in at
+    ? `${at.url} on the host, through SSH only (webui.exposure: tunnel)`
+    : `${at.url} ${at.answers ? `answers (HTTP ${at.status})` : `does not answer: ${at.why}`}`;
 
 /** Any answer will do: a refused password is one. */
 async function ping(url: string): Promise<Pinged> {
