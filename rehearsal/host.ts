@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { readJson, writeIfChanged, writeWhole } from "./lib/files.ts";
 import { freePort, waitForFree, waitForPort } from "./lib/ports.ts";
 import { endProcesses, isOurs, processesWith } from "./lib/processes.ts";
-import { configure, launch, makeKeys, requireSshd, sshdFiles } from "./sshd.ts";
+import { configure, launch, makeKeys, requireSshd, sshdFiles, titled } from "./sshd.ts";
 
 /** What `host.json` holds: all that is needed to reach the host. */
 export interface HostFacts {
@@ -41,7 +41,7 @@ export interface HostOptions {
 /**
  * A host on this machine: a real OpenSSH server on 127.0.0.1, detached, with its own keys, home and PATH.
  * A running one is left alone; a dead one comes back with the same port and keys.
- * @throws when sshd is missing, does not start, or the port kept for it is taken
+ * @throws when sshd is missing, does not start, or the port kept for it is taken; before anything is made, where a folder's path has odd letters
  */
 export async function startHost(options: HostOptions): Promise<HostFacts> {
   if (process.platform !== "linux") {
@@ -49,6 +49,7 @@ export async function startHost(options: HostOptions): Promise<HostFacts> {
   }
   const dir = resolve(options.dir);
   const cache = resolve(options.cacheDir);
+  for (const folder of [dir, cache]) requirePlain(folder);
   const { sshd, keygen } = requireSshd();
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   mkdirSync(cache, { recursive: true });
@@ -86,6 +87,14 @@ export async function startHost(options: HostOptions): Promise<HostFacts> {
   });
 }
 
+/** Its services read configurations of their own kinds, and its packages find-links as addresses. @throws where the folder can't be a host's */
+function requirePlain(dir: string): void {
+  if (!/[%?#$"'\\]/.test(dir)) return;
+  throw new Error(
+    `The folder ${dir} can't be a host: its path has one of % ? # $ ' " \\. Move this clone to a folder of plain letters, or set ATELIER_HOME to one.`,
+  );
+}
+
 /**
  * Turns the host off: the server, and every process that was started through it, as on a machine that loses power.
  * Its folder stays. Nothing happens when it does not run.
@@ -116,8 +125,10 @@ function runningPid(dir: string): number | undefined {
   const { pid, config } = sshdFiles(dir);
   if (!existsSync(pid)) return undefined;
   const number = Number(readFileSync(pid, "utf8"));
-  return isOurs(number, config) ? number : undefined;
+  return isServer(number, config) ? number : undefined;
 }
+
+const isServer = (pid: number, config: string): boolean => isOurs(pid, config) || isOurs(pid, titled(config));
 
 /** The server listens first and writes its pid file after. */
 async function waitForServer(dir: string, port: number): Promise<number | undefined> {
@@ -133,7 +144,7 @@ async function waitForServer(dir: string, port: number): Promise<number | undefi
 
 async function stopServer(dir: string): Promise<void> {
   const pid = runningPid(dir);
-  if (pid) await endProcesses([pid], (number) => isOurs(number, sshdFiles(dir).config));
+  if (pid) await endProcesses([pid], (number) => isServer(number, sshdFiles(dir).config));
 }
 
 /** The stand-in on the host's PATH, and what it tells of. */

@@ -143,6 +143,12 @@ function version(sshd: string): number {
   return Number(major ?? 0) + Number(minor ?? 0) / 100;
 }
 
+/** A path as the server writes it into its command line: what is no ASCII there is octal. */
+export const titled = (path: string): string =>
+  [...Buffer.from(path)]
+    .map((byte) => (byte > 0x1f && byte < 0x7f ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, "0")}`))
+    .join("");
+
 /** Starts the server; it detaches itself. */
 export function launch(dir: string, sshd: string): void {
   const { config, log } = sshdFiles(dir);

@@ -10,8 +10,11 @@ export const project = "atelier";
 
 export const stateDir = join(home, "state");
 
-/** The file backend of both engines. */
-export const backendUrl = `file://${stateDir.replaceAll("\\", "/").replace(/^(?!\/)/, "/")}`;
+/** The file backend of both engines. A URL: some letters of a path mean something else in it. */
+export const backendUrl = `file://${stateDir
+  .replaceAll("\\", "/")
+  .replace(/^(?!\/)/, "/")
+  .replace(/[%?#]/g, encodeURIComponent)}`;
 
 export const passphraseFile = join(home, "passphrase");
 

@@ -127,7 +127,7 @@ stdout_logfile=$WORKSPACE/logs/webui.log
 stdout_logfile_maxbytes=20MB
 stdout_logfile_backups=5
 [include]
-files=$WORKSPACE/run/supervisor.d/*.conf
+files=supervisor.d/*.conf
 END
 }
 

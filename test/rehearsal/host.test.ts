@@ -22,6 +22,23 @@ const noSshd = (() => {
   }
 })();
 
+test.each(["$HOME", "100%", "a#b", "it's"])(
+  "a folder called %s is refused before anything is made in it",
+  async (name) => {
+    const dir = join(folder(), name);
+    await expect(startHost({ dir, cacheDir: folder() })).rejects.toThrow(/can't be a host: .*ATELIER_HOME/);
+    expect(existsSync(dir)).toBe(false);
+  },
+);
+
+test.skipIf(noSshd)("a host lives in a folder of any language's letters", async () => {
+  const dir = join(folder(), "Ünï 模型");
+  const { pid } = await startHost({ dir, cacheDir: join(folder(), "模") });
+  expect(hostStatus({ dir }).running).toBe(true);
+  await stopHost({ dir });
+  expect([hostStatus({ dir }).running, commandLine(pid)]).toEqual([false, ""]);
+});
+
 /** One command over SSH by ssh2: what it wrote and its exit code. */
 function command(host: HostFacts, text: string, login: object = { privateKey: host.privateKey }) {
   return new Promise<{ out: string; code: number; hostKey: string }>((answer, refuse) => {
