@@ -26,7 +26,8 @@ const appliedBy = (output: string) =>
 describe("the gate, from settings to proof", () => {
   let project: Project;
   beforeAll(async () => {
-    project = new Project();
+    // Users' folders have spaces, and letters of their own.
+    project = new Project("embedded", "atelier e2e 模");
     await project.settings();
     const up = await project.atelier(["up", "--skip-preview"]);
     expect(up.exitCode, up.all).toBe(0);

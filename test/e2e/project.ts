@@ -32,16 +32,20 @@ export interface Answer {
 
 /** A copy of this project in a folder of its own, with one stack `t` like the rehearsal, and a cache shared by all copies. */
 export class Project {
-  readonly dir = mkdtempSync(join(tmpdir(), "atelier-e2e-"));
-  readonly home = join(this.dir, ".atelier");
-  readonly workspace = join(this.home, "t", "host", "workspace");
+  readonly dir: string;
+  readonly home: string;
+  readonly workspace: string;
   readonly engine: Engine;
   port = 0;
   /** Another one once it is renamed. */
   stack = "t";
 
-  constructor(engine: Engine = "embedded") {
+  /** @param called how the folder's name begins */
+  constructor(engine: Engine = "embedded", called = "atelier-e2e") {
     this.engine = engine;
+    this.dir = mkdtempSync(join(tmpdir(), `${called}-`));
+    this.home = join(this.dir, ".atelier");
+    this.workspace = join(this.home, "t", "host", "workspace");
     copyProject(this.dir, { packages: true });
     // Wheels and models of earlier tests: what is tested here is not the download.
     const cache = join(root, ".atelier", "cache", "tests");
