@@ -99,6 +99,7 @@ describe.skipIf(missing)(`images for a Docker engine${missing ? ` (skipped: ${mi
         expect(await look(looks, over)).toEqual({
           containers: { gone: "there is no container gone" },
           networks: {},
+          volumes: {},
           images: { b: "there is no image no:1" },
           foreign: [],
         });
