@@ -1,5 +1,6 @@
 import { Agent, EnvHttpProxyAgent, request } from "undici";
 import { z } from "zod";
+import { isNear } from "../../scripts/dify/http.ts";
 import { CallFailed, CheckFailed, reason } from "../failure.ts";
 import type { Session } from "../session.ts";
 import { type Chat, newChat, takeAnswer, takeEvent } from "./chat.ts";
@@ -9,8 +10,6 @@ const errorBody = z.looseObject({ code: z.string().optional(), message: z.string
 const info = z.looseObject({ name: z.string(), mode: z.string() });
 
 const patient = { connections: 4, keepAliveTimeout: 2000, headersTimeout: 0, bodyTimeout: 0 };
-/** Dialled directly; any other address by this machine's own proxy variables, as the wiring does it. */
-const loopback = /^(localhost|127\.[\d.]+|\[::1\])$/;
 
 /** What an app is asked by its key, and its pictures by their signed links. Every call has a deadline. */
 export class Service {
@@ -102,7 +101,7 @@ export class Service {
           ...(json === undefined ? {} : { "content-type": "application/json" }),
         },
         body: json === undefined ? null : JSON.stringify(json),
-        dispatcher: loopback.test(new URL(url).hostname) ? this.#near : this.#far,
+        dispatcher: isNear(url) ? this.#near : this.#far,
         signal: AbortSignal.any([AbortSignal.timeout(limit * 1000), this.#session.signal]),
       });
     } catch (error) {

@@ -26,9 +26,11 @@ export interface Sending {
 const maxBytes = 32 * 1024 * 1024;
 const agents = new Map<boolean, Dispatcher>();
 
-/** Loopback is dialled directly; for any other address this machine's own proxy variables count. */
+/** Dialled directly; for any other address this machine's own proxy variables count. */
+export const isNear = (url: string): boolean => /^(localhost|127\.[\d.]+|\[::1\])$/.test(new URL(url).hostname);
+
 function agentFor(url: string): Dispatcher {
-  const near = /^(localhost|127\.[\d.]+|\[::1\])$/.test(new URL(url).hostname);
+  const near = isNear(url);
   const options = { keepAliveTimeout: 2000, connect: { timeout: 10_000 } };
   const agent = agents.get(near) ?? (near ? new Agent(options) : new EnvHttpProxyAgent(options));
   agents.set(near, agent);

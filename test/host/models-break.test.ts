@@ -1,26 +1,17 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { begin, type Handler } from "../helpers/faults.ts";
 import { until } from "../helpers/until.ts";
 import { Fetcher, type Way } from "./lib/fetch.ts";
-import { FileServer, honest, safetensors } from "./lib/server.ts";
+import { type FileServer, honest, safetensors, serving } from "./lib/server.ts";
 import { collect } from "./lib/workspace.ts";
 
 const content = safetensors(9_500_000);
 const sha256 = createHash("sha256").update(content).digest("hex");
 
-const servers: FileServer[] = [];
-afterAll(() => {
-  for (const server of servers) server.stop();
-});
-async function serve(handler: Handler): Promise<FileServer> {
-  const server = new FileServer(handler);
-  servers.push(server);
-  await server.start();
-  return server;
-}
+const serve = serving();
 /** Sends slowly, until it is `open`. */
 const slowly =
   (line: { open: boolean }): Handler =>

@@ -2,26 +2,17 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Handler } from "../helpers/faults.ts";
 import { Fetcher, type Wanted } from "./lib/fetch.ts";
-import { FileServer, honest, safetensors } from "./lib/server.ts";
+import { type FileServer, honest, safetensors, serving } from "./lib/server.ts";
 import { scripts } from "./lib/workspace.ts";
 
 const small = safetensors(1_000_000);
 const large = safetensors(20_000_000);
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
-const servers: FileServer[] = [];
-afterAll(() => {
-  for (const server of servers) server.stop();
-});
-async function serve(handler: Handler): Promise<FileServer> {
-  const server = new FileServer(handler);
-  servers.push(server);
-  await server.start();
-  return server;
-}
+const serve = serving();
 /** Says nothing for so long, and is a good server then: one that gets the file itself first, or reads it from a tape. */
 const late =
   (content: Buffer, seconds: number): Handler =>

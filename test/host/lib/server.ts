@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { afterAll } from "vitest";
 
 /** A file server that can be told to lie. Counts what it was asked. */
 export class FileServer {
@@ -46,6 +47,20 @@ export function honest(content: Buffer, headers: Record<string, string> = {}) {
       "content-range": `bytes ${from}-${end - 1}/${content.length}`,
     });
     return response.end(content.subarray(from, end));
+  };
+}
+
+/** Starts file servers, which end with the test file. */
+export function serving(): (answer: ConstructorParameters<typeof FileServer>[0]) => Promise<FileServer> {
+  const servers: FileServer[] = [];
+  afterAll(() => {
+    for (const server of servers) server.stop();
+  });
+  return async (answer) => {
+    const server = new FileServer(answer);
+    servers.push(server);
+    await server.start();
+    return server;
   };
 }
 

@@ -1,37 +1,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { freePort } from "../../../rehearsal/lib/ports.ts";
-import { startDocker, type TestDocker } from "../../helpers/docker.ts";
-import { importStandIn, STAND_IN } from "./images.ts";
-import { DifyWorkspace } from "./workspace.ts";
+import { describe, expect, test } from "vitest";
+import { STAND_IN } from "./images.ts";
+import { difyOnDocker } from "./onDocker.ts";
 
-const { test: made, missing } = await startDocker();
-const it = made as TestDocker;
-const work = new DifyWorkspace();
-let webui: Server;
-
-beforeAll(async () => {
-  if (missing) return;
-  await importStandIn(it.docker);
-  webui = createServer((_, answer) => answer.writeHead(401).end());
-  await new Promise<void>((listens) => webui.listen(0, "0.0.0.0", listens));
-  const { port } = webui.address() as AddressInfo;
-  work.tell({
-    settings: {
-      host: { kind: "local" },
-      webui: { port, listen: "0.0.0.0" },
-      upstreams: { profile: "rehearsal" },
-      dify: { port: await freePort(), docker: { host: it.host }, timeout: 500 },
-    },
-  });
-});
-afterAll(async () => {
-  webui?.close();
-  work.remove();
-  await it?.stop();
-});
+const { it, work, missing } = await difyOnDocker();
 
 const called = (what: string) => `atelier-t-dify-${what}`;
 const changes = ({ steps }: { steps: string[] }) => steps.filter((step) => !step.startsWith("same "));
