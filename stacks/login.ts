@@ -1,3 +1,4 @@
+import { createPrivateKey } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
@@ -47,7 +48,7 @@ function keyMistake(
   if (privateKey === undefined) return undefined;
   // Loaded for a key alone: most programs have none.
   const { utils } = createRequire(import.meta.url)("ssh2") as typeof import("ssh2");
-  const parsed = utils.parseKey(privateKey.trim(), privateKeyPassword);
+  const parsed = pkcs8(privateKey, privateKeyPassword) ?? utils.parseKey(privateKey.trim(), privateKeyPassword);
   const name = keyFile ?? "the key";
   const key = `${keyFile ? "keyFile" : "key"}: ${name}`;
   if (!(parsed instanceof Error))
@@ -59,6 +60,18 @@ function keyMistake(
   return keyPassphrase === undefined
     ? `keyPassphraseEnv: the passphrase in ${keyPassphraseEnv} does not open ${name}`
     : `keyPassphrase: it does not open ${name}`;
+}
+
+/** A key of PKCS#8, which ssh2 does not read and both engines take; undefined for another form. */
+function pkcs8(text: string, passphrase: string | undefined): Error | { isPrivateKey(): boolean } | undefined {
+  const form = /^\s*-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/.exec(text);
+  if (!form) return undefined;
+  try {
+    createPrivateKey({ key: text, passphrase });
+    return { isPrivateKey: () => true };
+  } catch (error) {
+    return form[1] ? new Error("encrypted: the passphrase is missing or wrong") : (error as Error);
+  }
 }
 
 /** An agent of Windows is a pipe, which can't be looked for. */

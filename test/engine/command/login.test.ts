@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer, Socket } from "node:net";
@@ -102,6 +103,32 @@ describe.skipIf(noSshd)(`logging in${noSshd ? ` (${noSshd})` : ""}`, () => {
       expect(wrong.message).toContain("does not open it");
       expect(wrong.message).not.toContain("barley");
       expect(await run(connectionTo(mine, { privateKey, privateKeyPassword: new Secret("open sesame") }))).toBe("in");
+    } finally {
+      await mine.stop();
+    }
+  });
+
+  it.each(["rsa", "ec", "ed25519"] as const)("logs in by an %s key of PKCS#8, open or encrypted", async (type) => {
+    const { publicKey, privateKey: key } = generateKey(type);
+    const pem = key.export({ type: "pkcs8", format: "pem" }).toString();
+    const locked = key.export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "open sesame" });
+    const mine = await startSshd({ authorizedKeys: [sshLine(publicKey)] });
+    const by = (privateKey: string, privateKeyPassword?: string) =>
+      run(
+        connectionTo(mine, {
+          privateKey: new Secret(privateKey),
+          ...(privateKeyPassword === undefined ? {} : { privateKeyPassword: new Secret(privateKeyPassword) }),
+        }),
+      );
+    try {
+      expect(await by(pem)).toBe("in");
+      expect(await by(pem.replaceAll("\n", "\r\n"))).toBe("in");
+      expect((await failure(by(locked.toString()))).message).toContain("it is encrypted; set");
+      expect((await failure(by(locked.toString(), "open barley"))).message).toContain("does not open it");
+      expect(await by(locked.toString(), "open sesame")).toBe("in");
+      const cut = await failure(by(pem.slice(0, 60)));
+      expect(cut.message).toContain("expected the whole text of");
+      expect(cut.message).not.toContain(pem.slice(30, 60));
     } finally {
       await mine.stop();
     }
@@ -284,3 +311,25 @@ async function addKey(socket: string, key: string): Promise<void> {
 const connections = (server: Sshd) => server.log().match(/^Connection from /gm)?.length ?? 0;
 
 const readPublic = (path: string) => readFileSync(`${path}.pub`, "utf8").trim();
+
+function generateKey(type: "rsa" | "ec" | "ed25519") {
+  if (type === "rsa") return generateKeyPairSync("rsa", { modulusLength: 2048 });
+  return type === "ec" ? generateKeyPairSync("ec", { namedCurve: "P-384" }) : generateKeyPairSync("ed25519");
+}
+
+/** The line of authorized_keys, put together from the key's own numbers. */
+function sshLine(key: KeyObject): string {
+  const { kty, n = "", e = "", x = "", y = "" } = key.export({ format: "jwk" });
+  const number = (text: string) => Buffer.from(text, "base64url");
+  const fields = {
+    RSA: ["ssh-rsa", number(e), Buffer.concat([Buffer.alloc(1), number(n)])],
+    EC: ["ecdsa-sha2-nistp384", "nistp384", Buffer.concat([Buffer.from([4]), number(x), number(y)])],
+    OKP: ["ssh-ed25519", number(x)],
+  }[kty as "RSA" | "EC" | "OKP"].map((field) => Buffer.from(field as string));
+  const blob = fields.flatMap((field) => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(field.length);
+    return [length, field];
+  });
+  return `${fields[0]} ${Buffer.concat(blob).toString("base64")}`;
+}

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import ssh2, { type AnyAuthMethod, type ParsedKey } from "ssh2";
+import type { AnyAuthMethod, ParsedKey } from "ssh2";
 import { DialFailed } from "../errors.ts";
 import { fingerprint } from "./hostkey.ts";
+import { parsePrivateKey } from "./privateKey.ts";
 import { address, type Endpoint } from "./settings.ts";
 
 /** One way to log in, and its name for messages. */
@@ -72,9 +73,8 @@ function keyboardInteractive(username: string, password: string): Method {
 }
 
 function readKey(endpoint: Endpoint, text: string): ParsedKey {
-  const parsed = ssh2.utils.parseKey(text.replaceAll("\r\n", "\n").trim(), endpoint.privateKeyPassword);
-  const key = Array.isArray(parsed) ? parsed[0] : parsed;
-  if (key !== undefined && !(key instanceof Error) && key.isPrivateKey()) return key;
+  const key = parsePrivateKey(text, endpoint.privateKeyPassword);
+  if (!(key instanceof Error) && key.isPrivateKey()) return key;
   // The parser's own words stay out: they may quote the key.
   const why = !(key instanceof Error)
     ? "it is a public key"
