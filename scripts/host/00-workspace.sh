@@ -21,8 +21,19 @@ step_apply() {
     mv "$WORKSPACE/run/id.new" "$WORKSPACE/run/id"
     say "made the workspace $WORKSPACE"
   fi
+  note_found
   fact id "$(cat "$WORKSPACE/run/id")"
 }
+
+# note_found: what lay in the cache's folder before the first workspace, or the first bundle pushed (scripts/cli/bundle/push.ts), is
+# somebody else's, whatever its name but bundle/, which is a push's. A cache of an earlier version has no such note, but uses/.
+note_found() {
+  [ ! -f "$CACHE/.atelier" ] || return 0
+  { [ -d "$CACHE/uses" ] || ls "$CACHE" | grep -vx bundle || :; } >"$WORKSPACE/run/found"
+  mv "$WORKSPACE/run/found" "$CACHE/.atelier"
+}
+
+found() { grep -qxF "$1" "$CACHE/.atelier" 2>/dev/null; }
 
 step_remove() {
   _purge=0
@@ -51,7 +62,9 @@ END
       drop_unclaimed >/dev/null
     fi
   elif [ $_purge = 1 ]; then
-    for _name in $cached; do rm -rf "${CACHE:?}/$_name"; done
+    for _name in $cached; do found "$_name" || rm -rf "${CACHE:?}/$_name"; done
+    # While something of theirs stays, so does the note: it is theirs for the next workspace, too.
+    [ -n "$(ls "$CACHE")" ] || rm -f "$CACHE/.atelier"
     rmdir "$CACHE" 2>/dev/null || [ ! -d "$CACHE" ] || say "left in $CACHE, not ours: $(ls "$CACHE")"
   fi
   case $CACHE/ in

@@ -154,6 +154,8 @@ describe.skipIf(noSshd)("a bundle", () => {
       const facts = JSON.parse(readFileSync(join(disk, "ws/run", step, "facts"), "utf8")) as { fetchedBytes: number };
       expect(facts.fetchedBytes).toBe(0);
     }
-    await succeeds(["down"]);
+    await succeeds(["down", "--purge"]);
+    // What a bundle laid there before the first workspace is no stranger's.
+    expect(existsSync(join(disk, "cache"))).toBe(false);
   });
 });

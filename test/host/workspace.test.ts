@@ -74,6 +74,23 @@ describe("the workspace", () => {
     expect([existsSync(workspace.path), existsSync(workspace.cache)]).toEqual([false, false]);
   });
 
+  it("leaves what lay in the cache's folder before it, whatever its name, however often it comes and goes", async () => {
+    for (const name of ["python", "git"]) {
+      mkdirSync(join(workspace.cache, name), { recursive: true });
+      writeFileSync(join(workspace.cache, name, "theirs"), "");
+    }
+    for (let time = 0; time < 2; time++) {
+      workspace.layScripts();
+      expect((await apply()).code).toBe(0);
+      mkdirSync(join(workspace.cache, "sha256"), { recursive: true });
+      writeFileSync(join(workspace.path, "run/purge"), "");
+      const { code, stderr } = await remove();
+      expect(code, stderr).toBe(0);
+      expect(stderr).toMatch(/left in \S+, not ours: git python|left in \S+, not ours: git\npython/);
+      expect(readdirSync(workspace.cache).filter((name) => !name.startsWith("."))).toEqual(["git", "python"]);
+    }
+  });
+
   it("that is gone already is removed without a complaint", async () => {
     const scripts = new Workspace();
     rmSync(workspace.path, { recursive: true });

@@ -83,6 +83,8 @@ async function sizesOf(
   const script = [
     "set -u",
     `cache='${session.cache}'`,
+    // What lies there already is somebody's, and `down --purge` leaves it (scripts/host/00-workspace.sh).
+    'mkdir -p "$cache" && { [ -e "$cache/.atelier" ] || [ -d "$cache/uses" ] || ls "$cache" | grep -vx bundle >"$cache/.atelier" || :; } || exit 1',
     `for folder in sha256 wheels git bundle ${folders.map((folder) => `'bundle/${folder}'`).join(" ")}; do mkdir -p "$cache/$folder" || exit 1; done`,
     'size() { if [ -f "$1" ]; then wc -c <"$1"; else echo -1; fi; }',
     // With a mark for the commit: by the step sources, or by an earlier push.
