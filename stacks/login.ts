@@ -84,10 +84,13 @@ function agentMistake({ agent }: Login): string | undefined {
   return `agent: SSH_AUTH_SOCK names ${socket}, and no agent is there; ${mend}`;
 }
 
+/** Where a file of the settings is: below the home folder, or the repository's. */
+export const fullPath = (path: string): string =>
+  /^~[\\/]/.test(path) ? join(homedir(), path.slice(2)) : resolve(import.meta.dirname, "..", path);
+
 function readFile(path: string, key: string, mistakes: string[]): string | undefined {
-  const full = path.startsWith("~/") ? join(homedir(), path.slice(2)) : resolve(import.meta.dirname, "..", path);
   try {
-    return readFileSync(full, "utf8");
+    return readFileSync(fullPath(path), "utf8");
   } catch (error) {
     mistakes.push(`${key}: ${path} can't be read (${(error as NodeJS.ErrnoException).code ?? error})`);
     return undefined;

@@ -3,7 +3,7 @@ import type { CommandFunction } from "./commands/command.ts";
 import { EventsFile } from "./display/eventsFile.ts";
 import { Interrupted, messageOf, UsageError, UserError } from "./errors.ts";
 import { Interrupt } from "./interrupt.ts";
-import { type Command, type Options, parseOptions, usage } from "./options.ts";
+import { type Command, commandOf, type Options, parseOptions, usage } from "./options.ts";
 import { openTerminal } from "./terminal.ts";
 
 // Loaded when asked for: `--help` waits for no engine.
@@ -47,7 +47,7 @@ export async function main(args: string[]): Promise<number> {
     options = parseOptions(args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`${error.message}\n\n${usage()}`);
+    process.stderr.write(`${error.message}\n\n${usage(commandOf(args))}`);
     return error.exitCode;
   }
   if (options.help) {

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { UsageError } from "./errors.ts";
+import { isSsh } from "./init/sshCommand.ts";
 import { checkStackName } from "./stackName.ts";
 
 interface CommandForm {
@@ -208,7 +209,8 @@ export type Options = { [Name in keyof typeof flags as Camel<Name>]: ValueOf<(ty
  * @throws UsageError for an unknown command or flag, or one in the wrong place
  */
 export function parseOptions(args: string[]): Options {
-  const { values, positionals } = parse(args, commandOf(args));
+  const named = commandOf(args);
+  const { values, positionals } = parse(named === "init" ? withSshCommand(args) : args, named);
   const [command, ...rest] = positionals;
   if (command === undefined && !values.help) throw new UsageError("A command is missing.");
   if (command !== undefined && !isCommand(command)) throw new UsageError(`\`${command}\` is not a command.`);
@@ -244,8 +246,14 @@ function follow(command: Command, words: string[]): { action: string | undefined
 
 type Given = Record<string, string | boolean | string[] | undefined>;
 
+/** An SSH command may stand unquoted behind `init`: its options are its own. */
+function withSshCommand(args: string[]): string[] {
+  const at = args.findIndex((word, index) => index > args.indexOf("init") && isSsh(word));
+  return at < 0 || args.includes("--") ? args : [...args.slice(0, at), "--", ...args.slice(at)];
+}
+
 /** The first word that is a command; nothing else can be told before it is known which flags there are. */
-function commandOf(args: string[]): Command | undefined {
+export function commandOf(args: string[]): Command | undefined {
   return args.find((word): word is Command => isCommand(word));
 }
 

@@ -38,6 +38,32 @@ describe("an SSH command, as platforms show it", () => {
     expect(readSshCommand(words)).toEqual(box);
   });
 
+  const box = { address: "203.0.113.7", port: 40722, user: "root", leftOut: [] };
+  test.each([
+    "$ ssh -p 40722 root@203.0.113.7",
+    "me@laptop:~$ ssh -p 40722 root@203.0.113.7",
+    "PS C:\\Users\\me> ssh -p 40722 root@203.0.113.7",
+    "C:\\Users\\me>ssh.exe -p 40722 root@203.0.113.7",
+    "登录指令：ssh -p 40722 root@203.0.113.7",
+    "/usr/bin/ssh -p 40722 root@203.0.113.7  # my box",
+    "ssh -p 40722 \\\n  root@203.0.113.7",
+    "ssh –p 40722 root@203.0.113.7\r\n",
+    "ssh\u00a0－p\u00a0４０７２２ root＠203.0.113.7\u200b",
+    "`ssh -p 40722 root@203.0.113.7`",
+    '"ssh -p 40722 -- root@203.0.113.7"',
+    "ssh -o HostName=203.0.113.7 -p 40722 root@mybox",
+    "ssh -p 40722 root@203.0.113.7 -p 22 -l ubuntu",
+  ])("%j: as it was meant", (line) => expect(readSshCommand([line])).toEqual(box));
+
+  test.each([
+    ["ssh -CNgp 40722 root@203.0.113.7", { ...box, leftOut: ["-CNg"] }],
+    ["ssh -i “~/my key” -p 40722 root@203.0.113.7", { ...box, keyFile: "~/my key" }],
+    ["ssh -i ~/my\\ key -p 40722 root@203.0.113.7", { ...box, keyFile: "~/my key" }],
+    ["ssh -i $HOME/.ssh/id -i other -p 40722 root@203.0.113.7", { ...box, keyFile: "~/.ssh/id" }],
+    ["ssh -i %USERPROFILE%\\id -p 40722 root@203.0.113.7", { ...box, keyFile: "~\\id" }],
+    ["ssh -i C:\\keys\\id -p 40722 root@203.0.113.7", { ...box, keyFile: "C:\\keys\\id" }],
+  ])("%j", (line, read) => expect(readSshCommand([line])).toEqual(read));
+
   const wrong: [string, RegExp][] = [
     ["ssh", /names no box/],
     ["ssh -p 22", /names no box/],
@@ -46,6 +72,9 @@ describe("an SSH command, as platforms show it", () => {
     ["ssh -p root@a", /`root@a` is no port/],
     ["ssh -J jump root@a", /through another host \(-J\)/],
     ["ssh -o ProxyJump=jump root@a", /through another host/],
+    ["ssh -o 'ProxyCommand=nc -x 127.0.0.1:1 %h %p' root@a", /through another host \(ProxyCommand\)/],
+    ["ssh -F mine mybox", /the file of -F is not read/],
+    ["ssh root@a --stack b", /options of `init` stand before/],
     ["ssh -z root@a", /`-z` is no option/],
     ["ssh root@a uname -a", /`uname` stands behind the address a/],
     ["ssh root@", /`root@` is no address/],
@@ -55,9 +84,10 @@ describe("an SSH command, as platforms show it", () => {
     expect(() => readSshCommand([line])).toThrow(says);
   });
 
-  test("a password beside it is not repeated", () => {
-    expect(() => readSshCommand(["sshpass -p hunter22 ssh root@a"])).toThrow(/^Leave out sshpass(?!.*hunter22)/);
-  });
+  test.each(["sshpass -p hunter22 ssh root@a", "$ sshpass -p hunter22 ssh root@a", "ssh root:hunter22@a"])(
+    "%s: a password beside it is not repeated",
+    (line) => expect(() => readSshCommand([line])).toThrow(/^Leave out (?!.*hunter22)/),
+  );
 });
 
 describe("init", () => {
@@ -109,6 +139,8 @@ describe("init", () => {
       "atelier:webui": { publicUrl: "http://box.invalid:27411" },
     });
     expect(JSON.parse(stdout)).toEqual({ stack: "keyed", file: "stacks/Pulumi.keyed.yaml", leftOut: ["-L 1:a:1"] });
+    const missing = await clone.run(["init", "--stack", "nokey", "ssh", "-i", "<your key>", "box.invalid"]);
+    expect([missing.code, missing.stdout]).toEqual([0, expect.stringContaining("There is no file <your key>")]);
     await clone.run(["init", "--stack", "agent", "--login", "agent", "box.invalid"]);
     expect(written("agent")["atelier:host"]).toMatchObject({ agent: true });
   });
@@ -117,6 +149,9 @@ describe("init", () => {
     const { code, stderr } = await clone.run(["init", "--stack", "bad", "--public-url", "box:1", "ro.ot@box!"]);
     expect(code).toBe(2);
     expect(stderr).toMatch(/host\.address[\s\S]*host\.user[\s\S]*publicUrl/);
+    expect(existsSync(file("bad"))).toBe(false);
+    const terminal = await clone.run(["init", "--stack", "bad", "ssh abc-def@ssh.runpod.io -i ~/.ssh/id"]);
+    expect([terminal.code, terminal.stderr]).toEqual([2, expect.stringContaining("SSH over exposed TCP")]);
     expect(existsSync(file("bad"))).toBe(false);
     expect((await clone.run(["init", "root@box.invalid"])).stderr).toContain("A new stack wants a name of its own");
   });

@@ -52,6 +52,17 @@ describe("options", () => {
     expect(parseOptions(["stack", "import", "--force"])).toMatchObject({ forceEdits: false, force: true });
   });
 
+  test("an SSH command behind `init` has options of its own, quoted or not", () => {
+    const words = ["ssh", "-p", "40722", "-i", "~/.ssh/id", "root@a"];
+    for (const own of [words, ["--", ...words]])
+      expect(parseOptions(["init", "--stack", "box", "--login", "agent", ...own])).toMatchObject({
+        ...{ stack: "box", login: "agent", args: words },
+      });
+    expect(parseOptions(["init", words.join(" "), "--stack", "box"])).toMatchObject({
+      ...{ stack: "box", args: [words.join(" ")] },
+    });
+  });
+
   test("defaults", () => {
     expect(parseOptions(["up"])).toMatchObject({
       command: "up",

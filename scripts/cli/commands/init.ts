@@ -1,6 +1,7 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, relative } from "node:path";
+import { fullPath } from "../../../stacks/login.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { type Login, settingsText } from "../init/settingsText.ts";
 import { type Box, readSshCommand } from "../init/sshCommand.ts";
@@ -19,6 +20,12 @@ export async function init({ options, terminal }: Context): Promise<number> {
     );
   if (stack === "rehearsal") throw new UsageError("A new stack wants a name of its own: --stack mybox");
   const box = readSshCommand(args);
+  // Told by RunPod itself: a terminal for people, without commands, files and ports.
+  if (box.address === "ssh.runpod.io")
+    throw new UserError(
+      'ssh.runpod.io leads to a terminal alone, in which nothing can be set up. The pod\'s page shows another line, "SSH over exposed TCP": root@<address> -p <port>.',
+      2,
+    );
   const login = loginOf(options.login, box);
   const text = settingsText(stack, {
     box,
@@ -41,6 +48,8 @@ export async function init({ options, terminal }: Context): Promise<number> {
   terminal.line(`Wrote ${file}.`);
   if (box.leftOut.length > 0)
     terminal.line(`Left out of it: ${box.leftOut.join(", ")}. \`up\` finds its own way to the WebUI.`);
+  if ("keyFile" in login && !existsSync(fullPath(login.keyFile)))
+    terminal.line(`There is no file ${login.keyFile} on this machine yet: \`up\` wants the private key there.`);
   const next = [
     `npx atelier trust --stack ${stack}`,
     ...("passwordEnv" in login ? [`export ${login.passwordEnv}=…`] : []),
