@@ -57,7 +57,7 @@ class Passage:
     async def give_back(self, request, answer):
         """Streams an answer to the caller; errors of the API get their reason."""
         try:
-            if answer.status >= 500 and request.path.startswith("/sdapi/") and 0 <= (answer.content_length or 0) <= ERROR_BYTES:
+            if explains(request, answer):
                 return explained(answer.status, await answer.read(), answer.content_type)
             response = web.StreamResponse(status=answer.status, reason=answer.reason)
             dropped = dropped_by(answer.headers)
@@ -141,6 +141,12 @@ async def pump(source, sink):
             if message.type == WSMsgType.CLOSE:
                 await sink.close(code=message.data or 1000, message=(message.extra or "").encode())
             return
+
+
+def explains(request, answer):
+    """A compressed answer goes on as it came: its caller asked for it so, and can read it."""
+    short = (answer.content_length or 0) <= ERROR_BYTES and "Content-Encoding" not in answer.headers
+    return short and answer.status >= 500 and request.path.startswith("/sdapi/")
 
 
 def dropped_by(headers):

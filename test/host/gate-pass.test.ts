@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { renameSync } from "node:fs";
 import { request as ask } from "node:http";
 import { createServer } from "node:net";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../rehearsal/lib/ports.ts";
 import { until } from "../helpers/until.ts";
@@ -64,6 +65,22 @@ describe.skipIf(missing)(`what the gate passes on${missing ? ` (skipped: ${missi
       json: { detail: [{ loc: ["body"], msg: "field required" }] },
     });
     expect((await gate.api("png-info", {})).json).toEqual({ detail: [{ loc: ["body"], msg: "field required" }] });
+  });
+
+  it("leaves an error that comes compressed as it is", async () => {
+    const told = { error: "HTTPException", detail: "x".repeat(2000), body: "", errors: "" };
+    inner.own["POST /sdapi/v1/txt2img"] = (_, response) => {
+      const packed = gzipSync(JSON.stringify(told));
+      response.writeHead(500, { "content-encoding": "gzip", "content-length": packed.length }).end(packed);
+      return undefined;
+    };
+    const answer = await fetch(`http://127.0.0.1:${gate.port}/sdapi/v1/txt2img`, {
+      method: "POST",
+      headers: { authorization: basic(login), "accept-encoding": "gzip" },
+      body: "{}",
+    });
+    expect([answer.status, await answer.json()]).toEqual([500, told]);
+    delete inner.own["POST /sdapi/v1/txt2img"];
   });
 
   it("says 502 with a sentence when the WebUI dies over a picture", async () => {
