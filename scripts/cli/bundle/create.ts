@@ -7,6 +7,7 @@ import { inParallel } from "../http.ts";
 import { type IndexFile, indexAddresses, indexFiles } from "../simple-index.ts";
 import type { Contents } from "./contents.ts";
 import { download, type Wanted } from "./download.ts";
+import { beginBundle, endBundle, isPart } from "./folder.ts";
 import { takeImage, writeLayout } from "./images.ts";
 import {
   type BundledImage,
@@ -31,8 +32,7 @@ export async function createBundle(
   upstreams: Upstreams,
   { say, signal }: { say: (line: string) => void; signal: AbortSignal },
 ): Promise<Manifest> {
-  // Without a manifest it is no bundle: what is half made is not served.
-  rmSync(join(folder, "bundle.json"), { force: true });
+  beginBundle(folder);
   const failures: string[] = [];
   const attempt = async <T>(what: string, work: Promise<T>): Promise<T | undefined> => {
     try {
@@ -145,6 +145,7 @@ export async function createBundle(
   };
   removeStrays(folder, manifest);
   writeManifest(folder, manifest);
+  endBundle(folder);
   return manifest;
 }
 
@@ -209,8 +210,7 @@ async function gitFiles(folder: string, git: Manifest["git"]): Promise<Manifest[
 /** What an earlier lock had brought. */
 function removeStrays(folder: string, { files }: Manifest): void {
   const wanted = new Set(files.map(({ path }) => path));
-  for (const path of filesBelow(folder))
-    if (/^(git|wheels|models|tokenizer|images|plugins)\//.test(path) && !wanted.has(path)) rmSync(join(folder, path));
+  for (const path of filesBelow(folder)) if (isPart(path) && !wanted.has(path)) rmSync(join(folder, path));
 }
 
 /** A line every 2 s while bytes come. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
+import { manifestOf } from "./folder.ts";
 
 const file = { bytes: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) };
 // Every path is below the bundle: it is served, and copied to a host.
@@ -39,22 +40,20 @@ export type Manifest = z.infer<typeof manifestSchema>;
 export type BundledImage = Manifest["images"][number];
 export type BundledPlugin = Manifest["plugins"][number];
 
-const nameOf = (folder: string) => join(folder, "bundle.json");
-
 /**
  * Reads a bundle's manifest.
  * @throws UserError where the folder is no bundle, or not a whole one
  */
 export function readManifest(folder: string): Manifest {
-  if (!existsSync(nameOf(folder)))
+  if (!existsSync(manifestOf(folder)))
     throw new UserError(
       `${folder} is no bundle: it has no bundle.json. \`npx atelier bundle create ${folder}\` makes one, and goes on where it was cut.`,
       2,
     );
-  const parsed = manifestSchema.safeParse(jsonOf(readFileSync(nameOf(folder), "utf8")));
+  const parsed = manifestSchema.safeParse(jsonOf(readFileSync(manifestOf(folder), "utf8")));
   if (!parsed.success)
     throw new UserError(
-      `${nameOf(folder)} is not as this version of Atelier writes it, or not whole. \`npx atelier bundle create ${folder}\` makes it anew, and takes what is there.`,
+      `${manifestOf(folder)} is not as this version of Atelier writes it, or not whole. \`npx atelier bundle create ${folder}\` makes it anew, and takes what is there.`,
       2,
     );
   const broken = parsed.data.files.filter(
@@ -82,7 +81,7 @@ function jsonOf(text: string): unknown {
 export const blobPath = (digest: string): string => `images/blobs/${digest.replace(":", "/")}`;
 
 export const writeManifest = (folder: string, manifest: Manifest): void =>
-  writeWhole(nameOf(folder), `${JSON.stringify(manifest, null, 1)}\n`);
+  writeWhole(manifestOf(folder), `${JSON.stringify(manifest, null, 1)}\n`);
 
 /** sha256 of a file, read as a stream: a checkpoint is larger than memory. */
 export async function hashFile(path: string): Promise<string> {

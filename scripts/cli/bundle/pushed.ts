@@ -2,6 +2,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { readIfThere, writeWhole } from "../files.ts";
 import { stackHome } from "../paths.ts";
+import { manifestOf } from "./folder.ts";
 import type { Manifest } from "./manifest.ts";
 
 const fileOf = (stack: string) => join(stackHome(stack), "bundle.folder");
@@ -19,5 +20,5 @@ export function rememberBundle(
 /** The bundle that was pushed last, as long as it is there. */
 export function pushedBundle(stack: string): string | undefined {
   const folder = readIfThere(fileOf(stack))?.trim();
-  return folder && existsSync(join(folder, "bundle.json")) ? folder : undefined;
+  return folder && existsSync(manifestOf(folder)) ? folder : undefined;
 }
