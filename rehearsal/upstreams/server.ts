@@ -34,7 +34,11 @@ export async function serve({ dir, cacheDir, port, fingerprint }: ServeOptions):
   const log = new RequestLog(logPath);
 
   const server = createServer((request, response) => {
-    const url = new URL(request.url ?? "/", "http://127.0.0.1");
+    const url = URL.parse(request.url ?? "/", "http://127.0.0.1");
+    if (!url) {
+      response.writeHead(400).end();
+      return;
+    }
     const path = decodePath(url.pathname);
     if (path.startsWith("/control/")) {
       control(request, response, path.slice("/control/".length)).catch((error: unknown) => {

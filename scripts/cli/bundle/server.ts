@@ -30,7 +30,9 @@ export async function serveBundle(folder: string, manifest: Manifest, port = 0):
     response.once("close", () => {
       sent += socket.bytesWritten - before;
     });
-    const url = new URL(request.url ?? "/", "http://127.0.0.1");
+    // `//` and `http://[` are none.
+    const url = URL.parse(request.url ?? "/", "http://127.0.0.1");
+    if (!url) return void response.writeHead(400).end();
     const path = decode(url.pathname);
     if (path.startsWith("/git/"))
       return answerGit(request, response, path.slice("/git".length), url.search.slice(1), folder, manifest);

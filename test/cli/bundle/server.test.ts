@@ -1,8 +1,10 @@
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Manifest } from "../../../scripts/cli/bundle/manifest.ts";
@@ -74,6 +76,15 @@ describe("a served bundle", () => {
     ])
       expect((await get(path)).status, path).toBe(404);
     expect((await fetch(`${serving.base}models/m/m.safetensors`, { method: "PUT", body: "x" })).status).toBe(405);
+  });
+
+  it("outlives what is no address at all", async () => {
+    for (const target of ["//", "http://[", "/%00", "*"]) {
+      const socket = connect(serving.port, "127.0.0.1");
+      socket.write(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      expect(await text(socket), target).toMatch(/^HTTP\/1\.1 40[04] /);
+    }
+    expect((await get("simple/")).status).toBe(200);
   });
 
   it("is an index of packages, under any spelling of a name", async () => {
