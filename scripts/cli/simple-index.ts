@@ -52,9 +52,11 @@ export async function indexFiles(index: string, name: string, seconds = 30): Pro
   const answer = await request(url, { headers: { accept }, seconds });
   if (!answer.ok) throw new Error(`${url} answered HTTP ${answer.status}`);
   const text = await answer.text();
-  const files = (answer.headers.get("content-type") ?? "").includes("json")
+  const named = (answer.headers.get("content-type") ?? "").includes("json")
     ? fromJson(text, answer.url)
     : fromHtml(text, answer.url);
+  // A file gets the name that an index says: one with a folder in it would lie, and remove what lies, elsewhere.
+  const files = named.filter(({ file }) => /^\w[\w.+!-]*$/.test(file));
   if (files.length === 0) throw new Error(`${url} answered something that is no index page`);
   return files;
 }

@@ -82,4 +82,11 @@ describe("bundle create", () => {
     expect(readFileSync(join(folder, "README.txt"), "utf8")).toBe("mine");
     expect(existsSync(join(folder, "bundle.unfinished"))).toBe(false);
   });
+
+  it("takes no file whose name leads elsewhere: a lying index had what lay there removed", async () => {
+    writeFileSync(join(top, "victim.txt"), "precious");
+    called = "../../victim.txt";
+    await expect(create()).rejects.toThrow(/thing 1\.0: could not be had/);
+    expect(readFileSync(join(top, "victim.txt"), "utf8")).toBe("precious");
+  });
 });
