@@ -25,7 +25,7 @@ export function readLogin(settings: SshHostSettings | DockerHostSettings, mistak
     return value;
   };
   const before = mistakes.length;
-  const login: Login = {
+  const login = plain({
     password:
       host.password ??
       (host.passwordFile ? secret(host.passwordFile, "passwordFile")?.replace(/\r?\n$/, "") : undefined) ??
@@ -34,7 +34,7 @@ export function readLogin(settings: SshHostSettings | DockerHostSettings, mistak
     privateKeyPassword:
       host.keyPassphrase ?? (host.keyPassphraseEnv ? variable(host.keyPassphraseEnv, "keyPassphraseEnv") : undefined),
     agent: host.agent,
-  };
+  });
   const more = mistakes.length > before ? undefined : (keyMistake(host, login) ?? agentMistake(login));
   if (more !== undefined) mistakes.push(`atelier:host.${more}`);
   return login;
@@ -48,12 +48,12 @@ function keyMistake(
   if (privateKey === undefined) return undefined;
   // Loaded for a key alone: most programs have none.
   const { utils } = createRequire(import.meta.url)("ssh2") as typeof import("ssh2");
-  const parsed = pkcs8(privateKey, privateKeyPassword) ?? utils.parseKey(privateKey.trim(), privateKeyPassword);
+  const parsed = utils.parseKey(privateKey.trim(), privateKeyPassword);
   const name = keyFile ?? "the key";
   const key = `${keyFile ? "keyFile" : "key"}: ${name}`;
   if (!(parsed instanceof Error))
     return parsed.isPrivateKey() ? undefined : `${key} is the public half; wanted is the private one`;
-  if (!/passphrase/i.test(parsed.message))
+  if (!/passphrase/i.test(parsed.message) && !privateKey.includes("BEGIN ENCRYPTED PRIVATE KEY"))
     return `${key} is no private key that can be used (${parsed.message}); \`ssh-keygen -p -f ${keyFile ?? "<its file>"}\` writes one in OpenSSH's own form`;
   if (privateKeyPassword === undefined)
     return `${key} is encrypted; its passphrase: host.keyPassphraseEnv (the name of a variable) or host.keyPassphrase (a secret); or host.agent: true in its place`;
@@ -62,15 +62,20 @@ function keyMistake(
     : `keyPassphrase: it does not open ${name}`;
 }
 
-/** A key of PKCS#8, which ssh2 does not read and both engines take; undefined for another form. */
-function pkcs8(text: string, passphrase: string | undefined): Error | { isPrivateKey(): boolean } | undefined {
-  const form = /^\s*-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/.exec(text);
-  if (!form) return undefined;
+/**
+ * A key of PKCS#8, as openssl and some clouds write it, in a form that ssh2 and both engines read, opened; one of another form as it is.
+ * What can't be read stays, and is a mistake.
+ */
+function plain(login: Login): Login {
+  const { privateKey, privateKeyPassword } = login;
+  if (privateKey === undefined || !/^\s*-----BEGIN (ENCRYPTED )?PRIVATE KEY-----/.test(privateKey)) return login;
   try {
-    createPrivateKey({ key: text, passphrase });
-    return { isPrivateKey: () => true };
-  } catch (error) {
-    return form[1] ? new Error("encrypted: the passphrase is missing or wrong") : (error as Error);
+    const key = createPrivateKey({ key: privateKey, passphrase: privateKeyPassword });
+    const type = key.asymmetricKeyType === "rsa" ? "pkcs1" : "sec1";
+    const pem = key.export({ type: type as "pkcs1", format: "pem" }).toString();
+    return { ...login, privateKey: pem, privateKeyPassword: undefined };
+  } catch {
+    return login;
   }
 }
 

@@ -16,6 +16,7 @@ const commands: Record<Command, () => Promise<CommandFunction>> = {
   status: async () => (await import("./commands/status.ts")).status,
   outputs: async () => (await import("./commands/outputs.ts")).outputs,
   logs: async () => (await import("./commands/logs.ts")).logs,
+  tunnel: async () => (await import("./commands/tunnel.ts")).tunnel,
   import: async () => (await import("./commands/import.ts")).importResource,
   stack: async () => (await import("./commands/stack.ts")).stack,
   state: async () => (await import("./commands/state.ts")).state,

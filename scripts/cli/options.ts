@@ -22,6 +22,7 @@ const forms = {
   status: { says: "Say what there is, and whether the WebUI answers" },
   outputs: { says: "Print the stack's outputs" },
   logs: { says: "Print the end of a log of the host's, and go on with --follow", takes: "[webui|gate|service]" },
+  tunnel: { says: "Bring the host's WebUI to a port of this machine, through SSH, until Ctrl-C" },
   import: { says: "Take over what is there already, by its id", takes: "<type> <name> <id>" },
   stack: {
     says: "The stack's state as a file, out and in; its name; its past updates",
@@ -159,8 +160,8 @@ const flags = {
   port: {
     type: "string",
     word: "number",
-    only: ["bundle"],
-    says: "Port of loopback to serve on (default: a free one)",
+    only: ["bundle", "tunnel"],
+    says: "Port of loopback to serve on (default: a free one; of a tunnel the WebUI's own)",
   },
   kind: {
     type: "string",

@@ -214,12 +214,13 @@ function difyRows(
 }
 
 /** With `exposure: tunnel` the address is the host's own: this makes it this machine's too, for as long as it runs. */
-function tunnelRow({ settings: { webui } }: Stack, liveCheck: string): [string, string][] {
+function tunnelRow({ name, settings: { webui } }: Stack, liveCheck: string): [string, string][] {
   // From the outputs: the address of a rented box stands in no setting.
   const { tunnel } = JSON.parse(liveCheck) as { tunnel?: { address: string; port: number; user: string } };
   if (!tunnel) return [];
   const { address, port, user } = tunnel;
-  return [["Tunnel", `ssh -N -L ${webui.port}:127.0.0.1:${webui.port} -p ${port} ${user}@${address}`]];
+  const ssh = `ssh -N -L ${webui.port}:127.0.0.1:${webui.port} -p ${port} ${user}@${address}`;
+  return [["Tunnel", `${hint("tunnel", name)}\n             or ${ssh}`]];
 }
 
 /** The last report, where there is a readable one. */

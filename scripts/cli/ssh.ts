@@ -32,6 +32,8 @@ export interface Session {
   send(command: string, source: Readable): Promise<void>;
   /** Connections to `port` of the host's loopback come to `to` of this machine's. Gives the port: another where that one is taken. */
   forward(port: number, to: number): Promise<number>;
+  /** A channel to `port` of the host's loopback; rejects where nothing listens. */
+  reach(port: number): Promise<ClientChannel>;
   onClose(listener: () => void): void;
   close(): void;
 }
@@ -96,13 +98,11 @@ async function dial(place: Dialled, where: string, sock?: ClientChannel): Promis
   return client;
 }
 
-/** A channel of the jump that leads to the host itself. */
-const through = (jump: Client, { address, port }: Dialled) =>
+/** A channel to an address as the other end sees it. */
+const reach = (client: Client, where: string, { address, port }: { address: string; port: number }) =>
   new Promise<ClientChannel>((resolve, reject) =>
-    jump.forwardOut("127.0.0.1", 0, address, port, (error, channel) =>
-      error
-        ? reject(new UserError(`The Docker host reaches no ${address}:${port}: ${error.message}.`))
-        : resolve(channel),
+    client.forwardOut("127.0.0.1", 0, address, port, (error, channel) =>
+      error ? reject(new UserError(`${where} reaches no ${address}:${port}: ${error.message}.`)) : resolve(channel),
     ),
   );
 
@@ -116,7 +116,7 @@ export async function openSession(stack: Stack): Promise<Session> {
   const jump = place.jump && (await dial(place.jump, `${place.jump.user}@${place.jump.address}:${place.jump.port}`));
   let client: Client;
   try {
-    client = await dial(place, where, jump && (await through(jump, place)));
+    client = await dial(place, where, jump && (await reach(jump, "The Docker host", place)));
   } catch (error) {
     jump?.end();
     throw error;
@@ -130,6 +130,7 @@ export async function openSession(stack: Stack): Promise<Session> {
     follow: (command, tell, signal) => follow(client, where, command, { tell, signal }),
     send: (command, source) => send(client, where, command, source),
     forward: (port, to) => forward(client, where, port, to),
+    reach: (port) => reach(client, where, { address: "127.0.0.1", port }),
     onClose: (listener) => void client.once("close", listener),
     close: () => void client.end(),
   };

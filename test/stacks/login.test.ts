@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -38,6 +39,28 @@ function mistakes(host: Partial<SshHostSettings>, env: Record<string, string | u
 it.each(["plain", "crlf", "pkcs8"])("a key that can be used is no mistake (%s)", (name) => {
   expect(mistakes({ keyFile: file(name) })).toEqual([]);
 });
+
+it.each([
+  ["rsa", {}, "RSA"],
+  ["ec", { namedCurve: "P-256" }, "EC"],
+] as const)(
+  "an %s key of PKCS#8 is handed on in a form that SSH's clients here read, opened",
+  (type, options, form) => {
+    const { privateKey } = generateKeyPairSync(type as "rsa", { modulusLength: 2048, ...options });
+    const pem = (locks: object) => privateKey.export({ type: "pkcs8", format: "pem", ...locks }).toString();
+    for (const [key, keyPassphrase] of [
+      [pem({}), undefined],
+      [pem({ cipher: "aes-256-cbc", passphrase: "right" }), "right"],
+    ] as const) {
+      const found: string[] = [];
+      const login = readLogin({ kind: "ssh", key, ...(keyPassphrase && { keyPassphrase }) } as SshHostSettings, found);
+      expect(found).toEqual([]);
+      expect(login.privateKey).toMatch(new RegExp(`^-----BEGIN ${form} PRIVATE KEY-----`));
+      expect(login.privateKeyPassword).toBeUndefined();
+      expect(createPrivateKey(login.privateKey ?? "").export({ type: "pkcs8", format: "pem" })).toBe(pem({}));
+    }
+  },
+);
 
 it.each(["locked", "pem", "pkcs8locked"])(
   "an encrypted key (%s) wants its passphrase, by the settings that there are",
