@@ -103,7 +103,10 @@ class Drawing:
         """Puts the caller's checkpoint into the body; gives an answer where there is no such checkpoint."""
         value = dict(body.value)
         override = value.get("override_settings")
-        override = dict(override) if isinstance(override, dict) else {}
+        if not isinstance(override, (dict, type(None))):
+            # The WebUI says what is wrong with it.
+            return None
+        override = dict(override or {})
         asked = override.get("sd_model_checkpoint") or None
         if asked is None and is_tool_picture(request, value):
             asked = value.get("model") or None

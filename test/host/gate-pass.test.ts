@@ -83,6 +83,14 @@ describe.skipIf(missing)(`what the gate passes on${missing ? ` (skipped: ${missi
     delete inner.own["POST /sdapi/v1/txt2img"];
   });
 
+  it("leaves the WebUI to refuse what is not as it should be: nothing is put right on the way", async () => {
+    for (const override of [[1], "x", { sd_model_checkpoint: 5 }]) {
+      const body = { prompt: "x", override_settings: override };
+      await gate.api("txt2img", body);
+      expect(inner.of("POST /sdapi/v1/txt2img").at(-1)?.body).toEqual(body);
+    }
+  });
+
   it("says 502 with a sentence when the WebUI dies over a picture", async () => {
     inner.own["POST /sdapi/v1/txt2img"] = (_, response) => {
       response.destroy();
