@@ -4,7 +4,8 @@ import os
 import re
 import time
 
-MARK = "=== atelier start"
+# Anywhere in its line: a WebUI that died over a picture left the line of its progress without an end.
+MARK = re.compile(r"=== atelier start (\S+)$")
 STARTED = re.compile(r"Startup time:|Uvicorn running on|Application startup complete")
 # How often the log is looked at, at most.
 LOOK_S = 0.3
@@ -74,15 +75,16 @@ class StartLog:
         lines = (self.rest + data.decode("utf-8", "replace")).split("\n")
         self.rest = lines.pop()[-1000:]
         for line in lines:
-            if line.startswith(MARK):
-                self.began = began_at(line)
+            start = MARK.search(line)
+            if start:
+                self.began = began_at(start[1])
             elif self.began is not None and STARTED.search(line):
                 self.began = None
 
 
-def began_at(line):
-    """Seconds since the epoch, of `=== atelier start 2026-01-31T12:00:00Z`."""
+def began_at(text):
+    """Seconds since the epoch, of `2026-01-31T12:00:00Z`."""
     try:
-        return datetime.datetime.strptime(line.split()[-1], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
+        return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
     except ValueError:
         return time.time()
