@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { startDocker, type TestDocker } from "../../helpers/docker.ts";
+import { Workspace } from "../deploy/workspace.ts";
 import { application, PASSWORD } from "./application.ts";
 
 const { test: made, missing } = await startDocker();
@@ -79,5 +80,22 @@ describe.skipIf(missing)(`an application on Docker${missing ? ` (skipped: ${miss
     expect(await it.docker.listContainers({ all: true })).toEqual([]);
     expect((await it.docker.listVolumes()).Volumes ?? []).toEqual([]);
     expect((await it.docker.listNetworks()).map(({ Name }) => Name).sort()).toEqual(["bridge", "host", "none"]);
+  });
+
+  test("a network and a volume with names of their own are there with their new labels, and what used them stands on them", async () => {
+    const work = new Workspace("dockerNames.ts");
+    const run = (of: string) => work.run("up", { config: { host: it.host, of } });
+    expect((await run("one")).errors).toEqual([]);
+    const changed = await run("two");
+    expect(changed.errors).toEqual([]);
+    expect(changed.changes).toMatchObject({ replace: 3 });
+    expect(await it.docker.getNetwork("named-net").inspect()).toMatchObject({ Labels: { of: "two" } });
+    expect(await it.docker.getVolume("named-vol").inspect()).toMatchObject({ Labels: { of: "two" } });
+    expect(await inspect(work.resource("box").id)).toMatchObject({
+      State: { Running: true },
+      NetworkSettings: { Networks: { "named-net": { NetworkID: work.resource("net").id } } },
+    });
+    expect((await run("two")).changes).toEqual({ same: 5 });
+    expect((await work.run("destroy", { config: { host: it.host } })).errors).toEqual([]);
   });
 });

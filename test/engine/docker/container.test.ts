@@ -269,13 +269,13 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     const { changedKeys } = await engine.diff(taken, { ...wanted, name: String(made.outputs.name) });
     expect(changedKeys).toEqual(["cgroupnsMode", "destroyGraceSeconds", "uploads"]);
     const { memory: _, cpuShares: __, healthcheck: ___, ...less } = wanted;
-    expect(await engine.diff(made, { ...less, memory: 80 })).toMatchObject({
+    expect(await engine.diff(made, { ...less, cpuShares: 256, memory: 80 })).toMatchObject({
       changedKeys: ["cpuShares", "memory"],
       replaceKeys: [],
     });
     expect(await engine.diff(made, { ...wanted, waitTimeout: 5, rm: true })).toMatchObject({
       changedKeys: ["rm", "waitTimeout"],
-      replaceKeys: [],
+      replaceKeys: ["rm"],
     });
     for (const [key, value] of Object.entries({
       envs: ["A=1", "B=3"],
@@ -344,6 +344,50 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     expect(read.outputs).toEqual(made.outputs);
     expect(await engine.diff(read, wanted)).toMatchObject({ changedKeys: [] });
     await engine.delete(made);
+  });
+
+  test("said in other words than the engine's is no change; what an update can't take away makes a new one", async () => {
+    const base = await engine.create(CONTAINER, { ...NONE, name: "base" });
+    const wanted: PropertyMap = {
+      image: BOX,
+      platform: `linux/${process.arch === "x64" ? "amd64" : process.arch}`,
+      networkMode: "container:base",
+      pidMode: "container:base",
+      ipcMode: "private",
+      cpus: "0.50",
+      shmSize: 0,
+      memory: 64,
+      memoryReservation: 32,
+      cpuShares: 512,
+      cpuSet: "0",
+    };
+    const made = await engine.create(CONTAINER, wanted);
+    const ported = await engine.create(CONTAINER, { image: BOX, ports: [{ internal: 80, external: 0 }] });
+    for (const [one, inputs] of [
+      [made, wanted],
+      [ported, { image: BOX, ports: [{ internal: 80, external: 0 }] }],
+    ] as const) {
+      expect(await engine.diff(one, inputs)).toMatchObject({ changedKeys: [] });
+      expect(await engine.diff((await engine.read(one)) as Made, inputs)).toMatchObject({ changedKeys: [] });
+    }
+    expect(await engine.diff(made, { ...wanted, platform: "linux/s390x" })).toMatchObject({
+      replaceKeys: ["platform"],
+    });
+    for (const key of ["memory", "memoryReservation", "cpuShares", "cpuSet"]) {
+      const { [key]: _, ...less } = wanted;
+      expect(await engine.diff(made, less)).toMatchObject({ changedKeys: [key], replaceKeys: [key] });
+    }
+    expect(await engine.diff(made, { ...wanted, cpuShares: 256 })).toMatchObject({ replaceKeys: [] });
+    const rates = [{ path: "/dev/null", rate: 1024 }];
+    expect(await engine.diff(made, { ...wanted, deviceReadBps: rates })).toMatchObject({
+      replaceKeys: ["deviceReadBps"],
+    });
+    // Another under the same name: what was joined to the first is joined to nothing.
+    await engine.delete(base);
+    const other = await engine.create(CONTAINER, { ...NONE, name: "base" });
+    const read = (await engine.read(made)) as Made;
+    expect(await engine.diff(read, wanted)).toMatchObject({ replaceKeys: ["networkMode", "pidMode"] });
+    for (const one of [made, ported, other]) await engine.delete(one);
   });
 
   test("that somebody else made is imported as it is", async () => {

@@ -5,10 +5,19 @@ import { type Field, type Fields, fieldsOf, type ResourceTable } from "./schema/
 /**
  * Compares what the state says that there is with what the program wants, field by field: an absent value means the same as its
  * zero, sets have no order, and what the engine fills in by itself is no change where the program is silent.
+ * @param asked what the program wanted when the state was made
  */
-export function diffResource(table: ResourceTable, state: PropertyMap, news: PropertyMap): DiffResult {
+export function diffResource(
+  table: ResourceTable,
+  state: PropertyMap,
+  news: PropertyMap,
+  asked: PropertyMap = {},
+): DiffResult {
   const found = { changed: [] as string[], replace: [] as string[] };
-  diffFields(table.fields, state, news, "", false, found);
+  const again = (name: string, field: Field) =>
+    field.vague && canonical(field, asked[name] ?? null) === canonical(field, news[name] ?? null);
+  const fields = Object.entries(table.fields).filter(([name, field]) => !again(name, field));
+  diffFields(Object.fromEntries(fields), state, news, "", false, found);
   return {
     changes: found.changed.length > 0 ? "some" : "none",
     changedKeys: found.changed.sort(),
@@ -45,7 +54,7 @@ function diffField(
   found: Found,
 ): void {
   const { kind } = field;
-  if (field.computed && isSilent(next)) return;
+  if (field.computed && (isSilent(next) || (field.zeroIsSilent && next === 0))) return;
   if (typeof kind === "object" && "object" in kind && isMap(old) && isMap(next)) {
     diffFields(kind.object, old, next, `${path}.`, replace, found);
     return;
@@ -62,7 +71,7 @@ function diffField(
   }
   if (holdsUnknown(next) || canonical(field, old) !== canonical(field, next)) {
     found.changed.push(path);
-    if (replace) found.replace.push(path);
+    if (replace || (field.stays && isZero(next))) found.replace.push(path);
   }
 }
 

@@ -78,13 +78,12 @@ class DockerProvider implements Provider {
     return { inputs: markLike(inputs, request.news), failures };
   }
 
-  async diff({ type, oldOutputs, news }: DiffRequest): Promise<DiffResult> {
+  async diff({ type, oldInputs, oldOutputs, news }: DiffRequest): Promise<DiffResult> {
     const [state, wanted] = [unwrapMap(oldOutputs), unwrapMap(news)];
     if (type === image.TOKEN) return image.diff(state, wanted);
-    const result = diffResource(tableOf(type), state, wanted);
-    // Deleting the old one afterwards would take the name from the new one.
-    if (type === "docker:index/remoteImage:RemoteImage" && state.name === wanted.name)
-      result.deleteBeforeReplace = true;
+    const result = diffResource(tableOf(type), state, wanted, unwrapMap(oldInputs));
+    // No two can have the name: a network is refused, and deleting the old volume or image afterwards would take the new one.
+    if (state.name === wanted.name) result.deleteBeforeReplace = true;
     return result;
   }
 

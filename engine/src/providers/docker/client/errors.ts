@@ -80,6 +80,8 @@ function hintFor(said: string): string {
   if (registry)
     return `The engine does not know who signed that registry's certificate: put the authority's on the engine's host, as /etc/docker/certs.d/${registry}/ca.crt`;
   if (/no space left on device/i.test(said)) return "Free some (docker system df shows what takes it)";
+  if (/has active endpoints/i.test(said))
+    return "Containers are in it (docker network inspect shows which): remove them, or take its name from the resource in the program, and they go before it";
   if (/Pool overlaps|non-overlapping/i.test(said))
     return "Give the network another subnet in ipamConfigs, or remove networks that nobody uses";
   return "";

@@ -27,10 +27,6 @@ const UPDATABLE = [
   "memory",
   "memoryReservation",
   "memorySwap",
-  "deviceReadBps",
-  "deviceReadIops",
-  "deviceWriteBps",
-  "deviceWriteIops",
 ];
 
 /** `docker container`: created, joined to its networks, filled, started, and waited for as the inputs say. */
@@ -114,9 +110,21 @@ export const container: Handler = {
 async function read(id: string, state: PropertyMap, call: Call): Promise<Found | undefined> {
   const seen = await inspect(id, call);
   if (seen === undefined) return undefined;
-  if (Object.keys(state).length > 0) return { id: seen.Id, seen: containerOutputs(seen, state) };
+  if (Object.keys(state).length > 0)
+    return { id: seen.Id, seen: await namedAgain(containerOutputs(seen, state), state, call) };
   const image = (await findImage(seen.Image, call)) as { Config?: ImageConfig } | undefined;
   return { id: seen.Id, seen: { ...containerOutputs(seen, state), ...importedOutputs(seen, image?.Config ?? {}) } };
+}
+
+/** Of `container:<name>` the engine keeps the id alone: the name stays as long as it is the same container's. */
+async function namedAgain(outputs: PropertyMap, state: PropertyMap, call: Call): Promise<PropertyMap> {
+  const kept = { ...outputs };
+  for (const key of ["networkMode", "ipcMode", "pidMode"]) {
+    const [wanted, id] = [text(state, key), text(outputs, key)].map((mode) => /^container:(.+)/.exec(mode)?.[1]);
+    if (wanted === undefined || id === undefined || wanted === id) continue;
+    if ((await inspect(wanted, call))?.Id === id) kept[key] = text(state, key);
+  }
+  return kept;
 }
 
 async function start(id: string, name: string, call: Call): Promise<void> {

@@ -120,7 +120,6 @@ export function updateBody(inputs: PropertyMap): Record<string, unknown> {
     Memory: memory * MEBIBYTE,
     MemoryReservation: number(inputs, "memoryReservation") * MEBIBYTE,
     MemorySwap: memorySwap > 0 ? memorySwap * MEBIBYTE : memorySwap,
-    ...throttles(inputs),
   };
 }
 

@@ -25,7 +25,7 @@ const duration: NonNullable<Field["valid"]> = {
   what: 'a duration such as "30s" or "1m30s"',
   test: (value) => (parseDuration(String(value)) ?? -1) >= 0,
 };
-const rates = { path: text(REQUIRED), rate: int(REQUIRED) };
+const rates = { path: text(REQUIRED_NEW), rate: int(REQUIRED_NEW) };
 /** What the engine knows as CAP_NET_ADMIN, a program may call NET_ADMIN. */
 const capability = (value: string) => (value === "ALL" ? value : `CAP_${value.toUpperCase().replace(/^CAP_/, "")}`);
 
@@ -45,14 +45,21 @@ export const container: ResourceTable = {
     command: texts(NEW_COMPUTED),
     containerLogs: text(OUTPUT),
     containerReadRefreshTimeoutMilliseconds: int({ default: 15000 }),
-    cpuPeriod: int({ valid: atLeast0 }),
-    cpuQuota: int({ valid: atLeast0 }),
-    cpuSet: text({ valid: { what: 'CPUs such as "0-2,7"', test: (value) => /^\d+([,-]\d+)*$/.test(String(value)) } }),
-    cpuShares: int({ valid: atLeast0 }),
-    cpus: text({ ...NEW, valid: { what: 'a number such as "1.5"', test: (value) => Number(value) > 0 } }),
+    cpuPeriod: int({ valid: atLeast0, stays: true }),
+    cpuQuota: int({ valid: atLeast0, stays: true }),
+    cpuSet: text({
+      stays: true,
+      valid: { what: 'CPUs such as "0-2,7"', test: (value) => /^\d+([,-]\d+)*$/.test(String(value)) },
+    }),
+    cpuShares: int({ valid: atLeast0, stays: true }),
+    cpus: text({
+      ...NEW,
+      normal: (value) => String(Number(value)),
+      valid: { what: 'a number such as "1.5"', test: (value) => Number(value) > 0 },
+    }),
     destroyGraceSeconds: int({ valid: atLeast0 }),
-    deviceReadBps: set(rates),
-    deviceReadIops: set(rates),
+    deviceReadBps: set(rates, NEW),
+    deviceReadIops: set(rates, NEW),
     deviceRequests: set(
       {
         capabilities: textSet(NEW),
@@ -63,8 +70,8 @@ export const container: ResourceTable = {
       },
       NEW,
     ),
-    deviceWriteBps: set(rates),
-    deviceWriteIops: set(rates),
+    deviceWriteBps: set(rates, NEW),
+    deviceWriteIops: set(rates, NEW),
     devices: set(
       { containerPath: text(NEW), hostPath: text(REQUIRED_NEW), permissions: text({ ...NEW, default: "rwm" }) },
       NEW,
@@ -100,8 +107,8 @@ export const container: ResourceTable = {
     logOpts: map(NEW),
     logs: bool({ default: false }),
     maxRetryCount: int(),
-    memory: int({ valid: atLeast0 }),
-    memoryReservation: int({ default: 0, valid: atLeast0 }),
+    memory: int({ valid: atLeast0, stays: true }),
+    memoryReservation: int({ default: 0, valid: atLeast0, stays: true }),
     // Twice the memory where the program is silent.
     memorySwap: int({ computed: true, valid: { what: "-1 or more", test: (value) => Number(value) >= -1 } }),
     mounts: set(
@@ -154,10 +161,11 @@ export const container: ResourceTable = {
       NEW,
     ),
     pidMode: text(NEW),
-    platform: text(NEW_COMPUTED),
+    // "linux" is all that the engine says of linux/amd64.
+    platform: text({ ...NEW_COMPUTED, vague: true }),
     ports: list(
       {
-        external: int(NEW_COMPUTED),
+        external: int({ ...NEW_COMPUTED, zeroIsSilent: true }),
         internal: int(REQUIRED_NEW),
         ip: text({ ...NEW, default: "0.0.0.0" }),
         protocol: text({ ...NEW, default: "tcp" }),
@@ -169,10 +177,10 @@ export const container: ResourceTable = {
     readOnly: bool({ ...NEW, default: false }),
     removeVolumes: bool({ default: true }),
     restart: text({ default: "no", valid: oneOf("no", "on-failure", "always", "unless-stopped") }),
-    rm: bool({ default: false }),
+    rm: bool({ ...NEW, default: false }),
     runtime: text(NEW_COMPUTED),
     securityOpts: textSet(NEW_COMPUTED),
-    shmSize: int({ ...NEW_COMPUTED, valid: atLeast0 }),
+    shmSize: int({ ...NEW_COMPUTED, zeroIsSilent: true, valid: atLeast0 }),
     start: bool({ default: true }),
     stdinOpen: bool({ ...NEW, default: false }),
     stopSignal: text(NEW_COMPUTED),

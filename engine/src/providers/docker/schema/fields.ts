@@ -34,6 +34,12 @@ export interface Field {
   readonly refused?: string;
   /** The values that mean the same to the engine: compared in this form. */
   readonly normal?: (value: string) => string;
+  /** 0 asks for nothing: the engine chooses. */
+  readonly zeroIsSilent?: true;
+  /** The engine can change it, but not take it away: that makes a new resource. */
+  readonly stays?: true;
+  /** The engine tells less than was asked for: the same wish again is no change. */
+  readonly vague?: true;
 }
 
 export interface Fields {
