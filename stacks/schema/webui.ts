@@ -82,7 +82,13 @@ export const webuiSchema = z
       )
       .default([]),
     /** Entries of A1111's own config.json. */
-    options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+    options: z
+      .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+      .refine(({ samples_format = "png" }) => String(samples_format).toLowerCase() === "png", {
+        path: ["samples_format"],
+        error: "png: the API answers in this form too, and the proof reads no other",
+      })
+      .default({}),
   })
   .refine((webui) => gateOf(webui)?.innerPort !== webui.port, {
     path: ["gate", "innerPort"],

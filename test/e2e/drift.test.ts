@@ -70,7 +70,7 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
       for (const script of readdirSync(join(project.dir, "scripts", "host")).filter((file) => /^[1-9]\d-/.test(file))) {
         project.edit(join("scripts", "host", script), (text) => text.replace("\n", "\n# changed\n"));
       }
-      await project.settings({ webui: { options: { samples_format: "jpg" } } });
+      await project.settings({ webui: { options: { jpeg_quality: 90 } } });
       const applied = await mended();
       const steps = ["preflight", "packages", "python", "sources", "wheels", "models", "config", "service", "ready"];
       expect(applied).toEqual(expect.arrayContaining(steps));
@@ -78,7 +78,7 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
         existsSync(join(project.workspace, "data", "models", "Stable-diffusion", "v1-5-pruned-emaonly.safetensors")),
       ).toBe(true);
       expect(JSON.parse(readFileSync(join(project.workspace, "data", "config.json"), "utf8"))).toMatchObject({
-        samples_format: "jpg",
+        jpeg_quality: 90,
       });
     });
 

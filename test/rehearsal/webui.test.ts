@@ -199,6 +199,16 @@ describe.skipIf(missing)(`the stand-in WebUI${missing ? ` (skipped: ${missing})`
       expect(JSON.parse(json.info).all_seeds).toEqual([42, 43, 44, 45]);
     });
 
+    test("pictures come in the form that samples_format says", async () => {
+      const first = async (samples_format: string) => {
+        await webui.api("options", { samples_format });
+        return Buffer.from((await webui.api("txt2img", small)).json.images[0], "base64");
+      };
+      expect((await first("jpg")).subarray(0, 3).toString("hex")).toBe("ffd8ff");
+      expect((await first("webp")).subarray(8, 12).toString()).toBe("WEBP");
+      expect((await first("png")).subarray(1, 4).toString()).toBe("PNG");
+    });
+
     test("without a seed, each is another; without a sampler it is Euler; 65 is rounded to 64", async () => {
       const ask = async () => (await webui.api("txt2img", { steps: 1, width: 65, height: 64 })).json;
       const [one, two] = [await ask(), await ask()];

@@ -14,6 +14,12 @@ describe("what the WebUI is told", () => {
       expect(() => settingsOf({ flags: [flag] })).toThrow(`not by hand: ${flag.split("=")[0]} is set by webui.`);
   });
 
+  it("refuses another form of pictures than the proof reads, before anything is made", () => {
+    for (const samples_format of ["jpg", "webp", "", 1])
+      expect(() => settingsOf({ options: { samples_format } })).toThrow(/webui\.options\.samples_format: .*png: the API/);
+    expect(settingsOf({ options: { samples_format: "PNG" } }).webui.options).toEqual({ samples_format: "PNG" });
+  });
+
   it("puts options into config.json, ours last", () => {
     const settings = settingsOf({
       options: { samples_format: "png", sd_model_checkpoint: "other" },

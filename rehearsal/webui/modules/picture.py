@@ -73,10 +73,16 @@ def decode(text):
         raise ValueError("Invalid encoded image") from None
 
 
-def encode(picture, texts=None):
+def encode(picture, texts=None, form="png"):
+    if form != "png":
+        return written(picture.convert("RGB"), "WEBP" if form == "webp" else "JPEG")
     info = PngInfo()
     for key, value in (texts or {}).items():
         info.add_text(key, value)
+    return written(picture, "PNG", pnginfo=info)
+
+
+def written(picture, form, **how):
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=info)
+    picture.save(buffer, form, **how)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -147,8 +147,9 @@ def draw_all(request, shared, job, model, init, mask):
         shared.state.end()
 
     plain = [{}] * len(texts) if lies.tells("no-text-chunk") else [{"parameters": text} for text in texts]
-    images = [picture.encode(drawn, chunk) for drawn, chunk in zip(pictures, plain)]
-    images += [picture.encode(map) for map in drawing.maps]
+    form = shared.opts["samples_format"].lower()
+    images = [picture.encode(drawn, chunk, form) for drawn, chunk in zip(pictures, plain)]
+    images += [picture.encode(map, form=form) for map in drawing.maps]
     return images, info_of(request, drawing, vae, skip, sampler, schedule, seed, subseed, stamp, texts, mask)
 
 
