@@ -16,7 +16,9 @@ describe("what the WebUI is told", () => {
 
   it("refuses another form of pictures than the proof reads, before anything is made", () => {
     for (const samples_format of ["jpg", "webp", "", 1])
-      expect(() => settingsOf({ options: { samples_format } })).toThrow(/webui\.options\.samples_format: .*png: the API/);
+      expect(() => settingsOf({ options: { samples_format } })).toThrow(
+        /webui\.options\.samples_format: .*png: the API/,
+      );
     expect(settingsOf({ options: { samples_format: "PNG" } }).webui.options).toEqual({ samples_format: "PNG" });
   });
 
