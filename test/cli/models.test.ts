@@ -9,7 +9,7 @@ import { withModel } from "../../scripts/cli/models/add.ts";
 import { readAddress } from "../../scripts/cli/models/address.ts";
 import { published } from "../../scripts/cli/models/hub.ts";
 import { asBox, noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
-import { FileServer, honest, safetensors } from "../host/lib/server.ts";
+import { type FileServer, honest, safetensors, serving } from "../host/lib/server.ts";
 import { collect, render } from "../host/lib/workspace.ts";
 import { Clone } from "./clone.ts";
 
@@ -113,6 +113,7 @@ it("a hub tells sha256 and length; one that does not answer, or does not know, i
 describe.skipIf(noSshd)(`on a host (${noSshd ?? "sshd is there"})`, () => {
   let clone: Clone;
   let sshd: Sshd;
+  const serve = serving();
   let server: FileServer;
   const content = safetensors(40_000);
   const inputs = () => ({
@@ -158,14 +159,12 @@ describe.skipIf(noSshd)(`on a host (${noSshd ?? "sshd is there"})`, () => {
 
   beforeAll(async () => {
     sshd = await startSshd();
-    server = new FileServer(honest(content));
-    await server.start();
+    server = await serve(honest(content));
     clone = new Clone();
     const host = { ...asBox(sshd), workspace: workspace(), cache: join(sshd.dir, "cache") };
     clone.settings("t", { host });
   });
   afterAll(async () => {
-    server?.stop();
     clone?.remove();
     await sshd?.stop();
   });

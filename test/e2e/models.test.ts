@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { noSshd } from "../helpers/sshd.ts";
-import { FileServer, honest, safetensors } from "../host/lib/server.ts";
+import { type FileServer, honest, safetensors, serving } from "../host/lib/server.ts";
 import { Project } from "./project.ts";
 
 const contents = { one: safetensors(40_000, 1), two: safetensors(40_000, 2), upscaler: safetensors(40_000, 3) };
@@ -9,6 +9,7 @@ const sha = (name: keyof typeof contents) => createHash("sha256").update(content
 
 describe.skipIf(noSshd)("models that change on a running WebUI", () => {
   let project: Project;
+  const serve = serving();
   let server: FileServer;
   const entry = (name: keyof typeof contents, file: string, kind: string) => ({
     name: file.split(".")[0],
@@ -26,16 +27,12 @@ describe.skipIf(noSshd)("models that change on a running WebUI", () => {
   const drewWith = ({ checks }: ReturnType<Project["report"]>) => checks.find(({ name }) => name === "model")?.detail;
 
   beforeAll(async () => {
-    server = new FileServer((request, response) =>
+    server = await serve((request, response) =>
       honest(contents[request.url?.slice(1) as keyof typeof contents] ?? Buffer.alloc(0))(request, response),
     );
-    await server.start();
     project = new Project();
   });
-  afterAll(async () => {
-    await project?.remove();
-    server.stop();
-  });
+  afterAll(() => project?.remove());
 
   it("another content under the same name is what draws next, and the old one when it comes back", async () => {
     const file = "own.safetensors";

@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { FileServer, honest, safetensors } from "./lib/server.ts";
+import { type FileServer, honest, safetensors, serving } from "./lib/server.ts";
 import { Workspace } from "./lib/workspace.ts";
 
 /** Says how it would fetch: the proxy, and which hosts go without. */
@@ -86,20 +86,14 @@ describe("where a mirror leads to", () => {
   // It lets nobody there whom it does not know.
   let proxy: FileServer;
   let mirror: FileServer;
-  let node: FileServer;
+  const serve = serving();
   beforeEach(async () => {
     workspace = new Workspace();
-    proxy = new FileServer((_, response) => response.writeHead(403).end());
-    node = new FileServer(honest(content));
-    mirror = new FileServer((_, response) => response.writeHead(302, { location: `${node.base}a` }).end());
-    await proxy.start();
-    await mirror.start("127.0.0.2");
-    await node.start("127.0.0.3");
+    proxy = await serve((_, response) => response.writeHead(403).end());
+    const location = `${(await serve(honest(content), { host: "127.0.0.3" })).base}a`;
+    mirror = await serve((_, response) => response.writeHead(302, { location }).end(), { host: "127.0.0.2" });
   });
-  afterEach(() => {
-    for (const server of [proxy, mirror, node]) server.stop();
-    workspace.destroy();
-  });
+  afterEach(() => workspace.destroy());
   const apply = (urls: string[], aria2: "yes" | "no") =>
     workspace.run(
       "60-models.sh",

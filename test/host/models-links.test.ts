@@ -3,21 +3,20 @@ import { createHash } from "node:crypto";
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { FileServer, honest, safetensors } from "./lib/server.ts";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type FileServer, honest, safetensors, serving } from "./lib/server.ts";
 import { Workspace } from "./lib/workspace.ts";
 
 const content = safetensors(3_000_000);
 const sha256 = createHash("sha256").update(content).digest("hex");
 
+const serve = serving();
 let server: FileServer;
 const open: Workspace[] = [];
-beforeEach(async () => {
-  server = new FileServer(honest(content));
-  await server.start();
+beforeAll(async () => {
+  server = await serve(honest(content));
 });
 afterEach(() => {
-  server.stop();
   for (const workspace of open.splice(0)) workspace.destroy();
 });
 

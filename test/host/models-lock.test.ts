@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../helpers/until.ts";
 import { Fetcher } from "./lib/fetch.ts";
-import { FileServer, honest, safetensors } from "./lib/server.ts";
+import { type FileAnswer, honest, safetensors, serving } from "./lib/server.ts";
 import { scripts } from "./lib/workspace.ts";
 
 const content = safetensors(11_500_000);
@@ -13,27 +13,22 @@ const wanted = { bytes: content.length, sha256: createHash("sha256").update(cont
 
 let fetcher: Fetcher;
 let box: string;
-const servers: FileServer[] = [];
+const serve = serving();
+const urlsOf = async (answer: FileAnswer) => [`${(await serve(answer)).base}a`];
 beforeEach(() => {
   fetcher = new Fetcher();
   box = join(fetcher.cache, "box");
   mkdirSync(box);
 });
 afterEach(() => {
-  for (const server of servers.splice(0)) server.stop();
   fetcher.remove();
 });
-async function serve(answer: ConstructorParameters<typeof FileServer>[0]): Promise<string[]> {
-  const server = new FileServer(answer);
-  servers.push(server);
-  return [`${await server.start()}a`];
-}
 const partial = (kind: string) => join(fetcher.cache, "fetch", `${wanted.sha256}.${kind}`);
 const ended = (child: ReturnType<Fetcher["start"]>) => new Promise((resolve) => child.once("close", resolve));
 
 describe("a file that another process fetches", () => {
   it("and that hangs is left, with the pid to look at; once that is gone, the file comes", async () => {
-    const begun = await serve((_, response) => {
+    const begun = await urlsOf((_, response) => {
       response.writeHead(200, { "content-length": content.length });
       response.write(content.subarray(0, 2_000_000));
     });
@@ -54,7 +49,7 @@ describe("a file that another process fetches", () => {
       first.kill("SIGKILL");
       await ended(first);
     }
-    const { code, stderr } = await fetcher.run({ ...wanted, urls: await serve(honest(content)) }, "own");
+    const { code, stderr } = await fetcher.run({ ...wanted, urls: await urlsOf(honest(content)) }, "own");
     expect(code, stderr).toBe(0);
     expect(fetcher.store()).toEqual([wanted.sha256]);
   });
@@ -65,7 +60,7 @@ describe("a file that another process fetches", () => {
     copyFileSync(join(import.meta.dirname, "lib", "aria2.py"), join(bin, "aria2c"));
     writeFileSync(join(box, "good"), content);
     const env = { FAKE: "hangs", FAKE_GOOD: join(box, "good"), PATH: `${bin}:${process.env.PATH}` };
-    const urls = await serve(honest(content));
+    const urls = await urlsOf(honest(content));
     const first = fetcher.start({ ...wanted, urls }, "aria2c", env);
     await until("it hangs", () => existsSync(join(box, "good.pid")));
     first.kill("SIGKILL");

@@ -14,12 +14,13 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { FileServer, honest, safetensors } from "./lib/server.ts";
+import { type FileServer, honest, safetensors, serving } from "./lib/server.ts";
 import { Workspace } from "./lib/workspace.ts";
 
 let one: Workspace;
 let other: Workspace;
 let server: FileServer;
+const serve = serving();
 const files: Record<string, Buffer> = Object.fromEntries(
   ["a", "b", "c"].map((name, index) => [name, safetensors(50_000, index + 1)]),
 );
@@ -54,13 +55,11 @@ beforeEach(async () => {
     mkdirSync(join(workspace.path, "run"), { recursive: true });
     writeFileSync(join(workspace.path, "run/id"), "x");
   }
-  server = new FileServer((request, response) =>
+  server = await serve((request, response) =>
     honest(files[request.url?.slice(1) ?? ""] ?? Buffer.alloc(0))(request, response),
   );
-  await server.start();
 });
 afterEach(() => {
-  server.stop();
   other.destroy();
   one.destroy();
 });

@@ -1,14 +1,12 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { begin as beginOf, type Fault, faults, type Handler, rangeOf, selfSigned } from "../helpers/faults.ts";
 import { until } from "../helpers/until.ts";
 import { Fetcher, type Way } from "./lib/fetch.ts";
-import { FileServer, honest, safetensors } from "./lib/server.ts";
+import { honest, safetensors, serving } from "./lib/server.ts";
 
 // Above the length from which aria2c is used, and from which our own way opens several connections.
 const content = safetensors(9_500_000);
@@ -44,20 +42,7 @@ const silence = (name: Fault, seconds: string) => ({
   ATELIER_FETCH_STALL_S: name === "stalls at 0 B/s" ? seconds : "60",
 });
 
-const servers: { stop(): void }[] = [];
-async function serve(handler: Handler): Promise<FileServer> {
-  const server = new FileServer(handler);
-  servers.push(server);
-  await server.start();
-  return server;
-}
-let fetcher: Fetcher;
-beforeEach(() => {
-  fetcher = new Fetcher();
-});
-afterEach(() => {
-  fetcher.remove();
-});
+const serve = serving();
 /** In a cache of its own: these run side by side, most of their time is waiting. */
 async function alone<T>(work: (fetcher: Fetcher) => Promise<T>): Promise<T> {
   const own = new Fetcher();
@@ -71,10 +56,6 @@ const whole = (fetcher: Fetcher) => {
   expect(fetcher.store()).toEqual([wanted.sha256]);
   expect(sha256(readFileSync(join(fetcher.cache, "sha256", wanted.sha256)))).toBe(wanted.sha256);
 };
-
-afterAll(() => {
-  for (const server of servers.splice(0)) server.stop();
-});
 
 const tls = selfSigned();
 const hasAria = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, "aria2c")));
@@ -159,10 +140,7 @@ describe.each(ways)("by $way $missing", ({ way, missing }) => {
 
     it.skipIf(!tls)("has a certificate of an unknown authority (needs openssl)", () =>
       alone(async (fetcher) => {
-        const server = createServer(tls ?? {}, good);
-        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-        servers.push({ stop: () => void server.close() });
-        const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/a`;
+        const url = `${(await serve(good, { tls })).base}a`;
         const refused = await fetcher.run({ ...wanted, urls: [url] }, way);
         expect(refused.code).toBe(1);
         expect(refused.stderr).toMatch(/its certificate is not trusted \(self.signed certificate\)/);
@@ -177,6 +155,14 @@ describe.each(ways)("by $way $missing", ({ way, missing }) => {
 });
 
 describe("our own way", () => {
+  let fetcher: Fetcher;
+  beforeEach(() => {
+    fetcher = new Fetcher();
+  });
+  afterEach(() => {
+    fetcher.remove();
+  });
+
   it("finds the liar among three by what the two others agree on, and fetches only its part again", async () => {
     const liar = await serve(honest(Buffer.from(content).fill(1, 100)));
     const [one, two] = [await serve(good), await serve(good)];
@@ -272,10 +258,7 @@ describe("our own way", () => {
   });
 
   it.skipIf(!tls)("trusts whom the machine trusts: a company's proxy may be among them (needs openssl)", async () => {
-    const server = createServer(tls ?? {}, good);
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    servers.push({ stop: () => void server.close() });
-    const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/a`;
+    const url = `${(await serve(good, { tls })).base}a`;
     const authorities = join(fetcher.cache, "authorities");
     writeFileSync(authorities, tls?.cert ?? "");
     const { code, stderr } = await fetcher.run({ ...wanted, urls: [url] }, "own", { SSL_CERT_FILE: authorities });

@@ -4,11 +4,11 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../helpers/until.ts";
-import { FileServer, honest, safetensors } from "./lib/server.ts";
+import { type FileAnswer, honest, safetensors, serving } from "./lib/server.ts";
 import { type Inputs, scripts, Workspace } from "./lib/workspace.ts";
 
 let workspace: Workspace;
-const servers: FileServer[] = [];
+const serve = serving();
 const content = safetensors(400_000);
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 
@@ -16,16 +16,8 @@ beforeEach(() => {
   workspace = new Workspace();
 });
 afterEach(() => {
-  for (const server of servers.splice(0)) server.stop();
   workspace.destroy();
 });
-
-async function serve(answer: ConstructorParameters<typeof FileServer>[0], host?: string): Promise<FileServer> {
-  const server = new FileServer(answer);
-  servers.push(server);
-  await server.start(host);
-  return server;
-}
 
 const model = (
   urls: string[],
@@ -41,12 +33,7 @@ const partials = () => readdirSync(join(workspace.cache, "fetch")).filter((name)
 
 // What servers do wrong besides stands in models-upstreams.test.ts.
 describe("a model is refused", () => {
-  const refused = async (
-    answer: ConstructorParameters<typeof FileServer>[0],
-    why: RegExp,
-    bytes?: number | string,
-    sha?: string,
-  ) => {
+  const refused = async (answer: FileAnswer, why: RegExp, bytes?: number | string, sha?: string) => {
     const server = await serve(answer);
     const { code, stderr } = await apply([model([`${server.base}a`], bytes, sha)]);
     expect(code).toBe(1);

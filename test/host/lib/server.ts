@@ -1,25 +1,36 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTls } from "node:https";
 import type { AddressInfo } from "node:net";
 import { afterAll } from "vitest";
+
+export type FileAnswer = (request: IncomingMessage, response: ServerResponse, server: FileServer) => void;
+
+interface Certificate {
+  key: string;
+  cert: string;
+}
 
 /** A file server that can be told to lie. Counts what it was asked. */
 export class FileServer {
   readonly asked: { url: string; range?: string; authorization?: string }[] = [];
   base = "";
-  private server: Server;
+  private readonly server: Server;
+  private readonly scheme: "http" | "https";
 
-  constructor(answer: (request: IncomingMessage, response: ServerResponse, server: FileServer) => void) {
-    this.server = createServer((request, response) => {
+  constructor(answer: FileAnswer, tls?: Certificate) {
+    const listener = (request: IncomingMessage, response: ServerResponse) => {
       const { range, authorization } = request.headers;
       this.asked.push({ url: request.url ?? "", range, authorization });
       answer(request, response, this);
-    });
+    };
+    this.scheme = tls ? "https" : "http";
+    this.server = tls ? createTls(tls, listener) : createServer(listener);
   }
 
   /** @param port where it was before, after a stop */
   async start(host = "127.0.0.1", port = 0): Promise<string> {
     await new Promise<void>((done) => this.server.listen(port, host, done));
-    this.base = `http://${host}:${(this.server.address() as AddressInfo).port}/`;
+    this.base = `${this.scheme}://${host}:${(this.server.address() as AddressInfo).port}/`;
     return this.base;
   }
 
@@ -50,16 +61,16 @@ export function honest(content: Buffer, headers: Record<string, string> = {}) {
   };
 }
 
-/** Starts file servers, which end with the test file. */
-export function serving(): (answer: ConstructorParameters<typeof FileServer>[0]) => Promise<FileServer> {
+/** Starts file servers, which end with the test file, or with the `describe` that it is called in. */
+export function serving() {
   const servers: FileServer[] = [];
   afterAll(() => {
     for (const server of servers) server.stop();
   });
-  return async (answer) => {
-    const server = new FileServer(answer);
+  return async (answer: FileAnswer, { host, tls }: { host?: string; tls?: Certificate } = {}): Promise<FileServer> => {
+    const server = new FileServer(answer, tls);
     servers.push(server);
-    await server.start();
+    await server.start(host);
     return server;
   };
 }
