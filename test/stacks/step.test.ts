@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { installer } from "../../stacks/scripts.ts";
 import { renderInputs } from "../../stacks/step.ts";
 import { fc } from "../helpers/random.ts";
@@ -32,8 +32,11 @@ describe("a step's standard input", () => {
 describe("the installer", () => {
   const scripts = resolve(import.meta.dirname, "../../scripts/host");
 
+  const folder = mkdtempSync(join(tmpdir(), "atelier-bin-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
   it("lays every script into bin with its text and mode, and removes strays", () => {
-    const workspace = mkdtempSync(join(tmpdir(), "atelier-bin-"));
+    const workspace = mkdtempSync(join(folder, "one-"));
     execFileSync("sh", ["-s"], { input: installer(workspace, "") });
     writeFileSync(join(workspace, "bin", "stray.sh"), "echo stray");
     const output = execFileSync("sh", ["-s"], { input: installer(workspace, "again") }).toString();
@@ -50,7 +53,7 @@ describe("the installer", () => {
   });
 
   const folderWith = (...files: string[]) => {
-    const workspace = join(mkdtempSync(join(tmpdir(), "atelier-bin-")), "disk");
+    const workspace = join(mkdtempSync(join(folder, "one-")), "disk");
     for (const file of files) {
       mkdirSync(dirname(join(workspace, file)), { recursive: true });
       writeFileSync(join(workspace, file), "theirs");
