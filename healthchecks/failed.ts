@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type Proof, parseProof } from "./result.ts";
 
 /** Proofs that an update leaves behind it. */
-export type Kind = "smoke" | "dify";
+type Kind = "smoke" | "dify";
 
 const fileOf = (reportDir: string, kind: Kind) => join(reportDir, `failed-${kind}.json`);
 

@@ -96,9 +96,6 @@ export function networksOf({ proof, webui }: Settings, { checkpoint, extensions,
   };
 }
 
-/** What `node healthchecks/main.ts` proves. */
-export type ProofKind = "smoke" | "dify";
-
 export interface ProofArgs {
   input: pulumi.Input<object>;
   /** A new one proves everything again. */
@@ -106,12 +103,12 @@ export interface ProofArgs {
 }
 
 /**
- * Pictures that prove the whole. Runs on the control machine, and fails the update when one of them is wrong.
+ * Pictures that prove the whole, as `node healthchecks/main.ts <kind>` does. Runs on the control machine, and fails the update when one of them is wrong.
  * Its `stdout` is the proof's own JSON.
  */
 export function createProof(
   name: string,
-  kind: ProofKind,
+  kind: "smoke" | "dify",
   { input, version }: ProofArgs,
   opts: pulumi.CustomResourceOptions,
 ): command.local.Command {

@@ -15,6 +15,15 @@ export type Reach =
 /** The Docker host's name inside of its containers. */
 export const dockerHostName = "host.docker.internal";
 
+/** The WebUI's name in Dify's network, when a tunnel leads to it. */
+export const tunnelAlias = "webui";
+
+/** Where the tunnel begins. On the WebUI's own host its port is the WebUI's (and its gate's) alone, whatever the address. */
+export function tunnelEntry(reach: Reach, port: number): number {
+  if (reach.way !== "tunnel" || reach.network === "dify") return port;
+  return port > 55_535 ? port - 10_000 : port + 10_000;
+}
+
 const isLoopback = (url: string) => /^(localhost|127\.|\[?::1)/.test(new URL(url).hostname);
 
 /** Chooses the way by the settings alone. Mistakes are added to the list. */

@@ -6,12 +6,9 @@ import * as pulumi from "@pulumi/pulumi";
 import type { DifyArgs } from "../dify.ts";
 import { duration } from "./duration.ts";
 import { dockerAction } from "./engine.ts";
-import { dockerHostName } from "./reach.ts";
+import { dockerHostName, tunnelAlias, tunnelEntry } from "./reach.ts";
 import { tagOf } from "./target.ts";
-import { tunnelEntry, type WaysContext } from "./ways.ts";
-
-/** The WebUI's name in Dify's network, when a tunnel leads to it. */
-export const tunnelAlias = "webui";
+import type { WaysContext } from "./ways.ts";
 
 const files = "/etc/atelier";
 

@@ -3,8 +3,8 @@ import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import type { DifyArgs } from "../dify.ts";
 import { dockerAction, type EngineFacts } from "./engine.ts";
-import { dockerHostName, type Reach } from "./reach.ts";
-import { openTunnel, tunnelAlias } from "./tunnel.ts";
+import { dockerHostName, type Reach, tunnelAlias, tunnelEntry } from "./reach.ts";
+import { openTunnel } from "./tunnel.ts";
 
 export interface WaysContext {
   /** A container's name. */
@@ -68,12 +68,6 @@ function addressOf(reach: Reach, people: pulumi.Output<string>, port: number): p
   if (reach.way === "address") return people;
   const name = reach.way === "tunnel" && reach.network === "dify" ? tunnelAlias : dockerHostName;
   return pulumi.output(`http://${name}:${port}`);
-}
-
-/** Where the tunnel begins. On the WebUI's own host its port is the WebUI's (and its gate's) alone, whatever the address. */
-export function tunnelEntry(reach: Reach, port: number): number {
-  if (reach.way !== "tunnel" || reach.network === "dify") return port;
-  return port > 55_535 ? port - 10_000 : port + 10_000;
 }
 
 const mends: Record<Reach["way"], string> = {
