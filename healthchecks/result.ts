@@ -60,7 +60,7 @@ export const difySchema = z.strictObject({
   ),
 });
 
-export const proofSchema = z.strictObject({
+const proofSchema = z.strictObject({
   ok: z.boolean(),
   /** When the proof ended, ISO 8601 in UTC. */
   provedAt: z.iso.datetime(),

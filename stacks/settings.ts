@@ -96,7 +96,7 @@ export function readSettings(): StackSettings {
 }
 
 /** Configuration as Pulumi hands it over (text by `project:key`) to values by key; objects are JSON there. */
-export function rawSettings(config: Record<string, string>, project: string): Record<string, unknown> {
+function rawSettings(config: Record<string, string>, project: string): Record<string, unknown> {
   const raw: Record<string, unknown> = {};
   for (const [fullKey, text] of Object.entries(config)) {
     if (!fullKey.startsWith(`${project}:`)) continue;
@@ -118,7 +118,7 @@ function jsonOrText(text: string): unknown {
 }
 
 /** Settings with what lies beside them: key files, the pinned host key, the host and upstreams of this machine. */
-export function resolveSettings(settings: Settings, stack: string): StackSettings {
+function resolveSettings(settings: Settings, stack: string): StackSettings {
   const mistakes: string[] = [];
   const home = join(atelierHome(), stack);
   const host = hostOf(settings, home, mistakes);

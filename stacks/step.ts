@@ -94,7 +94,7 @@ function scriptHash(script: string): string {
   );
 }
 
-export const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 /** `key=value` lines, sorted; backslash and newline escaped so that `printf '%b'` gives them back. */
 export function renderInputs(inputs: Record<string, string | number | string[]>): string {

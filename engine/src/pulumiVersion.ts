@@ -1,5 +1,5 @@
 /** The official CLI that this engine does as: what programs and projects ask of its version is answered with this. */
-export const PULUMI_VERSION = "3.260.0";
+const PULUMI_VERSION = "3.260.0";
 
 type Test = (order: number) => boolean;
 

@@ -27,9 +27,6 @@ export const UNKNOWNS: ReadonlySet<string> = new Set([
   "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
 ]);
 
-/** Hash of no bytes: a text asset of which nothing else is left is the empty text. */
-export const EMPTY_ASSET_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
 /**
  * Sets an own property, whatever its name: `map["__proto__"] = …` would change the object instead.
  * For values that come from outside.

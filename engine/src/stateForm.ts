@@ -112,7 +112,7 @@ function isEmpty(value: unknown): boolean {
   return typeof value === "object" && Object.keys(value).length === 0;
 }
 
-export function decodeMap(form: Json | undefined, secrets: PassphraseSecrets | undefined, path: string): PropertyMap {
+function decodeMap(form: Json | undefined, secrets: PassphraseSecrets | undefined, path: string): PropertyMap {
   const map: PropertyMap = {};
   for (const [key, value] of Object.entries(form ?? {}))
     setKey(map, key, decodeValue(value, secrets, `${path}.${key}`));
@@ -179,11 +179,7 @@ function decodeFloat({ value }: Json): number {
 }
 
 /** The checkpoint's JSON of a value, keys sorted. `path` undefined: inside a secret. */
-export function writeValue(
-  value: PropertyValue,
-  secrets: PassphraseSecrets | undefined,
-  path: string | undefined,
-): string {
+function writeValue(value: PropertyValue, secrets: PassphraseSecrets | undefined, path: string | undefined): string {
   if (value === null || typeof value === "string" || typeof value === "boolean") return encodeSorted(value);
   if (typeof value === "number") return Number.isFinite(value) ? encodeSorted(value) : writeFloat(value);
   if (Array.isArray(value)) {

@@ -31,7 +31,7 @@ const posts: Record<string, unknown> = {
 const refuses = (status: number) => [401, 403, 429].includes(status);
 
 /** A password that is surely not the right one. */
-export function wrongLogin(session: Session): string {
+function wrongLogin(session: Session): string {
   return `${session.input.user}:wrong-${randomBytes(9).toString("base64url")}`;
 }
 

@@ -84,7 +84,7 @@ export function checkLora(session: Session, drawing: Generated, without: Generat
 }
 
 /** What ControlNet is shown: a bright disc on a dark ground. */
-export function shape(width: number, height: number): Buffer {
+function shape(width: number, height: number): Buffer {
   const radius = Math.min(width, height) / 4;
   return encodePicture(width, height, (x, y) =>
     Math.hypot(x + 0.5 - width / 2, y + 0.5 - height / 2) < radius ? [255, 255, 255] : [0, 0, 0],

@@ -43,7 +43,7 @@ export async function checkPage(session: Session): Promise<string> {
 const isFile = (path: string) => path.startsWith("/file=");
 
 /** Paths of the scripts and styles that a page names on its own server. */
-export function namedBy(html: string): { scripts: string[]; styles: string[] } {
+function namedBy(html: string): { scripts: string[]; styles: string[] } {
   const tags = (name: string) => [...html.matchAll(new RegExp(`<${name}\\s[^>]*>`, "gi"))].map(([tag]) => tag);
   const paths = (found: string[], attribute: string) => [
     ...new Set(found.flatMap((tag) => pathOf(attributeOf(tag, attribute)) ?? [])),

@@ -33,7 +33,7 @@ export interface ModelAnswer {
 }
 
 /** A call that failed, in the words of the provider's plugin. */
-export class ModelError extends Error {}
+class ModelError extends Error {}
 
 /** Tells why a provider's plugin refuses a credential, after one real call of the model; undefined: it takes it. */
 export async function validateModel(

@@ -27,7 +27,7 @@ export type Fetch = (outgoing: Outgoing) => Promise<Incoming>;
 export class Unreachable extends Error {}
 
 /** User and password of an URL, as requests takes them: percent-decoded, out of the URL, into Authorization. */
-export function splitLogin(url: string): { url: string; authorization: string | undefined } {
+function splitLogin(url: string): { url: string; authorization: string | undefined } {
   const parsed = new URL(url);
   const { username, password } = parsed;
   parsed.username = "";

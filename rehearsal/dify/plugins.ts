@@ -87,10 +87,6 @@ export function installed(dify: Dify): { plugin: Plugin; package: Package }[] {
   return dify.state.plugins.map((plugin) => ({ plugin, package: packageOf(dify, plugin) }));
 }
 
-/** The package of an installed plugin by its id, such as `langgenius/stablediffusion`. */
-export const installedPackage = (dify: Dify, pluginId: string): Package | undefined =>
-  installed(dify).find((each) => each.package.pluginId === pluginId)?.package;
-
 function packageOf({ state }: Dify, plugin: Plugin): Package {
   const found = state.packages[plugin.package];
   if (!found) throw new Error(`The stand-in's state has no package ${plugin.package}`);

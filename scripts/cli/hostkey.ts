@@ -67,7 +67,7 @@ export function fetchHostKey(address: string, port: number, timeoutMs = 15_000):
 }
 
 /** A public key as SSH sends it: its first string is its type. */
-export function describeKey(blob: Buffer): HostKey {
+function describeKey(blob: Buffer): HostKey {
   const type = blob.subarray(4, 4 + blob.readUInt32BE(0)).toString("latin1");
   return {
     type,

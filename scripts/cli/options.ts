@@ -51,7 +51,7 @@ const forms = {
   image: { says: "Build an image with the stack's WebUI in it, for host.kind: docker" },
 } as const satisfies Record<string, CommandForm>;
 export type Command = keyof typeof forms;
-export const commands: Record<Command, CommandForm> = forms;
+const commands: Record<Command, CommandForm> = forms;
 
 interface Flag {
   /** As it is typed, where two commands mean different things by the same word. @default its key */

@@ -45,7 +45,7 @@ export function writtenSettings(name: string): { webui: { port?: number; publicU
 }
 
 /** The stacks that have a settings file. */
-export function stackNames(): string[] {
+function stackNames(): string[] {
   return readdirSync(join(root, "stacks"))
     .map((file) => /^Pulumi\.([\w-]+)\.yaml$/.exec(file)?.[1])
     .filter((name) => name !== undefined)

@@ -32,7 +32,7 @@ export function readPluginPackage(bytes: Uint8Array): PluginPackage | undefined 
 }
 
 /** Over names and contents, whichever way they were packed: the daemon's own way (tried on packages whose identifiers it had told). */
-export function checksumOf(files: Record<string, Uint8Array>): string {
+function checksumOf(files: Record<string, Uint8Array>): string {
   const hash = createHash("sha256");
   // By bytes, not by a language's order.
   for (const path of Object.keys(files).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))))

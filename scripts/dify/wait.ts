@@ -9,7 +9,7 @@ export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(r
  * Does `work` again for as long as `notYet` says of its error that it is only too early.
  * @throws the last error once `seconds` are over, and any other at once
  */
-export async function until<T>(
+async function until<T>(
   work: () => Promise<T>,
   notYet: (error: unknown) => boolean,
   { seconds, say, what }: { seconds: number; say: Say; what: string },

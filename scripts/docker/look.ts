@@ -13,7 +13,7 @@ export interface Seen {
 }
 
 /** The label of a volume that says by what password its content was made. */
-export const fingerprintLabel = "atelier.fingerprint";
+const fingerprintLabel = "atelier.fingerprint";
 
 /** Asks the engine how everything stands; changes nothing. */
 export async function look(

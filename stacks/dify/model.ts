@@ -44,9 +44,8 @@ export interface ModelItem<Key> {
   secrets: string[];
 }
 
-/** The plugin of a provider, and the provider's whole name. */
-export const pluginOf = (provider: DifyModel["provider"]): string => `langgenius/${provider}`;
-export const providerOf = (provider: DifyModel["provider"]): string => `${pluginOf(provider)}/${provider}`;
+/** A provider's whole name: its plugin's, and its own. */
+export const providerOf = (provider: DifyModel["provider"]): string => `langgenius/${provider}/${provider}`;
 
 /**
  * The credential of a model, as its plugin reads it (the versions in images/dify.ts).

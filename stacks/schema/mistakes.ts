@@ -1,7 +1,7 @@
 import type { z } from "zod";
 
 /** Paths that hold secrets: never shown in a mistake, never accepted in clear. */
-export const secretPaths = [
+const secretPaths = [
   "host.password",
   "host.key",
   "host.keyPassphrase",

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { modelBases, modelKinds } from "../../images/catalog.ts";
 import { sha256, url } from "./words.ts";
 
-export const modelSourceSchema = z.union([
+const modelSourceSchema = z.union([
   z.strictObject({ huggingface: z.string() }),
   z.strictObject({ modelscope: z.string() }),
   z.strictObject({ url }),

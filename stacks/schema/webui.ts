@@ -96,4 +96,3 @@ export const webuiSchema = z
   });
 
 export type WebuiSettings = z.infer<typeof webuiSchema>;
-export type OwnExtension = z.infer<typeof ownExtensionSchema>;

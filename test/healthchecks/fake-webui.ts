@@ -130,7 +130,7 @@ function answer(name: string, path: string, json: Json, authorised: boolean): Re
 }
 
 /** As the real one writes it: gradio's own, the WebUI's, an extension's, and another server's. */
-export const page = `<!doctype html><html><head><link rel="stylesheet" href="https://fonts.example/css?a=1&amp;b=2" />
+const page = `<!doctype html><html><head><link rel="stylesheet" href="https://fonts.example/css?a=1&amp;b=2" />
 <link rel='stylesheet' href='file=style.css?3.5'><link rel="preload" href="file=nothing.css?1">
 <script src="https://cdn.example/x.js"></script><script>window.gradio_config = {};</script>
 <script type="text/javascript" src="file=script.js?1.25"></script><script type="module" src="file=extensions-builtin/Lora/javascript/a.mjs?2"></script>
@@ -209,7 +209,7 @@ export function noise(json: Json): PNG {
 }
 
 /** Puts a text chunk behind a PNG's header: tEXt, and iTXt for what Latin-1 has not, as the WebUI's library does. */
-export function withText(bytes: Buffer, keyword: string, text: string): Buffer {
+function withText(bytes: Buffer, keyword: string, text: string): Buffer {
   const latin = Buffer.from(text, "latin1").toString("latin1") === text;
   const body = latin
     ? Buffer.concat([Buffer.from("tEXt"), Buffer.from(`${keyword}\0${text}`, "latin1")])

@@ -10,7 +10,7 @@ export function outputsOf(snapshot: Snapshot): Record<string, { value: unknown; 
   return plainOutputs(stack?.outputs ?? {});
 }
 
-export function plainOutputs(outputs: PropertyMap): Record<string, { value: unknown; secret: boolean }> {
+function plainOutputs(outputs: PropertyMap): Record<string, { value: unknown; secret: boolean }> {
   return Object.fromEntries(
     Object.entries(outputs).map(([key, output]) => {
       const plain = unwrapSecrets(output);

@@ -100,7 +100,7 @@ export class Steps {
 }
 
 /** `urn:pulumi:stack::project::Parent$type::name`: the part after the last `::`. */
-export const nameOf = (urn: string): string => urn.split("::").at(-1) ?? urn;
+const nameOf = (urn: string): string => urn.split("::").at(-1) ?? urn;
 
 /** Components, providers and the stack group things; what happens, happens to the others. A replacement's mark is no step. */
 function isShown({ type, provider, op }: StepMetadata): boolean {

@@ -181,7 +181,7 @@ export function copySettings(stack: string, settingsFile: string): string {
 }
 
 /** What `pulumi` needs to work on this project's state: never the user's own login or passphrase prompt. */
-export function pulumiEnvironment(): NodeJS.ProcessEnv {
+function pulumiEnvironment(): NodeJS.ProcessEnv {
   const given = process.env.PULUMI_CONFIG_PASSPHRASE !== undefined || process.env.PULUMI_CONFIG_PASSPHRASE_FILE;
   readPassphrase();
   return {

@@ -8,7 +8,7 @@ type Event = Record<string, unknown> & { event: string };
 export type Mode = "agent-chat" | "advanced-chat";
 
 /** A stream as the real Dify wrote it, without its times. */
-export function golden(mode: Mode): Event[] {
+function golden(mode: Mode): Event[] {
   const name = mode === "agent-chat" ? "sse-agent" : "sse-chatflow";
   const text = readFileSync(new URL(`../../golden/dify/${name}.jsonl`, import.meta.url), "utf8");
   return text

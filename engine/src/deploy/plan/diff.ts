@@ -5,7 +5,7 @@ import type { ResourceState } from "../../resource.ts";
 import type { PropertyMap } from "../../values.ts";
 import type { ProviderCalls } from "../steps/providerCalls.ts";
 
-export const NO_DIFF: DiffResult = { changes: "none", replaceKeys: [], changedKeys: [], deleteBeforeReplace: false };
+const NO_DIFF: DiffResult = { changes: "none", replaceKeys: [], changedKeys: [], deleteBeforeReplace: false };
 
 /** A difference that forces a replacement, for a reason that is no property of the resource. */
 export function replaceBecause(key: string): DiffResult {

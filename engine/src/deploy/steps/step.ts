@@ -52,13 +52,6 @@ export type StepOp = Extract<
   | "import-replacement"
 >;
 
-/** The state that a step is about: what will be, else what was. */
-export function stateOf(step: Step): ResourceState {
-  const state = step.new ?? step.old;
-  if (state === undefined) throw new Error(`step ${step.op} of ${step.urn} has no state`);
-  return state;
-}
-
 /** False for the marker of a replacement, which does nothing itself. */
 export function isLogical(op: OpType): boolean {
   return (

@@ -18,7 +18,7 @@ export function diffInputs(olds: PropertyMap, news: PropertyMap): DiffResult {
 }
 
 /** True where both hold the same, secretness included; an unknown equals only an unknown. */
-export function sameValue(a: PropertyValue, b: PropertyValue): boolean {
+function sameValue(a: PropertyValue, b: PropertyValue): boolean {
   if (a instanceof Secret) return b instanceof Secret && sameValue(a.element, b.element);
   if (a instanceof Unknown) return b instanceof Unknown;
   if (a instanceof Asset) return b instanceof Asset && sameContent(a, b);

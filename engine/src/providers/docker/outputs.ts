@@ -4,7 +4,7 @@ import { canonical } from "./diff.ts";
 import { type Field, type Fields, fieldsOf, type ResourceTable } from "./schema/fields.ts";
 
 /** The official provider keeps here, as JSON, what it needs besides the outputs to read them again. */
-export const META_KEY = "__meta";
+const META_KEY = "__meta";
 
 /**
  * A resource's outputs in the official provider's form: every field is there, first as the inputs say, then as the engine said.

@@ -31,7 +31,7 @@ export function fingerprint(blob: Buffer): string {
 }
 
 /** The type's name, from the key itself. */
-export function keyType(blob: Buffer): string {
+function keyType(blob: Buffer): string {
   return blob.subarray(4, 4 + blob.readUInt32BE(0)).toString("latin1");
 }
 

@@ -34,7 +34,7 @@ async function hashFile(path: string): Promise<Hash> {
 }
 
 /** A mode as Go prints it: its kind's letters, then the nine of its permissions. */
-export function goMode(stats: Stats): string {
+function goMode(stats: Stats): string {
   const bits = stats.mode & 0o777;
   const permissions = [..."rwxrwxrwx"].map((letter, index) => (bits & (1 << (8 - index)) ? letter : "-")).join("");
   const kinds: [string, boolean][] = [

@@ -71,7 +71,6 @@ export const set = (fields: Fields, options: Options = {}): Field => ({ kind: { 
 export const object = (fields: Fields, options: Options = {}): Field => ({ kind: { object: fields }, ...options });
 
 export const NEW = { replace: true } as const;
-export const COMPUTED = { computed: true } as const;
 export const NEW_COMPUTED = { replace: true, computed: true } as const;
 export const REQUIRED = { required: true } as const;
 export const REQUIRED_NEW = { required: true, replace: true } as const;
