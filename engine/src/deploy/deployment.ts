@@ -1,10 +1,11 @@
 import type { CallContext } from "../provider.ts";
 import type { ProviderRegistry } from "../providers/registry.ts";
 import type { PendingOperation, ResourceState, Snapshot } from "../resource.ts";
-import { createUrn, parseUrn, STACK_TYPE } from "../urn.ts";
+import { createUrn, STACK_TYPE } from "../urn.ts";
 import type { PropertyMap } from "../values.ts";
 import { describe } from "./errors.ts";
 import type { EventSink } from "./eventSink.ts";
+import { Lifecycle } from "./lifecycle.ts";
 import { InvokeFailed } from "./monitor/invokeFailed.ts";
 import type { MonitorHost, Named } from "./monitor/monitor.ts";
 import type { ReadGoal, Sources } from "./monitor/requests.ts";
@@ -16,6 +17,7 @@ import { isProviderType } from "./plan/references.ts";
 import { missingMessage, type Targeting } from "./plan/targets.ts";
 import { Registrations } from "./registrations.ts";
 import { type RemovalHost, removeAll } from "./removal.ts";
+import { callContext } from "./steps/callContext.ts";
 import { Deletions } from "./steps/deletions.ts";
 import { Executor } from "./steps/executor.ts";
 import { ProviderCalls } from "./steps/providerCalls.ts";
@@ -40,9 +42,6 @@ export interface DeploymentOptions {
   kill: AbortSignal;
 }
 
-/** Beyond a resource's own time, so that its provider can say itself that it is over. */
-const TIMEOUT_GRACE_SECONDS = 5;
-
 /** One run: holds what planner, executor and monitor share, and decides whether it has failed. */
 export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHost {
   readonly stack: string;
@@ -57,19 +56,12 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
   readonly deletions = new Deletions();
   resources: ResourceState[];
   olds: Map<string, ResourceState>;
-  /** Why nothing more is begun. */
-  verdict: "running" | "failed" | "interrupted" = "running";
   readonly #options: DeploymentOptions;
   readonly #planner: Planner;
   readonly #registrations: Registrations;
   readonly #defaults = new Map<string, Promise<string>>();
-  readonly #stopped: Promise<never>;
-  readonly #programDone: Promise<void>;
-  readonly #released: Promise<void>;
+  readonly #life: Lifecycle;
   #planning: Promise<unknown> = Promise.resolve();
-  #reject!: (error: Stopped) => void;
-  #signalDone!: () => void;
-  #release!: () => void;
 
   constructor(options: DeploymentOptions) {
     this.#options = options;
@@ -99,22 +91,18 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
       },
     );
     this.#planner = new Planner(this);
-    this.#stopped = new Promise<never>((_, reject) => {
-      this.#reject = reject;
-    });
-    this.#stopped.catch(() => {});
-    this.#programDone = new Promise((resolve) => {
-      this.#signalDone = resolve;
-    });
-    this.#released = new Promise((resolve) => {
-      this.#release = resolve;
-    });
+    this.#life = new Lifecycle(options.preview, () => this.executor.stop());
     for (const state of this.resources) if (isProviderType(state.type)) this.registry.register(state);
+  }
+
+  /** Why nothing more is begun. */
+  get verdict(): Lifecycle["verdict"] {
+    return this.#life.verdict;
   }
 
   /** Nothing failed, or a preview goes on to show all that is to be seen. */
   get mayDelete(): boolean {
-    return !this.#over;
+    return !this.#life.over;
   }
 
   /** True: a resource may be left out, and what the program takes from it stay unknown. */
@@ -138,20 +126,20 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
   // What the program asks for.
 
   async register(goal: Goal): Promise<ResourceState> {
-    this.#requireRunning();
+    this.#life.requireRunning();
     this.events.filter.addSecrets(goal.inputs);
     if (goal.type === STACK_TYPE && goal.parent === undefined) this.#requireNoOtherStack(goal);
     return this.#perform(() => this.#planner.plan(goal));
   }
 
   async read(goal: ReadGoal): Promise<ResourceState> {
-    this.#requireRunning();
+    this.#life.requireRunning();
     this.events.filter.addSecrets(goal.inputs);
     return this.#perform(async () => this.#planner.planRead(goal));
   }
 
   defaultProvider(pkg: string, version: string, url: string, user: Named | string): Promise<string> {
-    this.#requireRunning();
+    this.#life.requireRunning();
     const goal = defaultProviderGoal(pkg, version, url, this.#options.config);
     const known = this.#defaults.get(goal.name + pkg);
     if (known !== undefined) return known;
@@ -165,7 +153,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
   }
 
   async registerOutputs(urn: string, outputs: PropertyMap): Promise<void> {
-    this.#requireRunning();
+    this.#life.requireRunning();
     this.#registrations.setOutputs(urn, outputs);
   }
 
@@ -174,7 +162,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
   }
 
   async invoke(token: string, args: PropertyMap, provider: string, version: string) {
-    this.#requireRunning();
+    this.#life.requireRunning();
     if (token === "pulumi:pulumi:getResource") return { result: this.#registrations.resource(args), failures: [] };
     const pkg = token.slice(0, token.indexOf(":"));
     const reference = provider || (await this.defaultProvider(pkg, version, "", token));
@@ -184,14 +172,13 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
     } catch (error) {
       if (error instanceof Refusal) throw error;
       // It may have failed because the run is over.
-      this.#requireRunning();
+      this.#life.requireRunning();
       throw new InvokeFailed(token, this.events.filter.apply(describe(error)));
     }
   }
 
-  async programDone(): Promise<void> {
-    this.#signalDone();
-    await this.#released;
+  programDone(): Promise<void> {
+    return this.#life.programDone();
   }
 
   log(line: Parameters<MonitorHost["log"]>[0]): void {
@@ -208,7 +195,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
 
   /** Resolves when the program has said that it has registered all; rejects with Stopped when the run is over before. */
   registered(): Promise<void> {
-    return Promise.race([this.#programDone, this.#stopped]);
+    return this.#life.registered();
   }
 
   /** True when the program has nothing more to say, and did not come to its own end. */
@@ -223,7 +210,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
 
   /** Lets the program end. */
   release(): void {
-    this.#release();
+    this.#life.release();
   }
 
   /** The stack's outputs into the state. Of a failed run only what it did say: the other outputs stay as they were. */
@@ -266,7 +253,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
       this.events.failed(step);
       if (!(error instanceof Stopped))
         this.events.diagnostic({ urn: step.urn, severity: "error", message: describe(error) });
-      if (this.verdict === "running") this.verdict = "failed";
+      this.#life.markFailed();
       return false;
     }
     this.events.done(step);
@@ -277,21 +264,20 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
   refuse(error: unknown, urn?: string): void {
     if (error instanceof Stopped) return;
     this.fail(error, urn);
-    this.#stop("failed");
+    this.#life.stop("failed");
   }
 
   /** An error that fails the run, and lets it go on for now. */
   fail(error: unknown, urn?: string): void {
     const at = error instanceof Refusal ? (error.urn ?? urn) : urn;
     this.events.diagnostic({ urn: at, severity: "error", message: describe(error) });
-    if (!this.preview) this.#stop("failed");
-    else if (this.verdict === "running") this.verdict = "failed";
+    this.#life.fail();
   }
 
   interrupt(): void {
     if (this.verdict !== "running") return;
     this.events.emit({ cancelEvent: {} });
-    this.#stop("interrupted");
+    this.#life.stop("interrupted");
   }
 
   // What planner and steps ask for.
@@ -301,20 +287,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
   }
 
   context(urn: string, seconds = 0): CallContext {
-    const { kill } = this.#options;
-    const { type, name } = parseUrn(urn);
-    const signal =
-      seconds > 0 ? AbortSignal.any([kill, AbortSignal.timeout((seconds + TIMEOUT_GRACE_SECONDS) * 1000)]) : kill;
-    return {
-      urn,
-      type,
-      name,
-      signal,
-      log: ({ stream, text, ephemeral }) => {
-        const severity = stream === "stdout" ? "info" : stream === "stderr" ? "info#err" : stream;
-        this.events.diagnostic({ urn, message: text, severity, ephemeral });
-      },
-    };
+    return callContext(urn, seconds, { kill: this.#options.kill, events: this.events });
   }
 
   tell(severity: "info" | "warning", message: string, urn: string): void {
@@ -343,7 +316,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
 
   #perform(plan: () => Promise<Step[]>): Promise<ResourceState> {
     const planned = this.#planning.then(async () => {
-      this.#requireRunning();
+      this.#life.requireRunning();
       return plan();
     });
     this.#planning = planned.catch(() => {});
@@ -357,21 +330,7 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
     });
     done.catch(() => {});
     // When the run stops, the program must hear of it now, and not when the last running step is done.
-    return Promise.race([done, this.#stopped]);
-  }
-
-  #requireRunning(): void {
-    if (this.verdict !== "running" && !(this.preview && this.verdict === "failed" && !this.#over)) throw new Stopped();
-  }
-
-  #over = false;
-
-  #stop(verdict: "failed" | "interrupted"): void {
-    if (this.verdict === "running" || verdict === "interrupted") this.verdict = verdict;
-    this.#over = true;
-    this.executor.stop();
-    this.#reject(new Stopped());
-    this.#release();
+    return Promise.race([done, this.#life.stopped]);
   }
 
   #requireNoOtherStack(goal: Goal): void {
