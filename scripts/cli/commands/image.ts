@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { writeContext } from "../../../images/webui/context.ts";
 import { cudaArgs } from "../../../stacks/docker/place.ts";
 import type { DockerHostSettings } from "../../../stacks/schema/host.ts";
 import { UserError } from "../errors.ts";
+import { writeContext } from "../imageContext.ts";
 import { startMachine } from "../machine.ts";
 import { root, stackHome } from "../paths.ts";
 import { openStack } from "../stack.ts";

@@ -1,14 +1,15 @@
 import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Assembly } from "../../stacks/assembly.ts";
 import { cache, workspace } from "../../stacks/docker/place.ts";
 import { packagesInputs, pythonInputs, sourcesInputs, wheelsInputs } from "../../stacks/inputs.ts";
 import { modelsInputs } from "../../stacks/models.ts";
 import type { Settings } from "../../stacks/schema.ts";
 import { commonInputs, renderInputs, type StepInputs } from "../../stacks/step.ts";
+import { root } from "./paths.ts";
 
-const here = import.meta.dirname;
-const scripts = resolve(here, "..", "..", "scripts", "host");
+const webui = join(root, "images", "webui");
+const scripts = join(root, "scripts", "host");
 
 /**
  * Writes the build context of images/webui: the Dockerfile, the host's scripts, and what each step is told. Nothing in it is secret:
@@ -19,7 +20,7 @@ const scripts = resolve(here, "..", "..", "scripts", "host");
 export function writeContext(folder: string, settings: Settings, assembly: Assembly, models: boolean): void {
   rmSync(folder, { recursive: true, force: true });
   for (const name of ["bin", "inputs"]) mkdirSync(join(folder, name), { recursive: true });
-  for (const name of ["Dockerfile", "lay.sh"]) copyFileSync(join(here, name), join(folder, name));
+  for (const name of ["Dockerfile", "lay.sh"]) copyFileSync(join(webui, name), join(folder, name));
   for (const name of readdirSync(scripts).filter((file) => /\.(sh|py)$/.test(file)))
     copyFileSync(join(scripts, name), join(folder, "bin", name));
   for (const [script, inputs] of Object.entries(steps(settings, assembly, models))) {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { writeContext } from "../../images/webui/context.ts";
+import { writeContext } from "../../scripts/cli/imageContext.ts";
 import { assemble } from "../../stacks/assembly.ts";
 import { parseSettings } from "../../stacks/schema.ts";
 
