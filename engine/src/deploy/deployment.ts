@@ -271,6 +271,11 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
   fail(error: unknown, urn?: string): void {
     const at = error instanceof Refusal ? (error.urn ?? urn) : urn;
     this.events.diagnostic({ urn: at, severity: "error", message: describe(error) });
+    this.failTold();
+  }
+
+  /** The run fails with an error that has been shown, and may go on for now. */
+  failTold(): void {
     this.#life.fail();
   }
 

@@ -129,11 +129,11 @@ async function serve(deployment: Deployment, session: ServedProgram): Promise<vo
   session.serve(deployment);
   startProvidersOf(deployment);
   const { program } = session;
-  const early = await Promise.race([deployment.registered().catch(stopped), program.finished]);
+  const early = await Promise.race([deployment.registered().then(() => undefined, stopped), program.finished]);
   await deployment.executor.idle();
   const fault = early === undefined ? (deployment.unfinished ? UNSETTLED : undefined) : endFault(deployment, early);
   // Even an exit with code 0 may be half of a program: nothing must be deleted for it.
-  if (fault !== undefined) deployment.refuse(new Error(fault));
+  if (fault !== undefined) failFor(deployment, fault, early);
   deployment.finishOutputs();
   if (deployment.mayDelete && fault === undefined) {
     deployment.requireTargets();
@@ -141,7 +141,15 @@ async function serve(deployment: Deployment, session: ServedProgram): Promise<vo
   }
   deployment.release();
   const last = await within(PROGRAM_END_MS, program.finished);
-  if (last !== undefined && !last.ok && deployment.verdict === "running") deployment.refuse(new Error(last.error));
+  if (last !== undefined && !last.ok && deployment.verdict === "running") failFor(deployment, last.error, last);
+}
+
+/** A program that has said itself why it failed, as the SDK does of an exception, needs no second error. */
+function failFor(deployment: Deployment, fault: string, end: ProgramResult | undefined): void {
+  const told =
+    end?.ok === false && end.bail && deployment.events.diagnostics.some(({ severity }) => severity === "error");
+  if (told) deployment.failTold();
+  else deployment.refuse(new Error(fault));
 }
 
 const ENDED_EARLY =

@@ -10,7 +10,7 @@ import { Targeting } from "./plan/targets.ts";
 import { locateProgram } from "./program/location.ts";
 import { definedOnly, type ProgramProcess } from "./program/process.ts";
 import { ServedProgram } from "./program/servedProgram.ts";
-import { Stack, type StackConfig } from "./stack.ts";
+import { parsed, Stack, type StackConfig } from "./stack.ts";
 
 const AUTONAMING = "pulumi:autonaming";
 
@@ -87,10 +87,19 @@ function requireConfig({ name, configFaults }: Stack): void {
 
 /** @throws when the settings want other names for what the program leaves nameless than this engine would give */
 function requireOwnNames({ config }: Stack): void {
-  if (config[AUTONAMING] === undefined) return;
+  const setting = config[AUTONAMING];
+  if (setting === undefined || namesAsUsual(parsed(setting.value))) return;
   throw new Error(
-    `The setting "${AUTONAMING}" is not covered by the embedded engine. Run this stack with the official CLI: --engine pulumi.`,
+    `The setting "${AUTONAMING}" is not covered by the embedded engine, but for "mode: default". Run this stack with the official CLI: --engine pulumi.`,
   );
+}
+
+/** `mode: default`, for all and for each package and type that is named. */
+function namesAsUsual(naming: unknown): boolean {
+  if (typeof naming !== "object" || naming === null || Array.isArray(naming)) return false;
+  const { mode = "default", providers = {}, resources = {}, ...more } = naming as Record<string, unknown>;
+  if (mode !== "default" || Object.keys(more).length > 0) return false;
+  return [...Object.values(providers ?? {}), ...Object.values(resources ?? {})].every(namesAsUsual);
 }
 
 function shownConfig(config: StackConfig): Record<string, string> {

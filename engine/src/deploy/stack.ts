@@ -268,7 +268,8 @@ function isStructured(written: unknown): boolean {
   return Array.isArray(written) || !(Object.keys(written).length === 1 && "secure" in written);
 }
 
-function parsed(text: string): unknown {
+/** JSON's value, or the text where it is none. */
+export function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

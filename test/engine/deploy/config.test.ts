@@ -204,10 +204,24 @@ describe("the version of Pulumi that Pulumi.yaml requires", () => {
 test("names by other rules than this engine's are refused before anything is done, and hinder no destroy", async () => {
   const { fake, work, run } = setUp();
   await run("up", { name: "a" });
-  work.write("Pulumi.dev.yaml", stringify({ config: { "pulumi:autonaming": { mode: "verbatim" } } }));
+  const naming = (setting: unknown) =>
+    work.write("Pulumi.dev.yaml", stringify({ config: { "pulumi:autonaming": setting } }));
+  naming({ mode: "verbatim" });
   for (const kind of ["preview", "up"] as const) {
     await expect(run(kind, { name: "b" })).rejects.toThrow(/"pulumi:autonaming" is not covered.*--engine pulumi/);
   }
+  for (const other of [
+    "default",
+    { pattern: "web" },
+    { mode: "default", enforce: true },
+    { mode: "default", providers: { fake: { mode: "disabled" } } },
+    { providers: { fake: { resources: { "fake:index:Thing": { pattern: "web" } } } } },
+  ]) {
+    naming(other);
+    await expect(run("preview", { name: "b" })).rejects.toThrow(/"pulumi:autonaming" is not covered/);
+  }
+  naming({ mode: "default", providers: { fake: { resources: { "fake:index:Thing": { mode: "default" } } } } });
+  expect((await run("preview", { name: "a" })).errors).toEqual([]);
   expect(fake.calls).toEqual(["create a"]);
   expect((await run("destroy")).result).toBe("succeeded");
 });

@@ -14,7 +14,7 @@ describe("pitfall 1: exit 0 is not success, of a real program", () => {
     const failed = await run("up", { name: "a" }, { name: "x", throws: "a mistake in the program" });
     expect(failed.result).toBe("failed");
     expect(fake.world.size).toBe(2);
-    expect(JSON.stringify(failed.events)).toContain("a mistake in the program");
+    expect(failed.errors).toEqual([expect.stringContaining("a mistake in the program")]);
   });
 
   test("a program that exits with code 0 half-way deletes nothing", async () => {
@@ -23,6 +23,11 @@ describe("pitfall 1: exit 0 is not success, of a real program", () => {
     const failed = await run("up", { name: "x", exits: 0 });
     expect(failed.result).toBe("failed");
     expect(fake.world.size).toBe(2);
+  });
+
+  test("a program that ends as one that has said why, and has not, is told all the same", async () => {
+    const { run } = setUp();
+    expect((await run("up", { name: "x", exits: 32 })).errors).toEqual(["the program failed"]);
   });
 
   test("a program that waits for what never comes deletes nothing, and keeps its outputs", async () => {
