@@ -185,3 +185,16 @@ describe("pitfall 10: protect", () => {
     expect([...fake.world.keys()]).toEqual(["a-2"]);
   });
 });
+
+test("what becomes a component is deleted, and what was one is created", async () => {
+  const { fake, work, run } = setUp();
+  const thing = (component: boolean) => ({ name: "a", type: "fake:index:Thing", component, inputs: { x: 1 } });
+  await run("up", thing(false));
+  expect((await run("up", thing(true))).errors).toEqual([]);
+  expect(fake.calls).toEqual(["create a", "delete a"]);
+  expect(work.resource("a")).toMatchObject({ custom: false });
+  expect((await run("preview", thing(true))).changes).toEqual({ same: 2 });
+  expect((await run("up", thing(false))).errors).toEqual([]);
+  expect(fake.world.size).toBe(1);
+  expect((await run("preview", thing(false))).changes).toEqual({ same: 2 });
+});

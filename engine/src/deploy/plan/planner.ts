@@ -275,12 +275,13 @@ export class Planner {
   async #diff(goal: Goal, old: ResourceState, state: ResourceState): Promise<DiffResult> {
     if (this.#host.targeting.replaces(state.urn)) return replaceBecause("id");
     if (state.deletedWith !== undefined && this.#replaced.has(state.deletedWith)) return replaceBecause("deletedWith");
+    // The one has a provider that must delete it, the other none.
+    if (old.custom !== state.custom) return replaceBecause("provider");
     if (!state.custom) return diffComponent(old.inputs, state.inputs);
     if (isProviderType(state.type)) {
       return diffComponent(old.outputs, providerOutputs(state.inputs));
     }
     // Another provider of the same package manages the same things; a version that was bumped is no reason to replace.
-    if ((old.provider ?? "") === "") return replaceBecause("provider");
     const provider = await this.#host.provider(state.provider ?? "");
     return diffCustom(provider, this.#host.context(state.urn), old, state.inputs, goal.ignoreChanges);
   }
