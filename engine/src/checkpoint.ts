@@ -27,13 +27,15 @@ export interface DecodedCheckpoint {
 /**
  * Reads a stack's state: the file of the backend, or what `pulumi stack export` prints.
  * @param open makes the secrets of the salt that the file names; called at most once
+ * @param path the file's, for messages
  * @throws when the file is no state, or needs what this engine does not know; the integrity is not checked here
  */
 export async function decodeCheckpoint(
   text: string,
   open: (state: { salt: string }) => Promise<PassphraseSecrets>,
+  path = "",
 ): Promise<DecodedCheckpoint> {
-  const file = parse(text);
+  const file = parseState(text, path);
   refuseUnknown(file);
   const checkpoint = (file.checkpoint ?? { latest: file.deployment }) as Json;
   const latest = (checkpoint.latest ?? {}) as Json;
@@ -110,19 +112,20 @@ function membersOf(fields: Json): string[] {
   return Object.entries(fields).map(([key, value]) => `${JSON.stringify(key)}:${encodePlain(value)}`);
 }
 
-function parse(text: string): Json {
-  let file: unknown;
+/** The JSON of a state's file. @throws when it is none, with the way out */
+export function parseState(text: string, path: string): Json {
+  const file = path === "" ? "The state file" : `The state file ${path}`;
+  const wayOut = "Restore the backup beside it (.bak) or one under .pulumi/backups.";
+  let form: unknown;
   try {
-    file = JSON.parse(text);
+    form = JSON.parse(text);
   } catch (error) {
-    throw new Error(
-      `The state file is not valid JSON (${(error as Error).message}). Restore the backup beside it (.bak) or one under .pulumi/backups.`,
-    );
+    throw new Error(`${file} is not valid JSON (${(error as Error).message}). ${wayOut}`);
   }
-  if (typeof file !== "object" || file === null || Array.isArray(file)) {
-    throw new Error("The state file holds no state. Restore the backup beside it (.bak) or one under .pulumi/backups.");
+  if (typeof form !== "object" || form === null || Array.isArray(form)) {
+    throw new Error(`${file} holds no state. ${wayOut}`);
   }
-  return file as Json;
+  return form as Json;
 }
 
 function refuseUnknown(file: Json): void {

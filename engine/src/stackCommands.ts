@@ -18,9 +18,9 @@ type Json = Record<string, unknown>;
  */
 export async function exportStack(options: StateOptions, show: { showSecrets?: boolean } = {}): Promise<Json> {
   return withStack(options, false, async (stack) => {
-    const text = await stack.loadText();
-    if (text === undefined) throw new Error(`Stack "${options.stack}" has no state yet.`);
-    const file = JSON.parse(text) as { version: number; features?: string[]; checkpoint?: { latest?: Json } };
+    const form = await stack.loadForm();
+    if (form === undefined) throw new Error(`Stack "${options.stack}" has no state yet.`);
+    const file = form as { version: number; features?: string[]; checkpoint?: { latest?: Json } };
     const deployment = file.checkpoint?.latest ?? {};
     const decrypt = show.showSecrets ? await stack.decrypter() : undefined;
     return {
@@ -102,7 +102,7 @@ export async function renameStack(options: StateOptions, to: string): Promise<{ 
       ),
     );
     if (there && taken) throw new Error(`There is a file of settings ${file} already.`);
-    if ((await stack.loadText()) === undefined)
+    if ((await stack.loadForm()) === undefined)
       throw new Error(`Stack "${stack.name}" has no state yet: rename its file of settings.`);
     const snapshot = await stack.load();
     await stack.rename(to, renamed(snapshot, project.name, stack.name, to));

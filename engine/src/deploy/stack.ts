@@ -1,4 +1,11 @@
-import { decodeCheckpoint, emptySnapshot, encodeCheckpoint, freshManifest, verifyIntegrity } from "../checkpoint.ts";
+import {
+  decodeCheckpoint,
+  emptySnapshot,
+  encodeCheckpoint,
+  freshManifest,
+  parseState,
+  verifyIntegrity,
+} from "../checkpoint.ts";
 import { settingFaults } from "../configTypes.ts";
 import type { OpType } from "../events.ts";
 import type { SecretFilter } from "../masking.ts";
@@ -152,15 +159,17 @@ export class Stack {
       this.#secrets?.catch(() => {});
       return emptySnapshot();
     }
-    const { snapshot, secrets } = await decodeCheckpoint(text, ({ salt }) => this.#secretsOf(salt));
+    const path = this.#store.fileOf(this.#place);
+    const { snapshot, secrets } = await decodeCheckpoint(text, ({ salt }) => this.#secretsOf(salt), path);
     if (secrets !== undefined) this.#secrets = Promise.resolve(secrets);
     verifyIntegrity(snapshot);
     return snapshot;
   }
 
-  /** The state's file as it is; undefined: there is none. */
-  loadText(): Promise<string | undefined> {
-    return this.#store.load(this.#place);
+  /** The state's file as it is, nothing of it looked at; undefined: there is none. @throws when it is no JSON */
+  async loadForm(): Promise<Record<string, unknown> | undefined> {
+    const text = await this.#store.load(this.#place);
+    return text === undefined ? undefined : parseState(text, this.#store.fileOf(this.#place));
   }
 
   /**

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import {
@@ -165,3 +165,16 @@ test("a stack that has no state yet has none to export or rename", async () => {
   expect(existsSync(work.stateFile)).toBe(false);
   expect(await stackHistory(work.options())).toEqual([]);
 });
+
+test.each(["", "null", '{"version":3,"checkp'])(
+  "a state file that holds %j is named, with the way out",
+  async (text) => {
+    const { work, run } = setUp();
+    await run("up", { name: "a" });
+    writeFileSync(work.stateFile, text);
+    const named = new RegExp(`${work.stateFile} (is not valid JSON|holds no state).*\\.bak`);
+    await expect(exportStack(work.options())).rejects.toThrow(named);
+    await expect(renameStack(work.options(), "other")).rejects.toThrow(named);
+    await expect(run("preview", { name: "a" })).rejects.toThrow(named);
+  },
+);
