@@ -41,10 +41,10 @@ export async function decodeCheckpoint(
   const latest = (checkpoint.latest ?? {}) as Json;
   const secrets = await openSecrets(latest.secrets_providers as Json | null | undefined, open);
   const manifest = (latest.manifest ?? freshManifest()) as Json;
-  const resources = ((latest.resources ?? []) as Json[]).map((form, i) => decodeResource(form, secrets, i));
-  const pendingOperations = ((latest.pending_operations ?? []) as Json[]).map((form, i) => ({
-    type: form.type as PendingOperation["type"],
-    resource: decodeResource(form.resource as Json, secrets, i),
+  const resources = listAt(latest, "resources").map((form, i) => decodeResource(form, secrets, i));
+  const pendingOperations = listAt(latest, "pending_operations").map((form, i) => ({
+    type: form?.type as PendingOperation["type"],
+    resource: decodeResource(form?.resource as Json | undefined, secrets, i),
   }));
   const rest = {
     manifest: omit(manifest, MANIFEST_FIELDS),
@@ -110,6 +110,14 @@ function encodeLatest(snapshot: Snapshot, secrets: PassphraseSecrets | undefined
 
 function membersOf(fields: Json): string[] {
   return Object.entries(fields).map(([key, value]) => `${JSON.stringify(key)}:${encodePlain(value)}`);
+}
+
+function listAt(latest: Json, key: string): (Json | null)[] {
+  const list = latest[key] ?? [];
+  if (Array.isArray(list)) return list;
+  throw new Error(
+    `The state's "${key}" are no list. Restore the backup beside it (.bak) or one under .pulumi/backups.`,
+  );
 }
 
 /** The JSON of a state's file. @throws when it is none, with the way out */

@@ -70,7 +70,7 @@ function* referencesOf(state: ResourceState): Generator<[string, string]> {
   if (state.parent) yield ["parent", state.parent];
   for (const urn of state.dependencies) yield ["dependency", urn];
   for (const [key, urns] of Object.entries(state.propertyDependencies)) {
-    for (const urn of urns ?? []) yield [`dependency (of its property ${key})`, urn];
+    for (const urn of urns) yield [`dependency (of its property ${key})`, urn];
   }
   if (state.deletedWith) yield ["deletedWith", state.deletedWith];
   const replaceWith = state.unknownFields?.replaceWith;

@@ -154,7 +154,7 @@ function select(snapshot: Snapshot, urn: string): ResourceState[] {
 
 /** Every URN that a resource cannot be without. */
 function namedBy(state: ResourceState): string[] {
-  const named = [...state.dependencies, ...Object.values(state.propertyDependencies).flatMap((urns) => urns ?? [])];
+  const named = [...state.dependencies, ...Object.values(state.propertyDependencies).flat()];
   if (state.parent) named.push(state.parent);
   if (state.deletedWith) named.push(state.deletedWith);
   const replaceWith = state.unknownFields?.replaceWith;

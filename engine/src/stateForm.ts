@@ -34,7 +34,12 @@ const OWN_FIELDS = new Set(
  * @param secrets undefined: the file names no secrets provider, and may hold no encrypted value
  * @throws when a field is missing or a value malformed; the message names the resource
  */
-export function decodeResource(form: Json, secrets: PassphraseSecrets | undefined, index: number): ResourceState {
+export function decodeResource(
+  form: Json | null | undefined,
+  secrets: PassphraseSecrets | undefined,
+  index: number,
+): ResourceState {
+  if (typeof form !== "object" || form === null) throw new Error(`What stands at index ${index} is no resource.`);
   const urn = form.urn;
   if (typeof urn !== "string" || urn === "") throw new Error(`The resource at index ${index} has no URN.`);
   if (typeof form.type !== "string" || form.type === "") throw new Error(`The resource ${urn} has no type.`);
@@ -51,12 +56,19 @@ export function decodeResource(form: Json, secrets: PassphraseSecrets | undefine
       inputs: decodeMap(form.inputs as Json | undefined, secrets, `${urn}#inputs`),
       outputs: decodeMap(form.outputs as Json | undefined, secrets, `${urn}#outputs`),
       dependencies: (form.dependencies as string[] | undefined) ?? [],
-      propertyDependencies: (form.propertyDependencies as Record<string, string[]> | undefined) ?? {},
+      propertyDependencies: listsOf(form.propertyDependencies as Record<string, string[] | null> | undefined),
       ...(Object.keys(unknownFields).length > 0 ? { unknownFields } : {}),
     };
   } catch (error) {
     throw new Error(`The resource ${urn} cannot be read: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** Official CLIs of early 2024 and before write null for a property that depends on nothing. */
+function listsOf(map: Record<string, string[] | null> | null | undefined): Record<string, string[]> {
+  const lists: Record<string, string[]> = {};
+  for (const [key, urns] of Object.entries(map ?? {})) setKey(lists, key, urns ?? []);
+  return lists;
 }
 
 interface Encoded {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { setUp } from "./setUp.ts";
@@ -150,6 +150,28 @@ describe("an unchanged run", () => {
     const history = readdirSync(join(work.dir, "state", ".pulumi", "history", "tiny", "dev"));
     expect(history.filter((name) => name.endsWith(".history.json"))).toHaveLength(2);
   });
+});
+
+test("a state of an older official CLI, which wrote null for what depends on nothing, is used like any other", async () => {
+  const { fake, work, run } = setUp();
+  const entries = [
+    { name: "a", inputs: { n: 1 } },
+    { name: "b", inputs: { n: 1, from: { $out: "a" } } },
+  ];
+  await run("up", ...entries);
+  const aged = (): void => {
+    const text = readFileSync(work.stateFile, "utf8").replaceAll('"n":[]', '"n":null');
+    expect(text).toContain('"n":null');
+    writeFileSync(work.stateFile, text);
+  };
+  aged();
+  expect(await run("up", ...entries)).toMatchObject({ errors: [], changes: { same: 3 } });
+  aged();
+  fake.world.delete("a-1");
+  expect(await run("refresh")).toMatchObject({ errors: [], changes: { delete: 1, same: 1 } });
+  aged();
+  expect(await run("destroy")).toMatchObject({ errors: [] });
+  expect(fake.world.size).toBe(0);
 });
 
 describe("what is not covered", () => {

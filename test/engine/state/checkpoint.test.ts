@@ -39,6 +39,17 @@ describe("what is no state of ours", () => {
     ],
     ["no salt", '{"version":3,"checkpoint":{"latest":{"secrets_providers":{"type":"passphrase"}}}}', /has no salt/],
     ["no URN", '{"version":3,"checkpoint":{"latest":{"resources":[{"type":"a"}]}}}', /index 0 has no URN/],
+    [
+      "no list of resources",
+      '{"version":3,"checkpoint":{"latest":{"resources":{}}}}',
+      /"resources" are no list.*\.bak/,
+    ],
+    ["no resource", '{"version":3,"checkpoint":{"latest":{"resources":[null]}}}', /index 0 is no resource/],
+    [
+      "a pending operation on nothing",
+      '{"version":3,"checkpoint":{"latest":{"pending_operations":[null]}}}',
+      /index 0 is no resource/,
+    ],
     ["no type", '{"version":3,"checkpoint":{"latest":{"resources":[{"urn":"u"}]}}}', /resource u has no type/],
     [
       "a value of an unknown kind",
