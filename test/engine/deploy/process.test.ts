@@ -132,3 +132,14 @@ throw new Error("crashed");
   const warnings = diagnostics.filter(({ severity }) => severity === "warning").map(({ message }) => message);
   expect(warnings.join()).toContain("a process that it started still holds its output");
 });
+
+test("standard input is empty, for a program and for what it starts: who reads it is not kept waiting", async () => {
+  const { errors, outputs } = await workspaceOf(`
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+export const own = readFileSync(0, "utf8");
+export const child = execFileSync("cat", { stdio: ["inherit", "pipe", "pipe"], encoding: "utf8" });
+`).run("up");
+  expect(errors).toEqual([]);
+  expect(outputs).toMatchObject({ own: { value: "" }, child: { value: "" } });
+}, 60_000);

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import type { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 export interface NodeChildOptions {
@@ -34,6 +35,9 @@ export interface Exit {
  */
 const ROOMY = ["--min-semi-space-size=16"];
 
+/** The pipe on which the child is told what to do; its end is the child's. Standard input is not ours to fill. */
+const ENGINE_FD = 3;
+
 /** How long the output of a process that has ended may be quiet without being closed. */
 const OUTPUT_GRACE_MS = 2000;
 
@@ -45,6 +49,7 @@ export class NodeChild {
   readonly process: ChildProcess;
   /** Settles when the process and its streams have ended; never rejects. */
   readonly exited: Promise<Exit>;
+  readonly #orders: Writable | undefined;
   readonly #done: Promise<void>[] = [];
   /** True when the process has ended, and its output had to be cut off: one that it started has it as well, and lives. */
   outputHeld = false;
@@ -63,9 +68,10 @@ export class NodeChild {
       process.execPath,
       [...ROOMY, ...nodeArgs, host, script],
       // A group of its own: Ctrl-C in the terminal is the engine's to handle, and must not end the program first.
-      { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: process.platform !== "win32" },
+      { cwd, env, stdio: ["ignore", "pipe", "pipe", "pipe"], detached: process.platform !== "win32" },
     );
-    this.process.stdin?.on("error", () => {});
+    this.#orders = this.process.stdio[ENGINE_FD] as Writable | undefined;
+    this.#orders?.on("error", () => {});
     for (const stream of ["stdout", "stderr"] as const) {
       const input = this.process[stream];
       if (input === null) continue;
@@ -103,7 +109,7 @@ export class NodeChild {
 
   /** Runs the script, once. */
   run({ cwd, args, env = {}, hidden = {} }: Order): void {
-    this.process.stdin?.write(`${JSON.stringify({ cwd, args, env, hidden })}\n`);
+    this.#orders?.write(`${JSON.stringify({ cwd, args, env, hidden })}\n`);
   }
 
   /** Calls `onLine` for each line of a stream, from the first. */
@@ -120,7 +126,7 @@ export class NodeChild {
   /** Asks the process to end, and kills it when it has not within `graceMs`. */
   async stop(graceMs = 2000): Promise<void> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
-    this.process.stdin?.end();
+    this.#orders?.end();
     this.process.kill("SIGTERM");
     const timer = setTimeout(() => this.process.kill("SIGKILL"), graceMs);
     await this.exited;

@@ -1,10 +1,11 @@
 import { Module } from "node:module";
+import { Socket } from "node:net";
 import { hide } from "./hiddenVariables.mjs";
-import { firstLine } from "./order.mjs";
+import { ENGINE_FD, firstLine } from "./order.mjs";
 import { quickStart } from "./quickStart.mjs";
 
 // What a child process of the engine begins with. Its argument is the script of the SDK that it is going to be; the engine says
-// where and with what on standard input, when it knows it.
+// where and with what on a pipe of its own, when it knows it.
 const path = process.argv[2];
 process.argv.splice(1, 2, path);
 quickStart(path);
@@ -22,9 +23,10 @@ process.on("exit", () => {
 });
 
 // It ends when the engine does, also when that was killed and could not tell it.
-process.stdin.on("end", () => process.exit(0));
-process.stdin.on("error", () => process.exit(0));
-process.stdin.resume();
-process.stdin.unref?.();
+const engine = new Socket({ fd: ENGINE_FD });
+engine.on("end", () => process.exit(0));
+engine.on("error", () => process.exit(0));
+engine.resume();
+engine.unref();
 
 Module.runMain();
