@@ -139,3 +139,29 @@ test("a program that requires a version of the CLI is answered for the one that 
   );
   expect((await requiring(">=3.0.0")).errors).toEqual([]);
 });
+
+describe("what is not covered is refused in this engine's words: an older CLI would be no help", () => {
+  const component = (options: string) => `
+import * as pulumi from "@pulumi/pulumi";
+const a = new pulumi.ComponentResource("test:index:Part", "a");
+new pulumi.ComponentResource("test:index:Part", "b", {}, ${options});
+`;
+  test.each([
+    [
+      "hooks",
+      "{ hooks: { afterCreate: [new pulumi.ResourceHook('tell', async () => {})] } }",
+      'The resource hook "tell"',
+    ],
+    [
+      "error hooks",
+      "{ hooks: { onError: [new pulumi.ErrorHook('again', async () => true)] } }",
+      'The error hook "again"',
+    ],
+    ["replaceWith", "{ replaceWith: [a] }", 'The option "replaceWith" of test:index:Part "b"'],
+  ])("%s", async (_name, options, what) => {
+    const work = new Workspace("spec.ts");
+    work.write("index.ts", component(options));
+    const { errors } = await work.run("up");
+    expect(errors).toEqual([expect.stringMatching(new RegExp(`^${what}.* is not covered .*--engine pulumi`))]);
+  });
+});

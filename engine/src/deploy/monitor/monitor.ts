@@ -7,7 +7,7 @@ import type { ResourceState } from "../../resource.ts";
 import { STACK_TYPE } from "../../urn.ts";
 import type { PropertyMap } from "../../values.ts";
 import { toWire } from "../../wire.ts";
-import { type Goal, Refusal } from "../plan/goal.ts";
+import { type Goal, notCovered, Refusal } from "../plan/goal.ts";
 import { isProviderType, packageOf } from "../plan/references.ts";
 import { InvokeFailed } from "./invokeFailed.ts";
 import { type ReadGoal, readGoal, registrationGoal, type Sources } from "./requests.ts";
@@ -71,6 +71,11 @@ const FEATURES = new Set([
   "deletedWith",
   "transforms",
   "invokeTransforms",
+  // Refused when they are asked for, with the way out: the SDK itself would have its user update a CLI that there is not.
+  "replaceWith",
+  "parameterization",
+  "resourceHooks",
+  "errorHooks",
 ]);
 const SEVERITIES = ["debug", "info", "warning", "error"] as const;
 
@@ -108,6 +113,15 @@ export class Monitor {
       registerStackInvokeTransform: this.#unary((callback: Parameters<Transforms["addToInvokes"]>[0]) => {
         this.#transforms.addToInvokes(callback);
         return new emptyPb.Empty();
+      }),
+      registerPackage: this.#unary((request: InstanceType<typeof resourcePb.RegisterPackageRequest>) => {
+        throw notCovered(`The parameterized package of "${request.getName()}"`);
+      }),
+      registerResourceHook: this.#unary((request: InstanceType<typeof resourcePb.RegisterResourceHookRequest>) => {
+        throw notCovered(`The resource hook "${request.getName()}"`);
+      }),
+      registerErrorHook: this.#unary((request: InstanceType<typeof resourcePb.RegisterErrorHookRequest>) => {
+        throw notCovered(`The error hook "${request.getName()}"`);
       }),
       signalAndWaitForShutdown: this.#unary(async () => {
         await (await this.#host).programDone();
