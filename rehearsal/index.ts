@@ -4,15 +4,8 @@ import { type DifyFacts, difyStatus, startDify, stopDify } from "./dify.ts";
 import { type Gpu, type HostFacts, hostStatus, startHost, stopHost } from "./host.ts";
 import { startUpstreams, stopUpstreams, type UpstreamFacts, upstreamsStatus } from "./upstreams.ts";
 
-export type { DifyLie } from "./dify/lies.ts";
-export type { DifyFacts } from "./dify.ts";
-export { difyStatus, orderDifyLie, orderModelLie, startDify, stopDify } from "./dify.ts";
-export type { Gpu, HostFacts } from "./host.ts";
-export { hostStatus, startHost, stopHost } from "./host.ts";
-export type { Fault } from "./upstreams/faults.ts";
-export type { LoggedRequest } from "./upstreams/request-log.ts";
-export type { UpstreamFacts } from "./upstreams.ts";
-export { orderFault, startUpstreams, stopUpstreams, upstreamRequests, upstreamsStatus } from "./upstreams.ts";
+export { upstreamRequests } from "./upstreams.ts";
+export type { UpstreamFacts };
 
 export interface RehearsalOptions {
   /** `.atelier/<stack>`: the host lies in `host/`, the upstreams in `upstreams/`, Dify in `dify/`. */
