@@ -432,6 +432,17 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     expect(done.outputs).toMatchObject({ exitCode: 3, mustRun: false });
     expect(String(done.outputs.containerLogs).split("\n").sort()).toEqual(["", "err", "out"]);
     await engine.delete(done);
+    // Started by each update, it has ended before or after it is looked at.
+    const brief = { ...NONE, command: shell("echo why >&2; exit 7") };
+    const ended = await engine.create(CONTAINER, brief);
+    const told = async () => {
+      await engine.update(ended, brief);
+      return engine.lines.find((line) => line.includes("has ended with exit code 7"));
+    };
+    await expect
+      .poll(told, { timeout: 60_000 })
+      .toMatch(/^the container it-\w{7} has ended .* is meant to end has mustRun: false\. Its last words .*:\nwhy/);
+    await engine.delete(ended);
     const ephemeral = { ...NONE, command: ["/bin/true"], attach: true, rm: true };
     await expect(engine.create(CONTAINER, ephemeral)).rejects.toThrow(/^rm: removes the container as soon as it ends/);
     const before = ((await it.docker.listVolumes()).Volumes ?? []).length;

@@ -32,6 +32,7 @@ beforeAll(async () => {
   writeFileSync(join(dir, "app", "logs", "keep"), "wanted");
   writeFileSync(join(dir, "app", ".dockerignore"), "# comment\nDockerfile\nlogs\n!logs/keep\n");
   symlinkSync("note", join(dir, "app", "link"));
+  symlinkSync("/only/in/the/image", join(dir, "app", "elsewhere"));
 });
 afterAll(async () => {
   delete process.env.DOCKER_CONFIG;
@@ -60,16 +61,25 @@ async function run(image: string, command: string): Promise<string> {
 
 describe.skipIf(missing)(`images${missing ? ` (skipped: ${missing})` : ""}`, () => {
   test("a build that fails says its last lines; one without its Dockerfile where to put it", async () => {
-    writeFileSync(join(dir, "app", "Broken"), `FROM ${BASE}\nRUN echo so far && exit 7\n`);
+    const said = 'RUN echo "so far $((3 + 4)) $WORD" >&2 && exit 7';
+    writeFileSync(join(dir, "app", "Broken"), `FROM ${BASE}\nARG WORD\n${said}\n`);
     for (const builderVersion of ["BuilderV1", "BuilderBuildKit"]) {
       const failing = open.create(IMAGE, {
         imageName: "local/broken:1",
         skipPush: true,
-        build: { ...build, dockerfile: "app/Broken", builderVersion },
+        build: { ...build, args: { WORD: new Secret("w0rd-of-the-test") }, dockerfile: "app/Broken", builderVersion },
       });
-      await expect(failing).rejects.toThrow(
-        /cannot build the image local\/broken:1: .*so far && exit 7[\s\S]*Its last lines:[\s\S]*so far/,
+      const { message } = await failing.then(
+        () => Promise.reject(new Error("it did not fail")),
+        (error: Error) => error,
       );
+      expect(message).toMatch(
+        /cannot build the image local\/broken:1: .*exit 7[\s\S]*Its last lines:[\s\S]*\n {2}so far 7 /,
+      );
+      expect(message).not.toContain("w0rd-of-the-test");
+      expect(message).not.toContain("\u001b");
+      // The first builder keeps the container of a failed step, unless it is told otherwise.
+      expect(await it.docker.listContainers({ all: true })).toEqual([]);
     }
     const { failures } = await open.check(IMAGE, {
       imageName: "a/b:1",

@@ -1,9 +1,11 @@
 import Docker from "dockerode";
 import type { Login } from "../registry/logins.ts";
 import { DockerFailed, explain } from "./errors.ts";
+import { jsonLines } from "./lines.ts";
 import type { Settings } from "./settings.ts";
 import { SshAgent } from "./ssh.ts";
 import type { Tls } from "./tls.ts";
+import { TRACE_ID, traceLines } from "./trace.ts";
 
 /** Who waits for an answer. */
 export interface Caller {
@@ -97,23 +99,20 @@ export class Engine {
     onLine: (line: ProgressLine) => void,
   ): Promise<void> {
     let failed: DockerFailed | undefined;
-    const following = new Promise<void>((resolve, reject) => {
-      // Knows BuildKit's own form of lines too. What is thrown within it is lost.
-      (this.docker as WithProgress).followProgress(
-        stream,
-        (error: Error | null) => (error ? reject(error) : resolve()),
-        (line: ProgressLine) => {
-          const said = line.errorDetail?.message ?? line.error;
-          if (said === undefined) onLine(line);
-          else
-            failed ??= new DockerFailed(
-              `cannot ${what}: the Docker engine at ${this.host} said: ${said}`,
-              said,
-              line.errorDetail?.code,
-            );
-        },
-      );
-    });
+    const following = (async () => {
+      for await (const raw of jsonLines(stream)) {
+        const line = raw as ProgressLine;
+        const said = line.errorDetail?.message ?? line.error;
+        if (said !== undefined) {
+          failed ??= new DockerFailed(
+            `cannot ${what}: the Docker engine at ${this.host} said: ${said}`,
+            said,
+            line.errorDetail?.code,
+          );
+        } else if (line.id === TRACE_ID) for (const text of traceLines(line.aux)) onLine({ stream: text });
+        else onLine(line);
+      }
+    })();
     try {
       await within(following, 0, caller.signal);
       if (failed !== undefined) throw failed;
@@ -159,9 +158,6 @@ async function within<T>(answer: Promise<T>, seconds: number, signal?: AbortSign
     signal?.removeEventListener("abort", onAbort);
   }
 }
-
-/** Newer than its types. */
-type WithProgress = Docker & { followProgress: Docker["modem"]["followProgress"] };
 
 /** A line of what a pull, a push or a build says. */
 export interface ProgressLine {

@@ -101,6 +101,19 @@ export async function health(
   }
 }
 
+/** Says of a container that should run and has ended already what it said last: nobody has waited for it. */
+export async function warnOfEnd(id: string, inputs: PropertyMap, call: Call): Promise<void> {
+  if (!flag(inputs, "mustRun") || !flag(inputs, "start")) return;
+  const seen = await inspect(id, call);
+  if (seen === undefined || (seen.State.Running && seen.State.Status !== "restarting")) return;
+  const { Status, ExitCode } = seen.State;
+  const then = Status === "restarting" ? ", and is started again" : "; one that is meant to end has mustRun: false";
+  call.log({
+    stream: "warning",
+    text: `the container ${text(inputs, "name")} has ended with exit code ${ExitCode}${then}${await lastWords(id, inputs, call)}`,
+  });
+}
+
 /** What a container said last: of no use to who can't reach its engine by hand. */
 async function lastWords(id: string, inputs: PropertyMap, call: Call): Promise<string> {
   const shown = `docker logs ${text(inputs, "name")} shows what it said`;

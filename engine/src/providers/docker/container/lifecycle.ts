@@ -8,7 +8,7 @@ import { findImage, pullImage } from "../registry/pull.ts";
 import type { Call, Found, Handler } from "../resources/resource.ts";
 import { container as table } from "../schema/container.ts";
 import { containerLogs, waitForEnd } from "./attach.ts";
-import { health, inspect } from "./health.ts";
+import { health, inspect, warnOfEnd } from "./health.ts";
 import { type ImageConfig, importedOutputs } from "./import.ts";
 import { containerOutputs } from "./read.ts";
 import { createBody, endpoint, updateBody } from "./spec.ts";
@@ -67,6 +67,7 @@ export const container: Handler = {
     }
     if (logs !== undefined) found.seen.containerLogs = logs;
     if (failed !== undefined) throw new InitFailed(id, outputsOf(table, id, inputs, found.seen), [failed]);
+    await warnOfEnd(id, inputs, call).catch(() => {});
     return found;
   },
 
@@ -85,6 +86,7 @@ export const container: Handler = {
       const found = await read(id, outputsOf(table, id, news, {}), call);
       throw new InitFailed(id, outputsOf(table, id, news, found?.seen ?? {}), [failed]);
     }
+    await warnOfEnd(id, news, call).catch(() => {});
   },
 
   async delete(id, outputs, call) {

@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { readFile, readlink } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
 import { finished } from "node:stream/promises";
+import { stripVTControlCharacters } from "node:util";
 import { type Pack, pack } from "tar-stream";
 import type { ProgressLine } from "../client/engine.ts";
 import { DockerFailed } from "../client/errors.ts";
@@ -98,7 +99,9 @@ async function run(inputs: ImageInputs, dockerfile: string, archive: Pack, call:
   const said: string[] = [];
   const show = progress(call);
   const onLine = (line: ProgressLine) => {
-    for (const text of (line.stream ?? "").split("\n")) if (text.trim() !== "") said.push(text.trimEnd());
+    // The first builder paints what comes from standard error.
+    const lines = stripVTControlCharacters(line.stream ?? "").split("\n");
+    said.push(...lines.map((text) => text.trimEnd()).filter((text) => text !== ""));
     said.splice(0, said.length - LAST_LINES);
     show(line);
   };
@@ -138,8 +141,9 @@ function buildOptions(build: Build, imageName: string, dockerfile: string): Reco
     t: imageName,
     dockerfile,
     version: build.version,
-    // The first builder leaves its intermediate containers behind otherwise.
+    // The first builder leaves its intermediate containers behind otherwise, and that of a step that failed.
     rm: true,
+    forcerm: true,
     ...(build.platform !== "" && { platform: build.platform }),
     ...(build.target !== "" && { target: build.target }),
     ...(build.network !== "" && { networkmode: build.network }),

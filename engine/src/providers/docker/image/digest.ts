@@ -52,8 +52,18 @@ function goMode(stats: Stats): string {
   return (kind.length === 0 ? "-" : kind.join("")) + permissions;
 }
 
-/** Where a link leads in the end, relative as long as every link on the way is. @throws when it leads nowhere */
+/** Where a link leads in the end. One that leads nowhere here may lead somewhere in the image: its own words then, which Docker takes too. */
 async function target(path: string, base: string): Promise<string> {
+  try {
+    return await resolved(path, base);
+  } catch (error) {
+    if (!["ENOENT", "ENOTDIR", "ELOOP"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    return await readlink(resolve(base, path));
+  }
+}
+
+/** Relative as long as every link on the way is. */
+async function resolved(path: string, base: string): Promise<string> {
   let rest = normalize(path).split(sep);
   let done = isAbsolute(path) ? sep : "";
   for (let links = 0; rest.length > 0; ) {
@@ -65,7 +75,7 @@ async function target(path: string, base: string): Promise<string> {
       done = next;
       continue;
     }
-    if (++links > 255) throw new Error(`too many links at ${path}`);
+    if (++links > 255) throw Object.assign(new Error(`too many links at ${path}`), { code: "ELOOP" });
     const to = await readlink(resolve(base, next));
     if (isAbsolute(to)) done = sep;
     rest = [...normalize(to).split(sep), ...rest];

@@ -74,7 +74,13 @@ export async function check(
   if (!(build.dockerfile instanceof Unknown) && !(build.context instanceof Unknown)) {
     const failure = await missingDockerfile(text(build, "context"), text(build, "dockerfile"), call.programDir);
     if (failure !== undefined) failures.push({ property: "build.dockerfile", reason: failure });
-    else build.contextDigest = await contextDigest(text(build, "context"), text(build, "dockerfile"), call.programDir);
+    else {
+      try {
+        build.contextDigest = await contextDigest(text(build, "context"), text(build, "dockerfile"), call.programDir);
+      } catch (error) {
+        failures.push({ property: "build.context", reason: `cannot be read: ${(error as Error).message}` });
+      }
+    }
   }
   const needsRegistry = news.skipPush !== true || cacheImages(build.cacheFrom ?? null).length > 0;
   if (

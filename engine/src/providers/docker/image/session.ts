@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
+import { fieldsOf } from "../client/wire.ts";
 import type { Login } from "../registry/logins.ts";
 import { registryOf } from "../registry/reference.ts";
 import type { Call } from "../resources/resource.ts";
@@ -76,20 +77,10 @@ export async function openSession(loginFor: (registry: string) => Login | undefi
   };
 }
 
-/** The first field of a message, a text: its tag, its length, its bytes. */
+/** The first field of a message, a text. */
 function readText(message: Buffer): string {
-  const [length, at] = readVarint(message, 1);
-  return message[0] === 0x0a ? message.toString("utf8", at, at + length) : "";
-}
-
-function readVarint(bytes: Buffer, from: number): [value: number, next: number] {
-  let value = 0;
-  for (let at = from, shift = 0; at < bytes.length; at++, shift += 7) {
-    const byte = bytes[at] ?? 0;
-    value |= (byte & 0x7f) << shift;
-    if (byte < 0x80) return [value, at + 1];
-  }
-  return [0, bytes.length];
+  const [first] = fieldsOf(message);
+  return first?.number === 1 ? first.bytes.toString("utf8") : "";
 }
 
 function field(number: number, value: string): Buffer {
