@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { unheard } from "./loginShell.ts";
 import type { Host } from "./settings.ts";
 
 const scripts = resolve(import.meta.dirname, "..", "scripts", "host");
@@ -54,12 +55,18 @@ export function createStep(name: string, args: StepArgs, opts: pulumi.CustomReso
   );
   return {
     resource,
-    facts: resource.stdout.apply(
-      (text) => JSON.parse(text.trim().split("\n").pop() || "{}") as Record<string, unknown>,
-    ),
+    facts: resource.stdout.apply((text) => factsOf(name, text)),
     // The hash of a secret among many other lines tells nothing of it.
     version: pulumi.unsecret(stdin.apply(sha256)),
   };
+}
+
+/** @throws RunError where nothing of the step is in its output: another shell may have taken the inputs for its commands, and ended with 0 */
+export function factsOf(name: string, stdout: string): Record<string, unknown> {
+  const last = stdout.trim().split("\n").pop() ?? "";
+  if (!last.startsWith('{"step":'))
+    throw new pulumi.RunError(`${name}: the host said nothing of this step. ${unheard}`);
+  return JSON.parse(last) as Record<string, unknown>;
 }
 
 /** What every step has besides its own. */

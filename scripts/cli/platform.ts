@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { commandProvider } from "@atelier/engine/providers/command/index";
 import { type Login, readLogin } from "../../stacks/login.ts";
+import { unheard } from "../../stacks/loginShell.ts";
 import { keeps, type Proposal, propose } from "../../stacks/platforms/propose.ts";
 import { platformFile, readPlatform, type SavedPlatform } from "../../stacks/platforms/saved.ts";
 import { portsToAsk, questions, readSeen, recognise, type Seen } from "../../stacks/platforms/seen.ts";
@@ -117,7 +118,7 @@ export async function look(
       name: "platform",
       signal: AbortSignal.timeout(60_000),
       log: () => {},
-      inputs: { connection: { ...(await connection(stack, host)), ...hostOf(host, box) }, create: "sh -s", stdin },
+      inputs: { connection: { ...(await connection(stack, host)), ...hostOf(host, box) }, create: "sh -s look", stdin },
       preview: false,
       timeout: 60,
     });
@@ -127,7 +128,9 @@ export async function look(
     const why = messageOf(error).trim().replace(/\.*$/, "");
     const next = /host key/.test(why)
       ? `If the box is a new one: ${hint("trust", stack)} --replace`
-      : `Is the box running, and are address, port and login still right? If it is gone: ${hint("down", stack)} --host-gone`;
+      : /Process exited with|the box answered/.test(why)
+        ? unheard
+        : `Is the box running, and are address, port and login still right? If it is gone: ${hint("down", stack)} --host-gone`;
     throw new UserError(`${where} could not be looked at, and nothing was changed. ${why}. ${next}`);
   } finally {
     await provider.close();

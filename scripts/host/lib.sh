@@ -147,6 +147,10 @@ isolate() {
   make_folders "$HOME" "$TMPDIR" "$CACHE"
   export HOME TMPDIR PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1
   unset PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX 2>/dev/null || :
+  # What the user set for git, pip and uv: but where their index is, and what a network wants.
+  for _name in $(env | sed -n 's/^\(\(PIP\|UV\|GIT\)_[A-Z0-9_]*\)=.*/\1/p'); do
+    case $_name in PIP_INDEX_URL | PIP_TRUSTED_HOST | *_CERT | *_PROXY* | GIT_SSL_*) ;; *) unset "$_name" ;; esac
+  done
   export XDG_CACHE_HOME="$CACHE/xdg" XDG_CONFIG_HOME="$HOME/config" XDG_DATA_HOME="$HOME/data"
   export HF_HOME="$CACHE/hf" PIP_CACHE_DIR="$CACHE/pip" PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
   export UV_CACHE_DIR="$CACHE/uv" UV_NO_CONFIG=1 UV_NO_PROGRESS=1 UV_HTTP_TIMEOUT=60 UV_PYTHON_INSTALL_DIR="$WORKSPACE/tools/python"

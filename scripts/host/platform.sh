@@ -1,7 +1,9 @@
 #!/bin/sh
-# What a box shows of itself, so that its platform can be recognised (stacks/platforms/). Read-only; runs as `sh -s`, before anything is laid.
+# What a box shows of itself, so that its platform can be recognised (stacks/platforms/). Read-only; runs as `sh -s look`, before anything is laid.
 # Variables before it: names, paths, disks, values (words). ATELIER_ROOT: where the box's folders are looked for, for a test that plays a box.
 # Of the environment only what is asked for by name leaves this script, and values only of public addresses.
+# Its first argument is `look`: a shell that another one's start-up file has started reads this too, and was told nothing.
+[ "${1:-}" = look ] || exit 1
 root=${ATELIER_ROOT:-}
 tab=$(printf '\t')
 user=$(id -un 2>/dev/null || id -u)

@@ -116,6 +116,23 @@ describe.skipIf(noSshd)("the platform of a box, seen by preview", () => {
     settings();
   });
 
+  test.each([
+    ["starts another shell, which takes what was meant for the command", "exec bash"],
+    ["ends", "echo bye\nexit 0"],
+    ["lets nobody in", "echo This account is currently not available.\nexit 1"],
+  ])("can't be seen where the login shell %s, which is said", async (_, text) => {
+    const shell = join(clone.dir, "login-shell");
+    writeFileSync(shell, `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+    box.become({ ...shapes.vast, runs: shell });
+    const { code, stderr } = await clone.run(["preview", "--stack", "box", "--yes"]);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/nothing was changed\. .*The login works, but its shell did not run the command/s),
+    ]);
+    expect(stderr).not.toContain("Is the box running");
+    box.become(shapes.vast);
+  });
+
   test("is kept where plain pulumi finds it: `env` looks only where nobody did", async () => {
     const file = join(clone.home, "box", "platform.json");
     const before = readFileSync(file, "utf8");

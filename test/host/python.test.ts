@@ -56,6 +56,27 @@ describe("python", () => {
     expect((await python({}, "check")).code).toBe(0);
   });
 
+  it("comes as ever where the user's environment has pip, uv and git work otherwise", async () => {
+    const own = new Workspace();
+    const env = {
+      ...{
+        PIP_USER: "1",
+        PIP_TARGET: join(own.top, "target"),
+        PIP_REQUIRE_VIRTUALENV: "1",
+        PIP_CONSTRAINT: "/nowhere",
+      },
+      ...{ UV_PYTHON: "2.7", UV_OFFLINE: "1", UV_EXCLUDE_NEWER: "2010-01-01", GIT_DIR: "/nowhere" },
+    };
+    try {
+      const { code, stderr, facts } = await own.run("30-python.sh", "apply", { python: versions }, { env });
+      expect(code, stderr).toBe(0);
+      expect(facts.fetchedBytes).toBeGreaterThan(0);
+      expect(existsSync(env.PIP_TARGET)).toBe(false);
+    } finally {
+      own.destroy();
+    }
+  });
+
   it("is found in a conda that is not on PATH", async () => {
     const home = join(workspace.top, "conda-home");
     mkdirSync(join(home, "miniconda3/envs/sd/bin"), { recursive: true });

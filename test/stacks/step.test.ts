@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { installer } from "../../stacks/scripts.ts";
-import { renderInputs } from "../../stacks/step.ts";
+import { factsOf, renderInputs } from "../../stacks/step.ts";
 import { fc } from "../helpers/random.ts";
 
 describe("a step's standard input", () => {
@@ -27,6 +27,21 @@ describe("a step's standard input", () => {
       { numRuns: 60 },
     );
   });
+});
+
+describe("a step's facts", () => {
+  it("are the last line that it says", () => {
+    expect(factsOf("wheels", 'welcome\n{"step":"wheels","seconds":1}\n')).toEqual({ step: "wheels", seconds: 1 });
+  });
+
+  it.each(["", "welcome\n", '{"a":1}\n'])(
+    "of a host that ended with 0 and said %j: an error, not a step that is done",
+    (said) => {
+      expect(() => factsOf("wheels", said)).toThrow(
+        /^wheels: the host said nothing of this step\. The login works, but/,
+      );
+    },
+  );
 });
 
 describe("the installer", () => {
