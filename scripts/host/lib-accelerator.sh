@@ -23,6 +23,13 @@ use_accelerator() {
     say "the accelerator $_accelerator sets no proxy; fetching without it"
     return 0
   fi
+  case $_url in
+    [Hh][Tt][Tt][Pp]://* | [Hh][Tt][Tt][Pp][Ss]://*) ;;
+    *://*)
+      say "the accelerator $_accelerator sets no HTTP proxy (${_url%%:*}), and not every tool speaks another; fetching without it"
+      return 0
+      ;;
+  esac
   # Any answer will do. Without one GitHub may still be reached directly.
   if command -v curl >/dev/null 2>&1 && ! curl -s -o /dev/null --noproxy '*' --max-time 3 "$_url" 2>/dev/null; then
     say "the accelerator $_accelerator does not answer; fetching without it"

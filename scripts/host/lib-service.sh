@@ -229,7 +229,8 @@ end_all() {
 # Platforms without a service manager run one script of theirs when the box starts: it gets a line of ours, before all others but a `#!`.
 # Behind anything else it may be part of a longer command, in a branch, or never reached.
 hook_mark() { printf '# atelier %s' "$(cut -c 1-8 "$WORKSPACE/run/id" 2>/dev/null || echo webui)"; }
-hook_line() { printf "if [ -f '%s' ]; then sh '%s'; fi %s" "$WORKSPACE/run/start-service.sh" "$WORKSPACE/run/start-service.sh" "$(hook_mark)"; }
+# It never fails: with `set -e` (also in the `#!`) the platform's script would end there.
+hook_line() { printf "if [ -f '%s' ]; then sh '%s' || :; fi %s" "$WORKSPACE/run/start-service.sh" "$WORKSPACE/run/start-service.sh" "$(hook_mark)"; }
 
 # hook_first FILE: its first line where that is a `#!`, else nothing.
 hook_first() { head -n 1 "$1" 2>/dev/null | grep '^#!' || :; }
@@ -240,10 +241,22 @@ hook_placed() {
   [ "$(sed -n "$_at" "$1" 2>/dev/null)" = "$(hook_line)" ]
 }
 
-# hooked: our line is there, or none is wanted.
+# hook_refused FILE: WHY our line can't stand there; 1 when it can.
+hook_refused() {
+  if [ ! -d "$(dirname "$1")" ] || { [ -e "$1" ] && [ ! -w "$1" ]; }; then
+    WHY="can't be written to"
+    return 0
+  fi
+  _first=$(hook_first "$1")
+  case $_first in '' | '#!'*sh | '#!'*'sh '*) return 1 ;; esac
+  WHY="is no shell script ($_first): it is left as it is"
+}
+
+# hooked: our line is there, or none is wanted, or it was said that there can be none.
 hooked() {
   _hook=$(input start_hook)
-  [ -z "$_hook" ] || [ "$(manager)" = systemd ] || [ "$(cat "$RUN/hookless" 2>/dev/null)" = "$_hook" ] || hook_placed "$_hook"
+  [ -z "$_hook" ] || [ "$(manager)" = systemd ] || hook_placed "$_hook" ||
+    { [ "$(cat "$RUN/hookless" 2>/dev/null)" = "$_hook" ] && hook_refused "$_hook"; }
 }
 
 add_hook() {
@@ -251,21 +264,14 @@ add_hook() {
   _known=$(cat "$RUN/hook" 2>/dev/null || :)
   if [ -n "$_known" ] && [ "$_known" != "$_hook" ]; then remove_hook; fi
   if hooked; then return 0; fi
-  if [ ! -d "$(dirname "$_hook")" ] || { [ -e "$_hook" ] && [ ! -w "$_hook" ]; }; then
-    say "the platform's start script $_hook can't be written to; after a restart of the box: sh $WORKSPACE/run/start-service.sh, or up"
+  if hook_refused "$_hook"; then
+    say "the platform's start script $_hook $WHY; after a restart of the box: sh $WORKSPACE/run/start-service.sh, or up"
     printf '%s\n' "$_hook" >"$RUN/hookless"
     return 0
   fi
+  rm -f "$RUN/hookless"
   [ -f "$_hook" ] || { printf '#!/bin/sh\n' >"$_hook" && chmod 755 "$_hook"; }
   _first=$(hook_first "$_hook")
-  case $_first in
-    '' | '#!'*sh | '#!'*'sh '*) ;;
-    *)
-      say "the platform's start script $_hook is no shell script ($_first): it is left as it is; after a restart of the box: sh $WORKSPACE/run/start-service.sh, or up"
-      printf '%s\n' "$_hook" >"$RUN/hookless"
-      return 0
-      ;;
-  esac
   cp -p "$_hook" "$_hook.atelier"
   {
     [ -z "$_first" ] || printf '%s\n' "$_first"

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absolutePath, port, word } from "./words.ts";
+import { absolutePath, agent, port, word } from "./words.ts";
 
 /** Where containers are made: a socket of this machine, or a host over SSH or TCP. */
 export const dockerEngine = z
@@ -36,7 +36,7 @@ export const dockerHost = z.strictObject({
   keyFile: z.string().min(1).optional(),
   keyPassphrase: z.string().min(1).optional(),
   keyPassphraseEnv: word.optional(),
-  agent: z.boolean().optional(),
+  agent,
   /** The Docker host's own key, as in known_hosts. Without it, the key pinned by `atelier trust`. */
   hostKey: z
     .string()

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { platformNames } from "../platforms/table.ts";
 import { dockerHost, dockerMistakes } from "./docker.ts";
-import { absolutePath, ownFolder, port, url, word } from "./words.ts";
+import { absolutePath, agent, ownFolder, port, url, word } from "./words.ts";
 
 /** A shell line, or a program and its arguments. */
 const commandLine = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
@@ -39,7 +39,7 @@ const sshHost = z.strictObject({
   keyFile: z.string().min(1).optional(),
   keyPassphrase: z.string().min(1).optional(),
   keyPassphraseEnv: word.optional(),
-  agent: z.boolean().optional(),
+  agent,
   /** As in known_hosts: `ssh-ed25519 AAAA…`. Without it, the key pinned by `atelier trust`. */
   hostKey: z
     .string()

@@ -18,6 +18,11 @@ export const ownFolder = absolutePath.refine(
 export const port = z.number().int().min(1).max(65535);
 /** Passwords travel in `user:password` and in URLs: A1111 dies of a colon or a comma in them. */
 export const word = z.string().regex(/^[\w-]+$/, "letters, digits, `_` and `-` only");
+/** `agent: false` is no way to log in. */
+export const agent = z
+  .boolean()
+  .optional()
+  .transform((wanted) => wanted || undefined);
 export const url = z.url({ protocol: /^https?$/ });
 export const baseUrl = url.transform((value) => (value.endsWith("/") ? value : `${value}/`));
 export const commit = z.string().regex(/^[0-9a-f]{40}$/, "a full commit of 40 hex digits");

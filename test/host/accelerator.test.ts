@@ -40,8 +40,11 @@ describe("a platform's accelerator", () => {
   it("that is gone, sets nothing, or does not answer is left out, with a word", async () => {
     const empty = join(workspace.top, "empty");
     writeFileSync(empty, "exit 3\n");
+    const socks = join(workspace.top, "socks");
+    writeFileSync(socks, `export https_proxy=${address.replace("http:", "socks5:")}\n`);
     const cases = {
       "/no/such/turbo": "is not on this host",
+      [socks]: "sets no HTTP proxy (socks5), and not every tool speaks another",
       [empty]: "sets no proxy",
       "http://127.0.0.1:1": "does not answer",
     };

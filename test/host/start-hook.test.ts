@@ -66,6 +66,27 @@ describe("a start script that begins with", () => {
     });
   }
 
+  it.each(["#!/bin/bash -e\necho on\n", "#!/bin/bash\nset -e\necho on\n"])(
+    "%j: goes on where the service does not start",
+    async (text) => {
+      writeFileSync(hook, text, { mode: 0o755 });
+      writeFileSync(join(workspace.path, "run/start-service.sh"), "exit 3\n");
+      expect((await step("apply")).code).toBe(0);
+      expect(spawnSync(hook, { encoding: "utf8" })).toMatchObject({ status: 0, stdout: "on\n" });
+    },
+  );
+
+  it("what can't be ours, and can later: check says so, apply adds our line", async () => {
+    writeFileSync(hook, "#!/usr/bin/python3\n");
+    expect((await step("apply")).code).toBe(0);
+    expect((await step("check")).code).toBe(0);
+    writeFileSync(hook, "#!/bin/sh\necho on\n", { mode: 0o755 });
+    expect((await step("check")).code).toBe(10);
+    expect((await step("apply")).code).toBe(0);
+    expect(boot()).toEqual({ starts: 1, said: "on\n" });
+    expect((await step("check")).code).toBe(0);
+  });
+
   it("no shell is left as it is, with a word", async () => {
     writeFileSync(hook, "#!/usr/bin/python3\nprint(1)\n");
     const { code, stderr } = await step("apply");

@@ -64,6 +64,9 @@ describe("settings", () => {
     expect(mistakes({ host: { kind: "ssh", address: "a" } })).toHaveLength(1);
     expect(mistakes({ host: { ...host, password: "x" } })).toHaveLength(1);
     expect(mistakes({ host })).toEqual([]);
+    // No agent is no way.
+    expect(mistakes({ host: { ...host, agent: false } })).toEqual([]);
+    expect(mistakes({ host: { kind: "ssh", address: "a", agent: false } })).toHaveLength(1);
   });
 
   it.each(["/root/x y", "relative", "/root/it's", "/root/$HOME", "/"])("refuses the workspace %s", (workspace) => {
