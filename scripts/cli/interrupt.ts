@@ -1,5 +1,20 @@
 import { Interrupted } from "./errors.ts";
 
+/** What is said at the first press, and at the second. */
+export interface Words {
+  first: string;
+  second: string;
+}
+const plainWords: Words = {
+  first: "Interrupted: what runs is ended. Once more ends everything at once.",
+  second: "Ended at once.",
+};
+/** While an engine runs, which alone has something to save. */
+export const updateWords: Words = {
+  first: "Interrupted: the running steps end and the state is saved. Once more ends everything at once.",
+  second: "Ended at once. The next `up` goes on from what was saved.",
+};
+
 /**
  * Ctrl-C: once, the running steps end and the state is saved; twice, everything ends at once.
  * One press can arrive twice (from the terminal, and forwarded by npm or by the bootstrap), so what comes
@@ -10,6 +25,7 @@ export class Interrupt {
   readonly #kill = new AbortController();
   /** Where its words go: a display that overwrites lines takes them over while it is there. */
   say: (text: string) => void;
+  words = plainWords;
   readonly #handler = () => this.press();
   #last = Number.NEGATIVE_INFINITY;
   #left = false;
@@ -67,10 +83,10 @@ export class Interrupt {
     const again = now - this.#last > 400;
     this.#last = now;
     if (!this.pressed) {
-      this.say("Interrupted: the running steps end and the state is saved. Once more ends everything at once.");
+      this.say(this.words.first);
       this.#stop.abort();
     } else if (again && !this.killSignal.aborted) {
-      this.say("Ended at once. The next `up` goes on from what was saved.");
+      this.say(this.words.second);
       this.#kill.abort();
       // Saving takes a moment; whatever does not come to its end is left.
       setTimeout(() => process.exit(130), 3000).unref();

@@ -4,6 +4,7 @@ import { PlainDisplay } from "./display/plain.ts";
 import { RecordDisplay } from "./display/record.ts";
 import { TtyDisplay } from "./display/tty.ts";
 import type { Import, Operation, Runner, RunResult, Scope } from "./engines/engine.ts";
+import { updateWords } from "./interrupt.ts";
 
 const idle = {
   preview: "planning",
@@ -42,8 +43,8 @@ export async function runShown(
   const quiet = operation === "preview" || preview;
   const shown = openDisplay({ options, terminal }, { idle: idle[operation], quiet });
   const display = both(record, shown);
-  const sayBefore = interrupt.say;
-  interrupt.say = (text) => display.note(text);
+  const before = { say: interrupt.say, words: interrupt.words };
+  Object.assign(interrupt, { say: (text: string) => display.note(text), words: updateWords });
   try {
     const { result, outputs } = await runner.run(operation, {
       onEvent: (event) => {
@@ -59,6 +60,6 @@ export async function runShown(
     return { result: interrupt.pressed && result !== "succeeded" ? "interrupted" : result, outputs, record };
   } finally {
     display.end();
-    interrupt.say = sayBefore;
+    Object.assign(interrupt, before);
   }
 }

@@ -1,5 +1,7 @@
+import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer, type Server, type Socket } from "node:net";
+import { delimiter, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Interrupt } from "../../scripts/cli/interrupt.ts";
 import { Clone, nowhere } from "./clone.ts";
@@ -28,9 +30,15 @@ test("no listener stays behind", () => {
   expect(process.listenerCount("SIGINT")).toBe(before);
 });
 
+const noDocker = (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, "docker")))
+  ? undefined
+  : "no docker on PATH";
+
 describe("Ctrl-C while somebody silent is waited for", () => {
   let clone: Clone;
   let server: Server;
+  /** A Docker engine's socket that is as silent. */
+  let engine: Server;
   let port: number;
   const sockets = new Set<Socket>();
   /** Who waits for an answer from now on. */
@@ -41,6 +49,9 @@ describe("Ctrl-C while somebody silent is waited for", () => {
     server = createServer((socket) => void sockets.add(socket.on("error", () => {})));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     port = (server.address() as AddressInfo).port;
+    const socket = join(clone.dir, "docker.sock");
+    engine = createServer((one) => void server.emit("connection", one)).listen(socket);
+    clone.settings("boxed", { host: { kind: "docker", docker: { host: `unix://${socket}` }, gpu: "none" } });
     clone.settings("far", { host: { ...nowhere, port, hostKey: undefined } });
     clone.settings("seen", { host: { ...nowhere, port, platform: "auto" } });
     clone.settings("live", { host: nowhere });
@@ -59,6 +70,7 @@ describe("Ctrl-C while somebody silent is waited for", () => {
   });
   afterAll(() => {
     server?.close();
+    engine?.close();
     clone?.remove();
   });
 
@@ -71,11 +83,19 @@ describe("Ctrl-C while somebody silent is waited for", () => {
       ["models", "verify", "--stack", "seen"],
       ["lock", "--check"],
       ["up", "--stack", "live", "--yes"],
+      ["bundle", "create", "laid", "--stack", "far"],
     ].map((args) => [args]),
-  )("%j ends at once, with 130 and one JSON document", async (args) => {
+  )("%j ends at once, with 130 and one JSON document", endsAtOnce);
+  test.skipIf(noDocker)(`image does${noDocker ? `: ${noDocker}` : ""}`, () =>
+    endsAtOnce(["image", "--stack", "boxed"]),
+  );
+
+  async function endsAtOnce(args: string[]) {
     const called = caller();
     const proxy = `http://127.0.0.1:${port}`;
-    const env = args[0] === "lock" ? { HTTPS_PROXY: proxy, HTTP_PROXY: proxy, https_proxy: proxy } : {};
+    const env = ["lock", "bundle"].includes(args[0] as string)
+      ? { HTTPS_PROXY: proxy, HTTP_PROXY: proxy, https_proxy: proxy }
+      : {};
     const { child, finished } = clone.start([...args, "--json"], { env });
     await Promise.race([
       called,
@@ -86,5 +106,5 @@ describe("Ctrl-C while somebody silent is waited for", () => {
     expect([code, stderr]).toEqual([130, expect.stringContaining("Interrupted")]);
     if (!args.includes("live")) expect(stderr).not.toContain("the state is saved");
     expect(JSON.parse(stdout)).toMatchObject({ command: args[0], result: "interrupted" });
-  });
+  }
 });

@@ -87,7 +87,8 @@ async function untilInterrupted<T>(interrupt: AbortSignal, work: (signal: AbortS
   try {
     return await work(interrupt);
   } catch (error) {
-    if (interrupt.aborted) throw new Interrupted();
+    if (interrupt.aborted)
+      throw new Interrupted("Interrupted. What came so far stays; the same command goes on from there.");
     throw error;
   }
 }

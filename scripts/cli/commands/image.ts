@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { cudaArgs } from "../../../stacks/docker/place.ts";
 import type { DockerHostSettings } from "../../../stacks/schema/host.ts";
-import { UserError } from "../errors.ts";
+import { Interrupted, UserError } from "../errors.ts";
 import { writeContext } from "../imageContext.ts";
 import { startMachine } from "../machine.ts";
 import { root, stackHome } from "../paths.ts";
@@ -75,9 +75,11 @@ function runDocker(args: string[], env: NodeJS.ProcessEnv, terminal: Terminal, s
       });
     child.on("error", (error) =>
       reject(
-        (error as NodeJS.ErrnoException).code === "ENOENT"
-          ? new UserError("There is no `docker` on PATH: install Docker's command line, which builds the image.")
-          : error,
+        signal.aborted
+          ? new Interrupted("Interrupted. What Docker has built so far stays in its cache.")
+          : (error as NodeJS.ErrnoException).code === "ENOENT"
+            ? new UserError("There is no `docker` on PATH: install Docker's command line, which builds the image.")
+            : error,
       ),
     );
     child.on("close", (code) =>
