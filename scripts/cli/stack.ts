@@ -54,12 +54,19 @@ function stackNames(): string[] {
 
 /** Values by key, without `atelier:`; a secret is a placeholder that any of our checks accepts. */
 function readConfig(text: string, file: string): Record<string, unknown> {
-  let config: unknown;
+  let read: Record<string, unknown> & { config?: unknown };
   try {
-    config = (parse(text) as { config?: unknown } | null)?.config ?? {};
+    read = (parse(text) as typeof read | null) ?? {};
   } catch (error) {
-    throw new UserError(`${file} is not YAML: ${(error as Error).message}`, 2);
+    throw new UserError(`${file} is not YAML: ${(error as Error).message}${hintAt(text, error)}`, 2);
   }
+  const outside = Object.keys(read).filter((key) => key.startsWith(`${project}:`));
+  if (outside.length > 0)
+    throw new UserError(
+      `${file}: outside of \`config:\`, where nobody reads them: ${outside.join(", ")}. Wanted: \`config:\` on a line of its own, and they below it, two spaces further in.`,
+      2,
+    );
+  const config = read.config ?? {};
   const raw: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(config as Record<string, unknown>)) {
     // Without a namespace it is the project's, as both engines have it.
@@ -67,6 +74,24 @@ function readConfig(text: string, file: string): Record<string, unknown> {
     if (namespace === project && name) raw[name] = withoutSecrets(value);
   }
   return raw;
+}
+
+/** What makes a line no YAML and is hard to see there. */
+const unseen: [RegExp, string][] = [
+  [/^ *\t/, "a tab; it is indented by spaces"],
+  [/[：，“”‘’\u3000\u00a0]/, 'a wide or curly letter (： ， “ ” or a wide space); wanted are : , " and a plain space'],
+  [/^ *[\w-]+:[^\s:]/, "no space behind a colon"],
+];
+
+/** The first such line about the one that the parser names: it often notices late. */
+function hintAt(text: string, error: unknown): string {
+  const at = (error as { linePos?: { line: number }[] }).linePos?.[0]?.line ?? 0;
+  const lines = text.split("\n");
+  for (const number of [at, at - 1, at + 1]) {
+    const found = unseen.find(([form]) => form.test(lines[number - 1] ?? ""));
+    if (found) return `\nLine ${number} has ${found[1]}.`;
+  }
+  return "";
 }
 
 // Only the engine decrypts; the program then checks the real value.

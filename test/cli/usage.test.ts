@@ -77,6 +77,30 @@ describe("settings", () => {
     expect(stderr).toContain("is not YAML");
   });
 
+  test.each([
+    ["a tab", "config:\n  atelier:host:\n    kind: ssh\n\tport: 22\n", /is not YAML[\s\S]*Line 4 has a tab/],
+    [
+      "a wide colon",
+      "config:\n  atelier:host:\n    kind：ssh\n    port: 22\n",
+      /is not YAML[\s\S]*Line 3 has a wide or curly/,
+    ],
+    [
+      "no space",
+      "config:\n  atelier:host:\n    kind: ssh\n    port:22\n",
+      /is not YAML[\s\S]*Line 4 has no space behind/,
+    ],
+    [
+      "no indentation",
+      "config:\n  atelier:host:\n    kind: ssh\natelier:webui:\n  port: 1\n",
+      /outside of `config:`.*: atelier:webui\./,
+    ],
+    ["no `config:`", "atelier:host:\n  kind: ssh\n", /outside of `config:`.*: atelier:host\./],
+  ])("a file with %s says so", async (_, text, says) => {
+    writeFileSync(join(clone.dir, "stacks", "Pulumi.broken.yaml"), text);
+    const { code, stderr } = await clone.run(["status", "--stack", "broken"]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(says)]);
+  });
+
   test("what only the program sees wrong is wrong usage too", async () => {
     clone.settings("nokey", { host: { ...nowhere, password: undefined, keyFile: "no/such/key" } });
     const { code, stderr, stdout } = await clone.run(["preview", "--stack", "nokey"]);
