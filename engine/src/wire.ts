@@ -10,6 +10,8 @@ export interface WireOptions {
   keepInnerSecrets?: boolean;
   /** False: an entry whose value is unknown is left out, and an unknown inside a list becomes null. */
   keepUnknowns: boolean;
+  /** True: of an asset or archive only its hash travels. @default false */
+  hashesOnly?: boolean;
   /** False: a resource travels as its id, or as its URN where it has none. */
   keepResources: boolean;
 }
@@ -102,7 +104,11 @@ function encodeValue(value: PropertyValue, options: WireOptions): unknown {
       ? { [SIGNATURE_KEY]: SIGNATURES.secret, value: element }
       : element;
   }
-  if (value instanceof Asset || value instanceof Archive) return encodeAsset(value);
+  if (value instanceof Asset) return encodeAsset(options.hashesOnly ? new Asset({ text: "" }, value.hash) : value);
+  if (value instanceof Archive) {
+    if (!options.hashesOnly) return encodeAsset(value);
+    return { [SIGNATURE_KEY]: SIGNATURES.archive, hash: value.hash };
+  }
   if (value instanceof ResourceReference) return encodeReference(value, options);
   return toWire(value, options);
 }

@@ -107,3 +107,37 @@ describe("pitfall 16: the code that stands in the state", () => {
     expect((await run("destroy")).result).toBe("succeeded");
   });
 });
+
+test("a file is compared by what is in it, and not by where it lies", async () => {
+  const { work, run } = setUp();
+  const program = (file: string) => `
+import * as pulumi from "@pulumi/pulumi";
+const provider = {
+  async diff(_id, olds, news) {
+    return { changes: JSON.stringify([olds.file, olds.tree]) !== JSON.stringify([news.file, news.tree]) };
+  },
+  async create(inputs) { return { id: "one", outs: inputs }; },
+  async update(_id, _olds, news) { return { outs: news }; },
+};
+class Copy extends pulumi.dynamic.Resource {
+  constructor(file) {
+    const tree = new pulumi.asset.AssetArchive({ member: new pulumi.asset.FileAsset(file) });
+    super(provider, "copy", { file: new pulumi.asset.FileAsset(file), tree });
+  }
+}
+new Copy("${file}");
+`;
+  for (const [name, text] of [
+    ["here", "the same"],
+    ["there", "the same"],
+    ["other", "another"],
+  ])
+    work.write(`${name}.txt`, text as string);
+  const up = (name: string) => {
+    work.write("index.ts", program(`${name}.txt`));
+    return run("up");
+  };
+  expect((await up("here")).errors).toEqual([]);
+  expect((await up("there")).steps).toEqual(["same copy"]);
+  expect((await up("other")).steps).toEqual(["update copy"]);
+});

@@ -10,8 +10,9 @@ export function fromStruct(struct: structPb.Struct | undefined): PropertyMap {
 /** @param receiver what it understands; without `secrets` they travel as plain values */
 export function toStruct(
   map: PropertyMap,
-  receiver: { secrets: boolean; resources: boolean } = { secrets: false, resources: false },
+  receiver: { secrets: boolean; resources: boolean; hashesOnly?: boolean } = { secrets: false, resources: false },
 ): structPb.Struct {
-  const object = toWire(map, { keepSecrets: receiver.secrets, keepResources: receiver.resources, keepUnknowns: true });
+  const { secrets, resources, hashesOnly } = receiver;
+  const object = toWire(map, { keepSecrets: secrets, keepResources: resources, keepUnknowns: true, hashesOnly });
   return structPb.Struct.fromJavaScript(object as Parameters<typeof structPb.Struct.fromJavaScript>[0]);
 }

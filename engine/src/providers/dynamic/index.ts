@@ -52,6 +52,9 @@ type Message<Name extends keyof typeof rpc> = InstanceType<
   Extract<(typeof rpc)[Name], new (...args: never[]) => unknown>
 >;
 
+/** A file that lies elsewhere, or was moved with its project, is the same one. */
+const COMPARED = { secrets: false, resources: false, hashesOnly: true };
+
 const CHANGES: Record<number, "none" | "some"> = { 1: "none", 2: "some" };
 
 class DynamicProvider implements Provider {
@@ -90,9 +93,9 @@ class DynamicProvider implements Provider {
       .setUrn(request.urn)
       .setName(request.name)
       .setType(request.type)
-      .setOlds(toStruct(request.oldOutputs))
-      .setOldInputs(toStruct(request.oldInputs))
-      .setNews(toStruct(request.news))
+      .setOlds(toStruct(request.oldOutputs, COMPARED))
+      .setOldInputs(toStruct(request.oldInputs, COMPARED))
+      .setNews(toStruct(request.news, COMPARED))
       .setIgnorechangesList(request.ignoreChanges);
     const response = await this.#call<Message<"DiffResponse">>(request, (client, meta, done) =>
       client.diff(message, meta, done),
