@@ -45,7 +45,7 @@ export async function removeAll(
       .filter((state) => gone.has(state) || !(state.protect && !state.delete))
       .map(
         (old): Step => ({
-          op: gone.has(old) ? "remove-pending-replace" : old.delete ? "delete-replaced" : "delete",
+          op: gone.has(old) ? "remove-pending-replace" : removalOf(old),
           urn: old.urn,
           type: old.type,
           old,
@@ -54,6 +54,12 @@ export async function removeAll(
     if (!(await host.executor.runLayer(steps))) return false;
   }
   return !blocked;
+}
+
+/** What the program only read is not deleted, and nobody should be told so. */
+function removalOf(old: ResourceState): Step["op"] {
+  if (old.external) return old.delete ? "discard-replaced" : "discard";
+  return old.delete ? "delete-replaced" : "delete";
 }
 
 /** The message carries the way out. */

@@ -142,13 +142,17 @@ describe("pitfall 8: deletes come last, in layers, from the old outputs", () => 
     expect(work.resources()).toEqual([]);
   });
 
-  test("what the program only reads is never deleted", async () => {
+  test("what the program only reads is never deleted, nor told to be", async () => {
     const { fake, work, run } = setUp();
     fake.world.set("outside", { n: 1 });
     await run("up", { name: "r", read: "outside" });
     expect(work.resource("r").external).toBe(true);
-    await run("destroy");
-    expect(fake.calls).toEqual([]);
+    expect((await run("preview")).steps).toEqual(["discard r"]);
+    await run("up", { name: "r" });
+    expect((await run("up", { name: "r", read: "outside" })).errors).toEqual([]);
+    expect((await run("destroy")).steps).toEqual(["discard r"]);
+    expect(work.resources()).toEqual([]);
+    expect(fake.calls).toEqual(["create r", "delete r"]);
     expect(fake.world.has("outside")).toBe(true);
   });
 

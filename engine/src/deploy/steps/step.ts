@@ -47,16 +47,23 @@ export type StepOp = Extract<
   | "read-replacement"
   | "refresh"
   | "discard"
+  | "discard-replaced"
   | "remove-pending-replace"
   | "import"
   | "import-replacement"
 >;
 
-/** False for the marker of a replacement, which does nothing itself. */
+const PARTS_OF_REPLACEMENTS = new Set<OpType>([
+  "create-replacement",
+  "delete-replaced",
+  "discard-replaced",
+  "read-replacement",
+  "import-replacement",
+]);
+
+/** False for a part of a replacement: its marker stands for the whole. */
 export function isLogical(op: OpType): boolean {
-  return (
-    op !== "create-replacement" && op !== "delete-replaced" && op !== "read-replacement" && op !== "import-replacement"
-  );
+  return !PARTS_OF_REPLACEMENTS.has(op);
 }
 
 /** A step of a resource that will be `state` and was `old`. */

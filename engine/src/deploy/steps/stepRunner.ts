@@ -48,11 +48,12 @@ export class StepRunner {
         return this.#update(step);
       case "delete":
       case "delete-replaced":
+      case "discard":
+      case "discard-replaced":
         return this.#delete(step);
       case "read":
       case "read-replacement":
         return this.#read(step);
-      case "discard":
       case "remove-pending-replace":
         this.#host.snapshot.lazily(() => this.#host.snapshot.done(step.old, undefined));
         return Promise.resolve();
