@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { readIfThere } from "../files.ts";
@@ -25,6 +25,7 @@ export function beginBundle(folder: string): void {
       `${folder} is no bundle, and has ${theirs.join(", ")} in it, where a bundle removes what it does not name. Give it a folder of its own, such as ${join(folder, "bundle")}.`,
       2,
     );
+  mkdirSync(folder, { recursive: true });
   writeFileSync(markOf(folder), "`atelier bundle create` was cut here; run it again, it goes on.\n");
   rmSync(manifestOf(folder), { force: true });
 }
