@@ -1,11 +1,14 @@
 import { z } from "zod";
 import { modelBases, modelKinds } from "../../images/catalog.ts";
-import { sha256, url } from "./words.ts";
+import { openUrl, sha256 } from "./words.ts";
 
+// The host gets them as a list between spaces.
+const unspaced = [/^\S+$/, "an address without spaces: in its path one is written %20"] as const;
+const path = z.string().regex(...unspaced);
 const modelSourceSchema = z.union([
-  z.strictObject({ huggingface: z.string() }),
-  z.strictObject({ modelscope: z.string() }),
-  z.strictObject({ url }),
+  z.strictObject({ huggingface: path }),
+  z.strictObject({ modelscope: path }),
+  z.strictObject({ url: openUrl.regex(...unspaced) }),
 ]);
 export const modelSchema = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, "a name of letters, digits, dots and dashes"),

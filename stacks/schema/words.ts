@@ -24,7 +24,12 @@ export const agent = z
   .optional()
   .transform((wanted) => wanted || undefined);
 export const url = z.url({ protocol: /^https?$/ });
-export const baseUrl = url.transform((value) => (value.endsWith("/") ? value : `${value}/`));
+/** Of an upstream or a file: it is shown wherever it is asked. */
+export const openUrl = url.refine(
+  (value) => !/^[^/]*\/\/[^/?#]*@/.test(value),
+  "an address without a login: settings are kept in git, and addresses are shown",
+);
+export const baseUrl = openUrl.transform((value) => (value.endsWith("/") ? value : `${value}/`));
 export const commit = z.string().regex(/^[0-9a-f]{40}$/, "a full commit of 40 hex digits");
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "a sha256 of 64 hex digits");
 export const repositoryPath = z.string().regex(/^[\w./-]+$/, "a repository path such as owner/name.git");

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { withModel } from "../../scripts/cli/models/add.ts";
 import { readAddress } from "../../scripts/cli/models/address.ts";
 import { published } from "../../scripts/cli/models/hub.ts";
+import { modelSchema } from "../../stacks/schema/models.ts";
 import { asBox, noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
 import { type FileServer, honest, safetensors, serving } from "../host/lib/server.ts";
 import { collect, render } from "../host/lib/workspace.ts";
@@ -31,8 +32,52 @@ describe("an address of a model", () => {
 
   const file = "a/b/resolve/main/sub/x.safetensors";
   it.each([
+    ["https://me:hunter22@example.com/a.safetensors", "https://example.com/a.safetensors: it holds a login"],
+    ["https://example.com/a.ckpt?auth=hunter22", "https://example.com/a.ckpt: its `auth` is a secret"],
+  ])("%s is refused without its secret being said", (address, why) => {
+    expect(() => readAddress(address)).toThrow(why);
+    expect(() => readAddress(address)).not.toThrow("hunter22");
+  });
+
+  it.each([
+    [
+      "https://huggingface.co/a/b/resolve/main/my%20model.safetensors",
+      { huggingface: "a/b/resolve/main/my%20model.safetensors" },
+      "my model.safetensors",
+    ],
+    ["https://hf-mirror.com/a/b/blob/main/图.ckpt", { huggingface: "a/b/resolve/main/%E5%9B%BE.ckpt" }, "图.ckpt"],
+    [
+      "https://www.modelscope.cn/models/a/b/file/view/master?fileName=sub%252Fmy%20x.pt&status=2",
+      { modelscope: "a/b/resolve/master/sub/my%20x.pt" },
+      "my x.pt",
+    ],
+    [
+      "https://modelscope.cn/models/a/b/file/view/master?fileName=100%25.pt",
+      { modelscope: "a/b/resolve/master/100%25.pt" },
+      "100%.pt",
+    ],
+    ["https://example.com/my x.pth", { url: "https://example.com/my%20x.pth" }, "my x.pth"],
+  ])("%s keeps its escapes: the host's list of addresses is one of words", (address, source, file) => {
+    expect(readAddress(address)).toEqual({ source, file });
+    expect(modelSchema.shape.sources.safeParse([source]).success).toBe(true);
+  });
+
+  it("with a space in it is a mistake of the settings", () => {
+    for (const key of ["huggingface", "modelscope", "url"])
+      expect(modelSchema.shape.sources.safeParse([{ [key]: "https://example.com/a b.ckpt" }]).success, key).toBe(false);
+  });
+
+  it.each([
     ["https://huggingface.co/a/b/resolve/main/sub/x.safetensors?download=true", { huggingface: file }],
     ["https://huggingface.co/a/b/blob/main/sub/x.safetensors", { huggingface: file }],
+    [
+      "https://huggingface.co/a/b/blob/refs%2Fpr%2F1/x.safetensors",
+      { huggingface: "a/b/resolve/refs%2Fpr%2F1/x.safetensors" },
+    ],
+    [
+      "https://modelscope.cn/models/a/b/file/view/v1?fileName=sub%2Fx.safetensors&status=2",
+      { modelscope: "a/b/resolve/v1/sub/x.safetensors" },
+    ],
     ["https://hf-mirror.com/a/b/resolve/1a2b3c/x.safetensors", { huggingface: "a/b/resolve/1a2b3c/x.safetensors" }],
     ["https://modelscope.cn/models/a/b/resolve/v1.0/x.safetensors", { modelscope: "a/b/resolve/v1.0/x.safetensors" }],
     [
@@ -207,6 +252,22 @@ describe.skipIf(noSshd)(`on a host (${noSshd ?? "sshd is there"})`, () => {
     expect((await atelier("add", `${server.base}a.safetensors`, "--kind", "lora")).stderr).toContain(
       "has a model `a` already",
     );
+  });
+
+  it("add gives the file a name that the WebUI may have, or asks for one; a sha256 in capitals is one", async () => {
+    const spaced = [`${server.base}my%20x%20(1).safetensors`, "--kind", "lora", "--sha256", "AB".repeat(32), "--print"];
+    const { code, stdout, stderr } = await atelier("add", ...spaced, "--json");
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      entry: {
+        file: "my-x-1-.safetensors",
+        sha256: "ab".repeat(32),
+        sources: [{ url: `${server.base}my%20x%20(1).safetensors` }],
+      },
+      written: false,
+    });
+    const unnamed = await atelier("add", `${server.base}130072?type=Model`, "--kind", "lora");
+    expect([unnamed.code, unnamed.stderr]).toEqual([2, expect.stringContaining("--as <name>.safetensors")]);
   });
 
   it("verify names what is missing; prune asks, and takes what no stack names", async () => {

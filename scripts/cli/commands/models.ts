@@ -99,11 +99,13 @@ async function add(stack: Stack, context: Context): Promise<number> {
 async function describeModel(address: string, stack: Stack, context: Context): Promise<Partial<Entry>> {
   const { options, terminal } = context;
   const { source, file: there } = readAddress(address);
-  const file = options.as ?? there;
+  const file = options.as ?? fileName(address, there);
   const known = await published(source, chooseUpstreams(stack.settings.upstreams, undefined));
-  const sha256 = options.sha256 ?? known?.sha256;
-  if (options.sha256 && known?.sha256 && options.sha256 !== known.sha256)
-    throw new UserError(`${known.by} says that the file's sha256 is ${known.sha256}, not ${options.sha256}.`, 2);
+  // Some pages show it in capitals.
+  const asked = options.sha256?.toLowerCase();
+  const sha256 = asked ?? known?.sha256;
+  if (asked && known?.sha256 && asked !== known.sha256)
+    throw new UserError(`${known.by} says that the file's sha256 is ${known.sha256}, not ${asked}.`, 2);
   if (known) terminal.line(`${known.by}: ${known.bytes ? `${bytes(known.bytes)}, ` : ""}sha256 ${known.sha256}`);
   else if (!sha256)
     terminal.line("Its sha256 is not known: no hub told it. It is recorded at the first verified download.");
@@ -117,6 +119,16 @@ async function describeModel(address: string, stack: Stack, context: Context): P
     ...(known && { evidence: `${known.by} said so when it was added` }),
     sources: [source],
   };
+}
+
+/** As the WebUI may have it: with no more than letters, digits, dots and dashes. */
+function fileName(address: string, there: string): string {
+  const file = there.replace(/[^\w.-]+/g, "-");
+  if (/\w.*\.(safetensors|ckpt|pt|pth|bin)$/.test(file)) return file;
+  throw new UserError(
+    `${address}: it ends in \`${there}\`, which names no model's file. What it is to be called: --as <name>.safetensors (or .ckpt, .pt, .pth, .bin). Where it is a page that shows a model, give the address of its download.`,
+    2,
+  );
 }
 
 async function kindOf(address: string, { options, terminal }: Context): Promise<ModelKind> {

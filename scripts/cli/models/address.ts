@@ -26,22 +26,22 @@ export function readAddress(text: string): Address {
     throw refuse(text, "not an address; wanted: one that begins with https://");
   }
   if (url.protocol !== "https:" && url.protocol !== "http:") throw refuse(text, "not an http address");
-  if (url.username || url.password) throw refuse(text, "it holds a login, and settings are kept in git");
-  let parts: string[];
+  // Without what must not be shown.
+  const shown = `${url.protocol}//${url.host}${url.pathname}`;
+  if (url.username || url.password) throw refuse(shown, "it holds a login, and settings are kept in git");
+  // As they are written: a revision may be `refs%2Fpr%2F1`.
+  const parts = url.pathname.split("/").filter(Boolean);
   try {
-    parts = url.pathname
-      .split("/")
-      .filter(Boolean)
-      .flatMap((part) => decodeURIComponent(part).split("/"));
+    parts.forEach(decodeURIComponent);
   } catch {
     throw refuse(text, "a `%` in it begins no escaped letter; the sign itself is written %25");
   }
   if (hubs.includes(url.hostname)) return huggingface(text, parts);
   if (modelscopes.includes(url.hostname)) return modelscope(text, parts, url.searchParams);
   for (const key of url.searchParams.keys())
-    if (/token|key|secret|signature|sig$/i.test(key))
-      throw refuse(text, `its \`${key}\` is a secret, and settings are kept in git`);
-  return { source: { url: text }, file: parts.at(-1) ?? "" };
+    if (/token|key|secret|signature|sig$|credential|auth|passw/i.test(key))
+      throw refuse(shown, `its \`${key}\` is a secret, and settings are kept in git`);
+  return { source: { url: url.href }, file: decodeURIComponent(parts.at(-1) ?? "") };
 }
 
 function huggingface(text: string, parts: string[]): Address {
@@ -63,16 +63,18 @@ function modelscope(text: string, parts: string[], query: URLSearchParams): Addr
     source: { modelscope: [owner, name, "resolve", revision, ...path].join("/") },
     file: nameOf(text, path),
   });
+  // Some pages escape a path once, some twice.
+  const plain = (path: string) => unescaped(unescaped(path)).split("/").map(encodeURIComponent);
   if (parts[0] === "api" && parts[5] === "repo") {
-    const path = query.get("FilePath")?.split("/") ?? [];
+    const path = plain(query.get("FilePath") ?? "");
     return make(parts[3] ?? "", parts[4] ?? "", query.get("Revision") ?? "master", path);
   }
   const [area, owner, name, verb, ...rest] = parts;
   if (area !== "models" || !owner || !name)
     throw refuse(text, "wanted: …/models/<owner>/<name>/resolve/<revision>/<file>");
   if (verb === "resolve" && rest.length > 1) return make(owner, name, rest[0] as string, rest.slice(1));
-  if (verb === "file" && rest[0] === "view" && rest.length > 2)
-    return make(owner, name, rest[1] as string, rest.slice(2));
+  const named = rest.slice(2).join("/") || query.get("fileName");
+  if (verb === "file" && rest[0] === "view" && rest[1] && named) return make(owner, name, rest[1], plain(named));
   throw refuse(
     text,
     `the page of a repository: open its files, and give the address of one, such as …/models/${owner}/${name}/resolve/master/model.safetensors`,
@@ -80,10 +82,18 @@ function modelscope(text: string, parts: string[], query: URLSearchParams): Addr
 }
 
 function nameOf(text: string, path: string[]): string {
-  const file = path.at(-1) ?? "";
+  const file = decodeURIComponent(path.at(-1) ?? "");
   if (!endings.test(file))
     throw refuse(text, `\`${file}\` is no model: wanted is a .safetensors, .ckpt, .pt, .pth or .bin`);
   return file;
+}
+
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 const refuse = (text: string, why: string) => new UserError(`${text}: ${why}.`, 2);

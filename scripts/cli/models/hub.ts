@@ -54,7 +54,7 @@ async function askModelscope(base: string, path: string): Promise<Published | un
   const url = new URL(`/api/v1/models/${owner}/${name}/repo/files?${query}`, base);
   const answer = await request(url.href, { seconds: patience });
   const listed = (await answer.json()) as { Data?: { Files?: { Path?: string; Size?: number; Sha256?: string }[] } };
-  const file = listed.Data?.Files?.find(({ Path }) => Path === rest.join("/"));
+  const file = listed.Data?.Files?.find(({ Path }) => Path === decodeURIComponent(rest.join("/")));
   if (!file?.Sha256 || !/^[0-9a-f]{64}$/.test(file.Sha256)) return undefined;
   return { bytes: file.Size, sha256: file.Sha256, by: url.host };
 }
