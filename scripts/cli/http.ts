@@ -15,9 +15,23 @@ export function request(
   },
 ): Promise<Response> {
   agent ??= new EnvHttpProxyAgent();
-  const { seconds, signal, ...rest } = options;
+  const { seconds, signal, headers, ...rest } = options;
   const deadline = AbortSignal.timeout(seconds * 1000);
-  return fetch(url, { ...rest, dispatcher: agent, signal: signal ? AbortSignal.any([deadline, signal]) : deadline });
+  return fetch(withoutLogin(url), {
+    ...rest,
+    headers: { ...loginOf(url), ...headers },
+    dispatcher: agent,
+    signal: signal ? AbortSignal.any([deadline, signal]) : deadline,
+  });
+}
+
+/** An address as it may be shown: this machine's own index may hold a login, as pip has it. */
+export const withoutLogin = (url: string): string => url.replace(/^(https?:\/\/)[^/?#]*@/, "$1");
+
+function loginOf(url: string): Record<string, string> {
+  const { username, password } = new URL(url);
+  const words = [username, password].map(decodeURIComponent).join(":");
+  return words === ":" ? {} : { authorization: `Basic ${Buffer.from(words).toString("base64")}` };
 }
 
 /** Why a request came to nothing, in words. */

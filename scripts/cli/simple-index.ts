@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { request } from "./http.ts";
+import { request, withoutLogin } from "./http.ts";
 
 export interface IndexFile {
   file: string;
@@ -50,15 +50,25 @@ export async function indexFiles(index: string, name: string, seconds = 30): Pro
   const url = `${index}/${name.toLowerCase().replace(/[-_.]+/g, "-")}/`;
   const accept = "application/vnd.pypi.simple.v1+json, text/html;q=0.2";
   const answer = await request(url, { headers: { accept }, seconds });
-  if (!answer.ok) throw new Error(`${url} answered HTTP ${answer.status}`);
+  const shown = withoutLogin(url);
+  if (!answer.ok) throw new Error(`${shown} answered HTTP ${answer.status}`);
   const text = await answer.text();
   const named = (answer.headers.get("content-type") ?? "").includes("json")
     ? fromJson(text, answer.url)
     : fromHtml(text, answer.url);
   // A file gets the name that an index says: one with a folder in it would lie, and remove what lies, elsewhere.
   const files = named.filter(({ file }) => /^\w[\w.+!-]*$/.test(file));
-  if (files.length === 0) throw new Error(`${url} answered something that is no index page`);
-  return files;
+  if (files.length === 0) throw new Error(`${shown} answered something that is no index page`);
+  return files.map((file) => ({ ...file, url: withLoginOf(index, file.url) }));
+}
+
+/** What lies on the index's own server is asked for as the index is. */
+function withLoginOf(index: string, file: string): string {
+  const [from, to] = [new URL(index), new URL(file)];
+  if (from.username === "" || from.host !== to.host) return file;
+  to.username = from.username;
+  to.password = from.password;
+  return to.href;
 }
 
 function fromJson(text: string, base: string): IndexFile[] {

@@ -32,7 +32,7 @@ function got(path: string, input: unknown): string {
   if (secretPaths.includes(path)) return "got a secret that does not fit; ";
   // An object may hold secrets, and says less than the keys that are named.
   if (typeof input === "object" && input !== null && !Array.isArray(input)) return "";
-  const text = JSON.stringify(input) ?? String(input);
+  const text = (JSON.stringify(input) ?? String(input)).replace(/\/\/[^/?#\s"]*@/g, "//[secret]@");
   return `got ${text.length > 80 ? `${text.slice(0, 77)}…` : text}; `;
 }
 

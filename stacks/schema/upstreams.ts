@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { baseUrl, commit, repositoryPath, url } from "./words.ts";
+import { baseUrl, commit, openUrl, repositoryPath } from "./words.ts";
 
 export const upstreamsSchema = z.strictObject({
   /** `auto`: the host measures and takes the fastest. `offline`: only what is in the host's cache. */
@@ -8,17 +8,17 @@ export const upstreamsSchema = z.strictObject({
   git: z.array(baseUrl).min(1).optional(),
   /** `default`: the client's own index. */
   pypi: z
-    .array(z.union([z.literal("default"), url]))
+    .array(z.union([z.literal("default"), openUrl]))
     .min(1)
     .optional(),
   huggingface: z.array(baseUrl).min(1).optional(),
   modelscope: z.array(baseUrl).min(1).optional(),
   /** For hosts whose Python is neither 3.10 nor 3.11: where conda, or uv, gets one. */
-  condaMirror: url.optional(),
-  uvPythonMirror: url.optional(),
-  apt: url.optional(),
+  condaMirror: openUrl.optional(),
+  uvPythonMirror: openUrl.optional(),
+  apt: openUrl.optional(),
   /** Registry mirrors in front of Docker's own. */
-  docker: z.array(url).min(1).optional(),
+  docker: z.array(openUrl).min(1).optional(),
 });
 
 export const sourceOverrideSchema = z.strictObject({

@@ -52,6 +52,19 @@ describe("settings", () => {
     expect(all).not.toMatch(/s3cret|12345|98765/);
   });
 
+  it("takes no login in the address of an upstream or a model, and does not show it", () => {
+    const upstream = "https://me:s3cret@pypi.example.com/simple";
+    const sources = [{ url: "https://me:s3cret@example.com/x.ckpt" }];
+    const all = mistakes({
+      host,
+      upstreams: { git: [upstream], pypi: ["default", upstream], docker: [upstream] },
+      models: [{ name: "x", file: "x.ckpt", sources }],
+    });
+    expect(all).toHaveLength(4);
+    for (const line of all) expect(line).toContain("accepted: an address without a login");
+    expect(all.join("\n")).not.toContain("s3cret");
+  });
+
   it("wants a host", () => {
     expect(mistakes({})).toEqual(["atelier:host: missing; accepted: an object"]);
     expect(mistakes({ host: { kind: "cloud" } })).toEqual(['atelier:host.kind: accepted: "ssh", "local", "docker"']);

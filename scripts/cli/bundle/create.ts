@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { modelUrls, type Upstreams } from "../../../stacks/upstreams.ts";
 import { readPluginPackage } from "../../dify/difypkg.ts";
 import { messageOf, UserError } from "../errors.ts";
-import { inParallel } from "../http.ts";
+import { inParallel, withoutLogin } from "../http.ts";
 import { type IndexFile, indexAddresses, indexFiles } from "../simple-index.ts";
 import type { Contents } from "./contents.ts";
 import { download, type Wanted } from "./download.ts";
@@ -187,7 +187,7 @@ async function wheelFiles(
         if (file.sha256 === undefined || !sha256.has(file.sha256) || !usable(file.file)) continue;
         found.set(file.sha256, [...(found.get(file.sha256) ?? []), file]);
       }
-      whys.push(`  - ${index}: has none of its ${sha256.size} locked files`);
+      whys.push(`  - ${withoutLogin(index)}: has none of its ${sha256.size} locked files`);
     } catch (error) {
       whys.push(`  - ${messageOf(error)}`);
     }

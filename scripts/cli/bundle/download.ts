@@ -5,7 +5,7 @@ import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Response } from "undici";
-import { request, whyFailed } from "../http.ts";
+import { request, whyFailed, withoutLogin } from "../http.ts";
 import { hashFile } from "./manifest.ts";
 
 /** Failures of one address, in a row without a byte more than before, and in all. */
@@ -65,7 +65,7 @@ export async function download(wanted: Wanted, run: Run): Promise<{ bytes: numbe
       run.signal?.throwIfAborted();
       if (error instanceof NoRoom) throw error;
       if (error instanceof Lie) rmSync(part, { force: true });
-      whys.push(`  - ${url}: ${whyFailed(error)}`);
+      whys.push(`  - ${withoutLogin(url)}: ${whyFailed(error)}`);
     }
   }
   throw new Error(`could not be had. Tried:\n${whys.join("\n") || "  nothing: no address is known"}`);
