@@ -102,6 +102,12 @@ export function readAtelierLock(path = lockPath): AtelierLock {
   throw new LockError(parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`));
 }
 
+/** What a lock has recorded of models, as a machine has it. */
+export const recordedIn = ({ models }: AtelierLock): Recorded =>
+  Object.fromEntries(
+    models.flatMap(({ name, file, bytes, sha256 }) => (bytes && sha256 ? [[name, { file, bytes, sha256 }]] : [])),
+  );
+
 /** What the files of `images/` say, as a lock without what was seen. A model's unknown size and hash come from `recorded`. */
 export function lockOfFiles(recorded: Recorded = {}): AtelierLock {
   const pinned = ({ name, commit, paths }: Pick<Source, "name" | "commit" | "paths">) => ({ name, commit, paths });

@@ -6,6 +6,7 @@ import {
   lockOfFiles,
   lockPath,
   readAtelierLock,
+  recordedIn,
 } from "../../../images/lock.ts";
 import { renderLock } from "../../../images/lock-render.ts";
 import { type Recordings, readRecordings } from "../../../images/recorded.ts";
@@ -25,9 +26,10 @@ export async function lock(context: Context): Promise<number> {
 }
 
 async function write({ options, terminal }: Context): Promise<number> {
-  const before = lockIfWhole();
+  const before = lockIfWhole(terminal);
   const { models: recorded, plugins } = recordings();
-  const files = lockOfFiles(recorded);
+  // Another machine may have recorded what the lock has.
+  const files = lockOfFiles({ ...recorded, ...(before && recordedIn(before)) });
   const changes = before ? disagreements(before, files) : [];
   const upstreams = upstreamsOf(options.stack);
   const [looked, made] = await Promise.all([
@@ -50,8 +52,8 @@ async function write({ options, terminal }: Context): Promise<number> {
   const changed = readIfThere(lockPath) !== text;
   if (changed) writeWhole(lockPath, text);
   for (const change of changes) terminal.line(`  ${change}`);
-  for (const name of Object.keys(recorded))
-    if (files.models.some((model) => model.name === name))
+  for (const [name, { sha256 }] of Object.entries(recorded))
+    if (files.models.some((model) => model.name === name && model.sha256 === sha256))
       terminal.line(`  ${name}: recorded at its first verified download`);
   for (const [id, { computed, identifier }] of Object.entries(made.dify.plugins))
     if (!computed && before?.dify.plugins[id]?.computed && plugins[id]?.identifier === identifier)
@@ -124,12 +126,16 @@ const summary = ({ sources, extensions, wheels, models }: AtelierLock): string =
     plural(models.length, "model"),
   ].join(", ");
 
-function lockIfWhole(): AtelierLock | undefined {
+function lockIfWhole(terminal: Context["terminal"]): AtelierLock | undefined {
   try {
     return readAtelierLock();
   } catch (error) {
-    if (error instanceof LockError) return undefined;
-    throw error;
+    if (!(error instanceof LockError)) throw error;
+    if (readIfThere(lockPath) !== undefined)
+      terminal.line(
+        `${error.message.split("\n")[1]?.replace(/^ *- /, "images/atelier.lock is no lock: ")}. It is made anew; what only it had, such as a model's recorded sha256, is in git's versions of it.`,
+      );
+    return undefined;
   }
 }
 
