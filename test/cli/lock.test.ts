@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -82,6 +82,7 @@ describe("atelier lock", () => {
         .replace(`    sha256: "${unknown?.sha256}",\n`, "")
         .replaceAll(/"https:\/\/[\w.-]+\/|`https:\/\/[\w.-]+\//g, (start) => `${start[0]}${silent}`),
     );
+    project.edit("images/atelier.lock", (text) => text.replace(`    sha256: ${unknown?.sha256}\n`, ""));
     server = createServer((request, response) => {
       const path = request.url ?? "";
       if (path.startsWith(`/git/${webui?.paths[0]}/info/refs`))
@@ -128,7 +129,21 @@ describe("atelier lock", () => {
     });
     expect(lock.seen?.git[webui?.paths[0] ?? ""]).toEqual({ HEAD: now.head, "v1.10.1": now.tag });
     expect(lock.seen?.packages.supervisor).toBe("9.9.9");
+    // A clone whose machine never fetched that model keeps what another one recorded.
+    rmSync(join(project.home, "recorded.json"));
     expect((await project.atelier(["lock"])).all).toContain("images/atelier.lock is as it should be");
+  });
+
+  it("that a merge left in halves is made anew, and says so", async () => {
+    const whole = readFileSync(lockFile(), "utf8");
+    writeFileSync(lockFile(), whole.replace("\nmodels:", "\n<<<<<<< HEAD\nmodels:"));
+    const check = await project.atelier(["lock", "--check"]);
+    expect([check.exitCode, check.all]).toEqual([1, expect.stringContaining("it is not YAML")]);
+    const { exitCode, all } = await project.atelier(["lock"]);
+    expect(exitCode, all).toBe(0);
+    expect(all).toMatch(/images\/atelier\.lock is no lock: it is not YAML: .*\. It is made anew/);
+    expect(all).toContain(`Without a sha256 yet, recorded at the first verified download: ${unknown?.name}`);
+    writeFileSync(lockFile(), whole);
   });
 
   it("--check says what moved, and ends with 1; the lock stays as it is", async () => {
@@ -143,6 +158,26 @@ describe("atelier lock", () => {
     expect(all).toContain(`its sha256 is ${"e".repeat(64)}, locked is ${model?.sha256}`);
     expect(all).toMatch(/\d+ moved/);
     expect(readFileSync(lockFile(), "utf8")).toBe(before);
+  });
+
+  it("--check says what an index has no more, as of a repository", async () => {
+    const { all } = await project.atelier(["lock", "--check"]);
+    expect(all).toMatch(/moved +pillow [\d.]+: gone: .*\/simple\/pillow\/ answered HTTP 404/);
+  });
+
+  it("--check takes no login page of a network for what was locked", async () => {
+    const portal = createServer((_, response) => {
+      response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html><p>Log in</p>");
+    });
+    await new Promise<void>((done) => portal.listen(0, "127.0.0.1", done));
+    try {
+      await upstreams(`http://127.0.0.1:${(portal.address() as AddressInfo).port}/`);
+      const { exitCode, all } = await project.atelier(["lock", "--check"]);
+      expect(exitCode, all).toBe(0);
+      expect(all).toMatch(/unreachable +\S+: .*a page instead of the file/);
+    } finally {
+      portal.close();
+    }
   });
 
   it("--check says which upstreams can't be reached, and that is no error", async () => {

@@ -6,7 +6,7 @@ import { catalog } from "../../../images/catalog.ts";
 import type { AtelierLock, Seen } from "../../../images/lock.ts";
 import { lockNames, readLock } from "../../../images/locks.ts";
 import type { Upstreams } from "../../../stacks/upstreams.ts";
-import { inParallel, request, whyFailed } from "../http.ts";
+import { inParallel, request, whyFailed, withoutLogin } from "../http.ts";
 import { root } from "../paths.ts";
 import { indexAddresses, indexFiles, newestVersion } from "../simple-index.ts";
 
@@ -61,6 +61,11 @@ async function lookAtGit(
         refs = await listRefs(`${base}${path}`, tag);
       } catch (error) {
         whys.push(`${base}${path}: ${firstLine(error)}`);
+        continue;
+      }
+      if (Object.keys(refs).length === 0) {
+        // git reads any page as a list of refs.
+        whys.push(`${base}${path}: it answers without a single ref (a login page of the network?)`);
         continue;
       }
       const moved: string[] = [];
@@ -123,6 +128,7 @@ async function lookAtIndex(lock: AtelierLock, pypi: readonly string[]): Promise<
     });
     const whys: string[] = [];
     for (const index of indexes) {
+      const shown = withoutLogin(index);
       try {
         const files = await indexFiles(index, name, patience);
         const mine = files.filter((file) => file.sha256 !== undefined && sha256.includes(file.sha256));
@@ -130,7 +136,7 @@ async function lookAtIndex(lock: AtelierLock, pypi: readonly string[]): Promise<
         const before = lock.seen?.packages[name];
         const moved = [
           mine.length < sha256.length
-            ? `${sha256.length - mine.length} of ${sha256.length} locked files are gone from ${index}`
+            ? `${sha256.length - mine.length} of ${sha256.length} locked files are gone from ${shown}`
             : "",
           mine.some(({ yanked }) => yanked) ? "withdrawn (yanked)" : "",
           asked.has(name) && before !== undefined && newest !== before ? `the newest was ${before}, is ${newest}` : "",
@@ -142,10 +148,14 @@ async function lookAtIndex(lock: AtelierLock, pypi: readonly string[]): Promise<
           seen: asked.has(name) && newest ? { packages: { [name]: newest } } : {},
         };
       } catch (error) {
-        whys.push(`${index}: ${whyFailed(error)}`);
+        whys.push(`${shown}: ${whyFailed(error)}`);
       }
     }
-    return { findings: [finding("unreachable", whys.join("; "))], seen: {} };
+    const gone = isGone(whys);
+    return {
+      findings: [finding(gone ? "moved" : "unreachable", `${gone ? "gone: " : ""}${whys.join("; ")}`)],
+      seen: {},
+    };
   });
 }
 
@@ -172,9 +182,13 @@ async function lookAtModel(
   const whys: string[] = [];
   for (const url of new Set(urls)) {
     try {
-      const { status, bytes, etag } = await head(url);
+      const { status, bytes, etag, page } = await head(url);
       if (status >= 400) {
         whys.push(`${url}: HTTP ${status}`);
+        continue;
+      }
+      if (page) {
+        whys.push(`${url}: a page instead of the file (a login page of the network?)`);
         continue;
       }
       const before = lock.seen?.models[name];
@@ -199,7 +213,7 @@ async function lookAtModel(
       whys.push(`${url}: ${whyFailed(error)}`);
     }
   }
-  const gone = whys.length > 0 && whys.every((why) => /HTTP (404|410)$/.test(why));
+  const gone = isGone(whys);
   return {
     findings: [
       {
@@ -213,8 +227,12 @@ async function lookAtModel(
   };
 }
 
+/** Every server that was asked is there, and has it no more: that is how upstreams vanish. */
+const isGone = (whys: readonly string[]): boolean =>
+  whys.length > 0 && whys.every((why) => /HTTP (404|410)$/.test(why));
+
 /** The hubs tell a file's own length and sha256 before they redirect to where it lies. */
-async function head(url: string): Promise<{ status: number; bytes?: number; etag?: string }> {
+async function head(url: string): Promise<{ status: number; bytes?: number; etag?: string; page: boolean }> {
   const first = await request(url, {
     method: "HEAD",
     redirect: "manual",
@@ -229,5 +247,6 @@ async function head(url: string): Promise<{ status: number; bytes?: number; etag
   const length =
     answer.headers.get("x-linked-size") ?? (answer.status < 300 ? answer.headers.get("content-length") : null);
   const etag = (linked ?? answer.headers.get("etag"))?.replace(/^W\//, "").replaceAll('"', "");
-  return { status: answer.status, ...(length && { bytes: Number(length) }), ...(etag && { etag }) };
+  const page = !linked && (answer.headers.get("content-type") ?? "").startsWith("text/html");
+  return { status: answer.status, page, ...(length && { bytes: Number(length) }), ...(etag && { etag }) };
 }
