@@ -22,11 +22,29 @@ export async function keepRecorded(stack: string): Promise<Recordings> {
     models: freshModels((facts("models") as { recorded?: Recorded } | undefined)?.recorded ?? {}, known.models),
     plugins: freshPlugins([facts("dify-plugin-tool"), facts("dify-plugin-model")], known.plugins, readAtelierLock()),
   };
-  if (Object.keys(fresh.models).length + Object.keys(fresh.plugins).length > 0) {
-    const all = { models: { ...known.models, ...fresh.models }, plugins: { ...known.plugins, ...fresh.plugins } };
-    writeWhole(join(home, "recorded.json"), `${JSON.stringify(all, null, 2)}\n`);
-  }
+  keep(known, fresh);
   return fresh;
+}
+
+/**
+ * Models that came by a bundle, without a sha256 of their own: offline, a host finds them by no other name.
+ * @returns those that this machine had recorded as something else, which stays
+ */
+export function keepPushed(models: readonly { name: string; file: string; bytes: number; sha256: string }[]): string[] {
+  const known = readRecordings(home);
+  const came = Object.fromEntries(
+    models.map(({ name, file, bytes, sha256 }) => [name, { file, bytes, sha256, source: "bundle" }]),
+  );
+  keep(known, { models: freshModels(came, known.models), plugins: {} });
+  return models
+    .filter(({ name, file, sha256 }) => known.models[name]?.file === file && known.models[name].sha256 !== sha256)
+    .map(({ name }) => name);
+}
+
+function keep(known: Recordings, fresh: Recordings): void {
+  if (Object.keys(fresh.models).length + Object.keys(fresh.plugins).length === 0) return;
+  const all = { models: { ...known.models, ...fresh.models }, plugins: { ...known.plugins, ...fresh.plugins } };
+  writeWhole(join(home, "recorded.json"), `${JSON.stringify(all, null, 2)}\n`);
 }
 
 function freshModels(came: Recorded, known: Recorded): Recorded {

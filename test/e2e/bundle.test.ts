@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Manifest } from "../../scripts/cli/bundle/manifest.ts";
 import { asBox, noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
+import { FileServer, honest as honestly, safetensors } from "../host/lib/server.ts";
 import { Project, plain } from "./project.ts";
 
 /** Why no namespace without a network can be made here. */
@@ -32,8 +33,9 @@ describe.skipIf(noSshd)("a bundle", () => {
     rmSync(join(project.home, "cache"), { recursive: true, force: true });
     mkdirSync(join(project.home, "cache"));
   };
-  const settings = (host: Record<string, unknown> = {}) =>
+  const settings = (host: Record<string, unknown> = {}, more: Record<string, object> = {}) =>
     project.settings({
+      ...more,
       host: {
         ...asBox(box),
         ...plain,
@@ -131,7 +133,14 @@ describe.skipIf(noSshd)("a bundle", () => {
   });
 
   it("is pushed into a host's cache: resumed, checked there, and enough for up offline", async () => {
-    await settings();
+    // As `models add` writes one of a plain address: its sha256 is known once it was fetched.
+    const server = new FileServer(honestly(safetensors(20_000)));
+    await server.start();
+    const sources = [{ url: `${server.base}own.safetensors` }];
+    const own = { name: "own", kind: "lora", file: "own.safetensors", sources };
+    await settings({}, { models: ["v1-5-pruned-emaonly", "v1-5-pruned-emaonly-ckpt", own] });
+    await succeeds(["bundle", "create", folder]);
+    server.stop();
     const { models, files } = manifest();
     const [model] = models;
     // What an earlier, cut push left: a true beginning of one file, and a false one of another.

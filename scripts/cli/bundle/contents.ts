@@ -6,6 +6,7 @@ import { readRecordings } from "../../../images/recorded.ts";
 import type { Tokenizer } from "../../../images/tokenizer.ts";
 import type { Assembly } from "../../../stacks/assembly.ts";
 import { isOwn, packageIn } from "../../../stacks/dify/target.ts";
+import { asRecorded } from "../../../stacks/recorded.ts";
 import type { Model } from "../../../stacks/schema/models.ts";
 import type { Settings } from "../../../stacks/schema.ts";
 import { UserError } from "../errors.ts";
@@ -42,7 +43,7 @@ export function contentsOfStack(stack: string, settings: Settings, assembly: Ass
     git: assembly.sources.map(({ name, commit, paths }) => ({ name, commit, paths })),
     wheels: packagesOf(locks),
     usable: (file) => fits(file, settings.host.python, settings.host.kind === "local" ? process.arch : "x64"),
-    models: assembly.models,
+    models: assembly.models.map((model) => asRecorded(model, readRecordings(home).models)),
     tokenizer: assembly.tokenizer,
     dify: difyOfStack(settings),
   };

@@ -10,6 +10,7 @@ import { rememberBundle } from "../bundle/pushed.ts";
 import { serveBundle } from "../bundle/server.ts";
 import { plural } from "../display/text.ts";
 import { Interrupted, messageOf, UsageError, UserError } from "../errors.ts";
+import { keepPushed } from "../recorded.ts";
 import { openSession } from "../ssh.ts";
 import { openStack } from "../stack.ts";
 import type { Context } from "./command.ts";
@@ -94,7 +95,9 @@ async function untilInterrupted<T>(interrupt: AbortSignal, work: (signal: AbortS
 }
 
 async function push(folder: string, manifest: Manifest, { options, terminal, interrupt }: Context): Promise<number> {
-  const session = await openSession(openStack(options.stack));
+  const stack = openStack(options.stack);
+  const { models } = await assemblyOf(stack);
+  const session = await openSession(stack);
   interrupt.signal.addEventListener("abort", () => session.close());
   try {
     await untilInterrupted(interrupt.signal, () =>
@@ -104,6 +107,11 @@ async function push(folder: string, manifest: Manifest, { options, terminal, int
     session.close();
   }
   rememberBundle(options.stack, folder, manifest);
+  const unknown = (name: string) => models.some((model) => model.name === name && model.sha256 === undefined);
+  for (const name of keepPushed(manifest.models.filter((model) => unknown(model.name))))
+    terminal.line(
+      `model ${name}: the bundle has another file than this machine recorded at its first download, which up wants: \`bundle create\` takes that one, or say sha256 in its entry.`,
+    );
   if (options.json)
     terminal.answer(
       JSON.stringify({ folder, host: session.where, cache: session.cache, files: manifest.files.length }),
