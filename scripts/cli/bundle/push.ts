@@ -130,6 +130,8 @@ async function send(session: Session, from: string, to: string, start: number, p
 function layScript(cache: string, files: Place[]): string {
   return [
     "set -eu",
+    // What sha256sum says of a file has to be read.
+    "export LC_ALL=C",
     `cd '${cache}/bundle'`,
     "cat >list <<'END_OF_LIST'",
     ...files.map(({ sha256, path }) => `${sha256}  ${path}`),

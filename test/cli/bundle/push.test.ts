@@ -1,0 +1,92 @@
+import { execFile, execFileSync, spawn } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Manifest } from "../../../scripts/cli/bundle/manifest.ts";
+import { pushBundle } from "../../../scripts/cli/bundle/push.ts";
+import type { Session } from "../../../scripts/cli/ssh.ts";
+
+/** A host whose words are Chinese; of the C locale with letters, as every machine has it. */
+const chinese = { ...process.env, LC_ALL: "C.UTF-8", LANGUAGE: "zh_CN" };
+const translated = execFileSync("sh", ["-c", "echo 0000 >x; sha256sum -c x 2>&1 || :; rm x"], {
+  cwd: mkdtempSync(join(tmpdir(), "atelier-words-")),
+  env: chinese,
+  encoding: "utf8",
+});
+const noChinese = /[^\0-\x7f]/.test(translated) ? undefined : "coreutils speaks no Chinese here";
+
+let top: string;
+let manifest: Manifest;
+const model = randomBytes(3_000_000);
+const sha256 = createHash("sha256").update(model).digest("hex");
+
+beforeEach(() => {
+  top = mkdtempSync(join(tmpdir(), "atelier-push-"));
+  const path = "models/m/m.ckpt";
+  mkdirSync(join(top, "bundle/models/m"), { recursive: true });
+  writeFileSync(join(top, "bundle", path), model);
+  const file = { path, bytes: model.length, sha256 };
+  manifest = {
+    form: 1,
+    for: "t",
+    git: [],
+    wheels: [],
+    models: [{ name: "m", file: "m.ckpt", ...file }],
+    tokenizer: { repository: "o/r", revision: "x", files: [] },
+    images: [],
+    plugins: [],
+    pluginWheels: [],
+    files: [file],
+  };
+  return () => rmSync(top, { recursive: true, force: true });
+});
+
+/** The host's shell, without the line between. */
+function here(env: NodeJS.ProcessEnv): Session {
+  const unused = () => Promise.reject(new Error("not used"));
+  return {
+    where: "here",
+    workspace: join(top, "ws"),
+    cache: join(top, "cache"),
+    run: (command, stdin = "") =>
+      new Promise((resolve) => {
+        const child = execFile("sh", ["-c", command], { env }, (error, stdout, stderr) =>
+          resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
+        );
+        child.stdin?.end(stdin);
+      }),
+    send: async (command: string, source: Readable) => {
+      const child = spawn("sh", ["-c", command], { env, stdio: ["pipe", "ignore", "ignore"] });
+      const ended = new Promise((done) => child.once("close", done));
+      await pipeline(source, child.stdin);
+      await ended;
+    },
+    follow: unused,
+    forward: unused,
+    reach: unused,
+    onClose: () => {},
+    close: () => {},
+  };
+}
+
+describe("bundle push", () => {
+  it.skipIf(noChinese)("throws away what is broken, in whichever language the host says so", async () => {
+    mkdirSync(join(top, "cache/bundle/models/m"), { recursive: true });
+    writeFileSync(join(top, "cache/bundle/models/m/m.ckpt"), Buffer.alloc(model.length));
+    const push = () => pushBundle(join(top, "bundle"), manifest, here(chinese), () => {});
+    await expect(push()).rejects.toThrow("here: not what was sent: models/m/m.ckpt. What is broken was thrown away");
+    await push();
+    expect(readFileSync(join(top, "cache/sha256", sha256)).equals(model)).toBe(true);
+  });
+
+  it("twice at once leaves nothing that is not what it says", async () => {
+    const push = () => pushBundle(join(top, "bundle"), manifest, here(process.env), () => {});
+    await Promise.allSettled([push(), push(), push()]);
+    await push();
+    expect(readFileSync(join(top, "cache/sha256", sha256)).equals(model)).toBe(true);
+  });
+});
