@@ -88,10 +88,12 @@ async function holdForward(
       if (ended) return;
       try {
         session = await openSession(stack);
-        // Another port would be of no use: the host's steps have this one.
-        if ((await session.forward(port, to)) !== port) session.close();
-        else session.onClose(() => void again());
-        return;
+        // The host's steps have this port; for a while it may still be held there for the dead line.
+        if ((await session.forward(port, to)) === port) {
+          session.onClose(() => void again());
+          return;
+        }
+        session.close();
       } catch {
         // The next attempt may find the host again; the update itself says what is wrong.
       }
