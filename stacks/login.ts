@@ -95,7 +95,8 @@ export const fullPath = (path: string): string =>
 
 function readFile(path: string, key: string, mistakes: string[]): string | undefined {
   try {
-    return readFileSync(fullPath(path), "utf8");
+    // Editors of Windows begin a text with a mark that nobody sees.
+    return readFileSync(fullPath(path), "utf8").replace(/^\ufeff/, "");
   } catch (error) {
     mistakes.push(`${key}: ${path} can't be read (${(error as NodeJS.ErrnoException).code ?? error})`);
     return undefined;

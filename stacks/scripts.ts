@@ -14,6 +14,13 @@ const ours = /^ours='(.*)'$/m.exec(readFileSync(join(folder, "00-workspace.sh"),
 function claim(workspace: string): string[] {
   return [
     `ws='${workspace}'`,
+    // Laid by another login, such as root: half of it would be replaced before the first refusal.
+    'for part in "$ws" "$ws/bin" "$ws/run"; do',
+    '  if [ -d "$part" ] && { [ ! -w "$part" ] || [ ! -x "$part" ]; }; then',
+    '    echo "error: scripts: $(id -un 2>/dev/null || id -u) may not write to $part, which is $(ls -ld "$part" | awk \'{ print $3 }\')\'s. Nothing was changed. Set host.user to that login again, or host.workspace to a folder of this one" >&2',
+    "    exit 3",
+    "  fi",
+    "done",
     'if [ ! -s "$ws/run/id" ]; then',
     "  found=''",
     '  if [ ! -f "$ws/bin/00-workspace.sh" ] && [ ! -f "$ws/venv/.atelier-wheels" ]; then',

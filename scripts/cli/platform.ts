@@ -56,7 +56,7 @@ function settle(
   const { cache: _, ...others } = now.host;
   return {
     proposal: { ...now, host: { ...others, workspace, ...(cache ? { cache } : {}) } },
-    kept: now.host.workspace ?? "the default",
+    kept: now.host.workspace ?? "/root/atelier",
   };
 }
 

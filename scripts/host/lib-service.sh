@@ -207,10 +207,14 @@ stop_service() {
   rm -f "$RUN/running"
 }
 
-# end_all LISTER CENTISECONDS: asks the listed processes to end, waits, and ends them.
+# end_all LISTER CENTISECONDS: asks the listed processes to end, waits, and ends them; another login's are one clear error.
 end_all() {
   _left=$($1)
   [ -n "$_left" ] || return 0
+  for _pid in $_left; do
+    kill -0 "$_pid" 2>/dev/null || [ ! -d "/proc/$_pid" ] ||
+      die "what runs in this workspace is another login's: process $_pid of $(ls -ld "/proc/$_pid" | awk '{ print $3 }'), and $(id -un 2>/dev/null || id -u) may not end it. Set host.user to the login that started it, or end it there, and run again"
+  done
   kill -TERM $_left 2>/dev/null || :
   now
   _t0=$NOW

@@ -40,6 +40,16 @@ it.each(["plain", "crlf", "pkcs8"])("a key that can be used is no mistake (%s)",
   expect(mistakes({ keyFile: file(name) })).toEqual([]);
 });
 
+it("a file that an editor of Windows wrote is read without its mark and its line end", () => {
+  writeFileSync(file("bom-password"), "\ufeffcorrect horse\r\n");
+  writeFileSync(file("bom-key"), `\ufeff${readFileSync(file("crlf"), "utf8")}`);
+  const found: string[] = [];
+  const read = (host: object) => readLogin({ kind: "ssh", ...host } as SshHostSettings, found);
+  expect(read({ passwordFile: file("bom-password") }).password).toBe("correct horse");
+  expect(read({ keyFile: file("bom-key") }).privateKey).toBe(readFileSync(file("crlf"), "utf8"));
+  expect(found).toEqual([]);
+});
+
 it.each([
   ["rsa", {}, "RSA"],
   ["ec", { namedCurve: "P-256" }, "EC"],

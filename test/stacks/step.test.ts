@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -65,6 +65,22 @@ describe("the installer", () => {
       expect(readFileSync(join(workspace, "bin", file), "utf8")).toBe(readFileSync(join(scripts, file), "utf8"));
       expect(statSync(join(workspace, "bin", file)).mode & 0o777).toBe(0o700);
     }
+  });
+
+  const other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-s"];
+  const noOther = process.getuid?.() === 0 && spawnSync("setpriv", ["--version"]).status === 0;
+  it.skipIf(!noOther)("leaves a workspace of another login as it is, and names whose it is", () => {
+    const workspace = mkdtempSync(join(tmpdir(), "atelier-bin-"));
+    chmodSync(workspace, 0o777);
+    execFileSync("sh", ["-s"], { input: installer(workspace, "") });
+    const { status, stderr } = spawnSync(other[0] as string, other.slice(1), {
+      ...{ input: installer(workspace, "again"), encoding: "utf8" },
+    });
+    expect([status, stderr]).toEqual([
+      3,
+      expect.stringMatching(/may not write to \S+\/bin, which is root's\. Nothing was changed\. Set host\.user/),
+    ]);
+    expect(readdirSync(workspace).sort()).toEqual(["bin", "run"]);
   });
 
   const folderWith = (...files: string[]) => {
