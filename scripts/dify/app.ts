@@ -4,7 +4,7 @@ import { fillDsl } from "./app/fill.ts";
 import { findApp, findOurs } from "./app/find.ts";
 import { importApp } from "./app/import.ts";
 import { keyOf, keysOf } from "./app/keys.ts";
-import { type Marker, readMarker, shortId, withMarker } from "./app/marker.ts";
+import { type Marker, readMarker, roomBeside, shortId, withMarker } from "./app/marker.ts";
 import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
 import { type Item, missing, type Standing, type Wanted } from "./item.ts";
@@ -55,7 +55,7 @@ export const app: Item<"app"> = {
     const key = await keyOf(console, id, before?.marker?.key);
     // What was left alone keeps the mark of how we left it, so that it still shows as edited.
     const left = leave ? before?.marker?.content : undefined;
-    const content = await mark(console, id, { ...unfinished, content: left, key: shortId(key.id) });
+    const content = await mark(console, id, { ...unfinished, content: left, key: shortId(key.id) }, say);
     const site = detail.site?.access_token;
     return {
       appId: id,
@@ -87,7 +87,9 @@ export const app: Item<"app"> = {
     const found = await findApp(console, wanted);
     if (!found) return missing(`there is no app \`${wanted.name}\``);
     if (!found.marker)
-      return missing(`the description of the app \`${wanted.name}\` does not say that it is this stack's`);
+      return missing(
+        `the description of the app \`${wanted.name}\` does not say that it is this stack's${crowded(found.app.description, wanted.owner)}`,
+      );
     return standing(console, wanted, await readState(console, found.app.id));
   },
 };
@@ -108,6 +110,13 @@ async function standing(console: Console, wanted: Wanted<"app">, state: State): 
     (await keysOf(console, detail.id)).some(({ id }) => shortId(id) === marker?.key) ? "" : "its API key is gone",
   ].find(Boolean);
   return { ok: !why, ...(why ? { why } : {}), ...(edited.length > 0 ? { edited } : {}) };
+}
+
+/** Why no apply changes that: it is said with every plan, where what an apply says may not be shown. */
+function crowded(description: string | null, owner: string): string {
+  const room = roomBeside({ owner, content: "00000000", wanted: "00000000", key: "00000000", kept: false });
+  const { length } = description?.trim() ?? "";
+  return length > room ? `: it has ${length} letters, and leaves no room for our mark with more than ${room}` : "";
 }
 
 const idIn = (facts: Record<string, unknown> | undefined) =>
@@ -204,13 +213,19 @@ async function switchOn(console: Console, id: string): Promise<Detail> {
  * Writes down how the app was left, unless that is said already.
  * @returns the hash of the content that it was left with
  */
-async function mark(console: Console, id: string, marker: Marker): Promise<string> {
+async function mark(console: Console, id: string, marker: Marker, say: Say): Promise<string> {
   const { detail, content, marker: said } = await readState(console, id);
   const left = marker.content ?? hashOf(content);
-  const face = {
-    ...detail,
-    description: withMarker(readMarker(detail.description).text, { ...marker, content: left }),
-  };
+  const { text } = readMarker(detail.description);
+  const finished = { ...marker, content: left };
+  const room = roomBeside(finished);
+  if (text.length > room) {
+    say(
+      `The description of \`${detail.name}\` has ${text.length} letters and leaves no room for our mark: it stays as it is, and every \`up\` looks at this app again. With at most ${room} letters it is marked.`,
+    );
+    return left;
+  }
+  const face = { ...detail, description: withMarker(text, finished) };
   if (!said || face.description !== detail.description) await putFace(console, id, face);
   return left;
 }

@@ -200,6 +200,22 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
     expect(app().description).toBe(ours);
   });
 
+  test("a description that leaves no room for the marker is not cut: it is said, and the app known by its id", async () => {
+    const thirty = world.app(role, { steps: 30 });
+    const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(await world.apply(thirty)) };
+    const ours = app().description;
+    const long = `Draws ${"for the marketing team, ".repeat(16)}end`;
+    await describeIt(long);
+    const { code, stderr, facts } = await world.run(thirty, "apply", { env });
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/has 393 letters and leaves no room.*at most 3\d\d/s)]);
+    expect([app().description, facts.appId]).toEqual([long, first.appId]);
+    expect((await standing(thirty)).why).toMatch(
+      /has 393 letters, and leaves no room for our mark with more than 3\d\d/,
+    );
+    await describeIt(ours);
+    expect(await standing(thirty)).toEqual({ ok: true });
+  });
+
   async function editInConsole(): Promise<void> {
     const user = await world.user();
     if (role === "agent") {

@@ -30,11 +30,18 @@ export function readMarker(description: string | null | undefined): { text: stri
   };
 }
 
-/** Dify takes 400 letters of description. */
-export function withMarker(text: string, { owner, content, wanted, key, kept }: Marker): string {
-  const words = `[atelier ${owner} ${content ?? "-"} ${wanted} ${key ?? "-"}${kept ? " kept" : ""}]`;
-  return `${text.slice(0, 399 - words.length).trim()} ${words}`.trim();
-}
+/** Letters that Dify takes of a description. */
+const most = 400;
+
+const wordsOf = ({ owner, content, wanted, key, kept }: Marker) =>
+  `[atelier ${owner} ${content ?? "-"} ${wanted} ${key ?? "-"}${kept ? " kept" : ""}]`;
+
+/** Letters that a marker leaves for a description. */
+export const roomBeside = (marker: Marker): number => most - 1 - wordsOf(marker).length;
+
+/** A description with its marker; its end is cut off where it is longer than `roomBeside`. */
+export const withMarker = (text: string, marker: Marker): string =>
+  `${text.slice(0, roomBeside(marker)).trim()} ${wordsOf(marker)}`.trim();
 
 /** An API key's id as the marker has it. */
 export const shortId = (id: string): string => id.replaceAll("-", "").slice(0, 8);
