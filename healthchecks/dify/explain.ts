@@ -30,6 +30,21 @@ const known: [RegExp, string, string][] = [
     "Look at dify.model.name",
   ],
   [
+    /status code 429|error code: 429|rate.?limit/i,
+    "The language model's endpoint takes no more requests for now, or its account is spent",
+    `Look at that account (dify.model), and run up again later`,
+  ],
+  [
+    /status code 5\d\d|error code: 5\d\d/i,
+    "The language model's endpoint answered with an error of its own",
+    "Ask it directly, at dify.model.baseUrl, and run up again once it answers",
+  ],
+  [
+    /\[models\] (connection|server unavailable) error/i,
+    "Dify's plugin daemon does not reach the language model",
+    "It has to be there by the address that the daemon calls (dify.model.baseUrl), never localhost in a container",
+  ],
+  [
     /plugin runtime not found|no available node/i,
     "Dify's plugin daemon has not started the plugin yet",
     `Wait a minute and run up again; if it stays so, restart the plugin daemon`,

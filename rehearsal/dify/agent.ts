@@ -4,7 +4,7 @@ import type { Send } from "./answers.ts";
 import { callTool, toolMissing } from "./drawing.ts";
 import { linkTo } from "./files.ts";
 import { isObject, type JsonObject, listIn, objectIn, textIn } from "./json.ts";
-import { callModel, type ModelAnswer } from "./model-call.ts";
+import { callModel, type ModelAnswer, ModelError } from "./model-call.ts";
 import { abilitiesOf } from "./providers.ts";
 import {
   boundBroken,
@@ -65,7 +65,8 @@ export async function runAgent(run: Run, model: Callable, send: Send, gone: Abor
       const call = { ...model, parameters, messages, tools: position < most ? tools : [], stream };
       answer = await callModel(dify, model.provider, call, (text) => send(words(run, text)));
     } catch (error) {
-      return send(errorEvent(run, messageOf(error), "completion_request_error"));
+      const told = error instanceof ModelError ? error.told : undefined;
+      return send(told ? errorEvent(run, told) : errorEvent(run, messageOf(error), "completion_request_error"));
     }
     tokens.prompt += answer.promptTokens;
     tokens.completion += answer.completionTokens;

@@ -5,6 +5,7 @@ import { isObject, type JsonObject, listIn, objectIn, textIn } from "./json.ts";
 import { type Incoming, Unreachable } from "./outbound.ts";
 import { runtimeNotFound } from "./plugin-daemon.ts";
 import type { Provider } from "./providers.ts";
+import { requestId } from "./tools.ts";
 
 /** What one call of a model is made of. */
 export interface ModelCall {
@@ -33,7 +34,22 @@ export interface ModelAnswer {
 }
 
 /** A call that failed, in the words of the provider's plugin. */
-class ModelError extends Error {}
+export class ModelError extends Error {
+  /** What an agent's stream says of it, where that is other than a flow's words: the plugin's own JSON. */
+  readonly told: string | undefined;
+
+  constructor(message: string, told?: string) {
+    super(message);
+    this.told = told;
+  }
+}
+
+/** The endpoint answered, and with an error: Dify has no error of its own for that, and hands on the plugin's. */
+function refusedCall(status: number, body: string): ModelError {
+  const description = `[models] Error: API request failed with status code ${status}: ${body}`;
+  const told = JSON.stringify({ args: { description }, error_type: "InvokeError", message: description });
+  return new ModelError(`req_id: ${requestId()} PluginInvokeError: ${told}`, told);
+}
 
 /** Tells why a provider's plugin refuses a credential, after one real call of the model; undefined: it takes it. */
 export async function validateModel(
@@ -95,17 +111,16 @@ export async function callModel(
       body: pythonJson(body),
       timeout: 300_000,
     });
-    if (response.status !== 200)
-      throw new ModelError(
-        `[models] Bad Request Error, API request failed with status code ${response.status}: ${await response.text()}`,
-      );
+    if (response.status !== 200) throw refusedCall(response.status, await response.text());
     const answer: ModelAnswer = { text: "", toolCalls: [], finish: "", promptTokens: 0, completionTokens: 0 };
     if (call.stream || provider.name === "ollama") await readLines(response, answer, said);
     else readWhole(await response.text(), answer, said);
     return answer;
   } catch (error) {
     if (error instanceof ModelError) throw error;
-    throw new ModelError(`[models] Connection Error, ${error instanceof Error ? error.message : String(error)}`);
+    throw new ModelError(
+      `[models] Server Unavailable Error, ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 

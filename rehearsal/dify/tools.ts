@@ -137,7 +137,7 @@ function needInstalled(dify: Dify, provider: string): Provider {
   return found;
 }
 
-const requestId = () => randomBytes(5).toString("hex");
+export const requestId = () => randomBytes(5).toString("hex");
 
 /** What a failing plugin's message looks like when it has passed the daemon and the API. */
 export const pluginInvokeError = (type: string, message: string) =>

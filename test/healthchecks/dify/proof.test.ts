@@ -51,6 +51,13 @@ const nodeFailed = (error: string) => (events: Event[]) => [
   { event: "node_finished", data: { node_type: "tool", title: "Stable Diffusion WebUI", status: "failed", error } },
   { event: "workflow_finished", data: { status: "failed", error } },
 ];
+/** The plugin's own words, as the real Dify hands them on. */
+const refusedBy = (status: number, body: string) => {
+  const description = `[models] Error: API request failed with status code ${status}: ${body}`;
+  return JSON.stringify({ args: { description }, error_type: "InvokeError", message: description });
+};
+const notThere =
+  "[models] Server Unavailable Error, HTTPConnectionPool(host='127.0.0.1', port=1): Max retries exceeded with url: /v1/chat/completions (Caused by NewConnectionError(\"Failed to establish a new connection: [Errno 111] Connection refused\"))";
 const noise = (seed: number) => {
   const png = new PNG({ width: 64, height: 64 });
   for (let i = 0; i < png.data.length; i++) png.data[i] = i % 4 === 3 ? 255 : (i * seed) % 251;
@@ -111,6 +118,30 @@ const cases: [string, Mode[], Lies, RegExp, Record<string, Lie>?][] = [
       ],
     },
     /language model refused its API key/,
+  ],
+  [
+    "a language model that takes no more, by an agent",
+    agent,
+    { events: () => [{ event: "error", code: "invalid_param", status: 400, message: refusedBy(429, "rate limit") }] },
+    /takes no more requests for now, or its account is spent.*Look at that account/,
+  ],
+  [
+    "a language model that fails, in a flow",
+    chatflow,
+    { events: nodeFailed(`req_id: 7fd91895a2 PluginInvokeError: ${refusedBy(500, "broken")}`) },
+    /endpoint answered with an error of its own.*status code 500/,
+  ],
+  [
+    "a language model that is not there, by an agent",
+    agent,
+    { events: () => [{ event: "error", code: "completion_request_error", status: 400, message: notThere }] },
+    /plugin daemon does not reach the language model.*Connection refused.*dify\.model\.baseUrl/,
+  ],
+  [
+    "a language model that is not there, in a flow",
+    chatflow,
+    { events: nodeFailed(notThere) },
+    /plugin daemon does not reach the language model.*Connection refused/,
   ],
   [
     "an unknown error",

@@ -130,8 +130,8 @@ const modelSays: Record<(typeof modelLies)[number], Said> = {
   garbage: both(/the model's stream had no event in it/),
   empty: { agent: silent },
   bad_arguments: { agent: /Dify ended the chat with invalid_param .*JSON/ },
-  broken: both(/API request failed with status code 500/),
-  busy: both(/API request failed with status code 429/),
+  broken: both(/endpoint answered with an error of its own \(it said: .*InvokeError.*Ask it directly/),
+  busy: both(/takes no more requests for now.*status code 429.*Look at that account/),
 };
 
 const casesOf = <Lie extends string>(table: Record<Lie, Said>) =>
