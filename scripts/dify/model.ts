@@ -43,15 +43,14 @@ export const model: Item<"model"> = {
 
   async remove({ console, input }) {
     if (!(await pluginById(console, input.plugin))) return;
-    const { provider, model: name } = input;
-    const ofModel = named(await modelCredentials(console, input), input.name);
-    if (ofModel)
-      await console.delete(`${pathOf(provider)}/models/credentials`, {
-        model: name,
-        model_type: "llm",
-        credential_id: ofModel,
-      });
-    const ofProvider = input.scope === "provider" && named(await providerCredentials(console, provider), input.name);
+    const { provider, name } = input;
+    const stored = await configured(console, provider);
+    // Of every model that the settings ever named: an app that somebody edited may have gone on with an earlier one.
+    for (const { model, model_type, available_model_credentials } of stored?.custom_models ?? [])
+      for (const { credential_id, credential_name } of available_model_credentials)
+        if (credential_name === name)
+          await console.delete(`${pathOf(provider)}/models/credentials`, { model, model_type, credential_id });
+    const ofProvider = input.scope === "provider" && stored && named(stored, name);
     if (ofProvider) await console.delete(`${pathOf(provider)}/credentials`, { credential_id: ofProvider });
   },
 
@@ -75,7 +74,7 @@ export const model: Item<"model"> = {
   },
 };
 
-const named = ({ available_credentials }: Stored, name: string): string | undefined =>
+const named = ({ available_credentials }: Pick<Stored, "available_credentials">, name: string): string | undefined =>
   available_credentials.find(({ credential_name }) => credential_name === name)?.credential_id;
 
 /** Which of the values that can be seen are other ones. */
@@ -95,14 +94,26 @@ async function modelCredentials(
   };
 }
 
+interface Configured extends Omit<Stored, "credentials"> {
+  custom_models?: {
+    model: string;
+    model_type: string;
+    available_model_credentials: Stored["available_credentials"];
+  }[];
+}
 interface Provider {
   provider: string;
-  custom_configuration: Omit<Stored, "credentials">;
+  custom_configuration: Configured;
+}
+
+/** What a provider has of credentials: its own, and those of its models. */
+async function configured(console: Console, provider: string): Promise<Configured | undefined> {
+  const { data } = await console.get<{ data: Provider[] }>("/workspaces/current/model-providers");
+  return data.find((one) => one.provider === provider)?.custom_configuration;
 }
 
 async function providerCredentials(console: Console, provider: string): Promise<Stored> {
-  const { data } = await console.get<{ data: Provider[] }>("/workspaces/current/model-providers");
-  const found = data.find((one) => one.provider === provider)?.custom_configuration;
+  const found = await configured(console, provider);
   return {
     credentials: null,
     current_credential_id: found?.current_credential_id ?? null,

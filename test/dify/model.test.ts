@@ -96,6 +96,9 @@ describe("a model behind an address of OpenAI's kind", () => {
     expect(await standing(world.items.model)).toMatchObject({ ok: false, why: expect.stringContaining("atelier-t") });
     await world.apply(world.items.model);
     expect(await standing(world.items.model)).toEqual({ ok: true });
+    // Of an earlier model of the settings: its key would stay in somebody's Dify.
+    await world.apply(item({ ...at, name: "qwen3-8b", baseUrl: `${world.url}/llm/v1` }));
+    expect(stored().filter(({ name }) => name === "atelier-t")).toHaveLength(2);
     expect((await world.run(world.items.model, "remove", { own: false })).code).toBe(0);
     expect(stored().map(({ name }) => name)).toEqual(["theirs"]);
   });
