@@ -91,6 +91,8 @@ export class Webui extends pulumi.ComponentResource {
         ...inside,
         timeout: settings.proof.timeout,
         model: checkpoint.file,
+        // It was started anew: what its log says of that start is read before the proof waits for it.
+        service: service.version,
         user: webui.user,
         password_secret: password,
       },

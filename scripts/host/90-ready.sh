@@ -1,7 +1,7 @@
 #!/bin/sh
 # uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh ready.py
 # Waits until a picture was made, with the model asked for: an open port, /sd-models and sd_checkpoint_hash all say too much too early.
-# Inputs: port, listen, timeout (seconds), model (file name), user, password_secret.
+# Inputs: port, listen, timeout (seconds), model (file name), service (anything: a change waits again), user, password_secret.
 . "$(dirname "$0")/lib.sh"
 
 # request: what ready.py reads; the password goes through a pipe.

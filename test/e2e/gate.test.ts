@@ -23,12 +23,15 @@ function reading(file: string): number[] {
 const appliedBy = (output: string) =>
   [...output.matchAll(/^[~+-] (\S+) (?:updated|created|deleted)/gm)].map((match) => match[1] ?? "").sort();
 
+/** How long the WebUI is waited for. */
+const patient = { proof: { timeout: 120 } };
+
 describe("the gate, from settings to proof", () => {
   let project: Project;
   beforeAll(async () => {
     // Users' folders have spaces, and letters of their own.
     project = new Project("embedded", "atelier e2e 模");
-    await project.settings();
+    await project.settings(patient);
     const up = await project.atelier(["up", "--skip-preview"]);
     expect(up.exitCode, up.all).toBe(0);
   });
@@ -94,6 +97,14 @@ describe("the gate, from settings to proof", () => {
     expect(applied).toContain("gate");
     expect(applied).not.toContain("service");
     expect(readFileSync(join(project.workspace, "run", "supervisord.pid"), "utf8")).toBe(pid);
+  });
+
+  it("tells by the WebUI's own log that a launch flag is unknown, and does not wait for a picture", async () => {
+    await project.settings({ webui: { flags: ["--no-such-flag"] }, ...patient });
+    const { exitCode, all } = await project.atelier(["up", "--skip-preview"]);
+    expect(exitCode, all).toBe(1);
+    expect(all).toMatch(/The update failed at ready/);
+    expect(all).toContain("the WebUI does not know one of webui.flags");
   });
 
   it("goes when it is switched off, and the WebUI takes its port; comes back with other settings", async () => {
