@@ -4,7 +4,7 @@ import logging
 
 import aiohttp
 
-from gate_answers import as_json, problem
+from gate_answers import as_json, hint, problem
 from gate_body import TooLarge, read_body
 from gate_dify import FOLLOWS_S, caller, is_tool_options
 from gate_line import Full
@@ -103,8 +103,9 @@ class Options:
         now = await self.checkpoints.current()
         if now == wanted:
             return None
-        said = self.drawing.starts.last_words(r"^\w*(Error|Exception)\b|changing setting sd_model_checkpoint")
+        said = self.drawing.starts.last_words(r"^[\w.]*(Error|Exception)\b|changing setting sd_model_checkpoint")
         why = f"; its log says: {said}" if said else ""
         kept = f"; {now.name} stays set" if now else ""
-        text = f"The WebUI could not load the checkpoint {wanted.name}{kept}{why}. Is the file whole, and of a family that this WebUI knows?"
+        mend = hint(said) or "is the file whole, and of a family that this WebUI knows?"
+        text = f"The WebUI could not load the checkpoint {wanted.name}{kept}{why}: {mend}"
         return problem(500, "LoadFailed", text)

@@ -6,7 +6,8 @@ import time
 
 # Anywhere in its line: a WebUI that died over a picture left the line of its progress without an end.
 MARK = re.compile(r"=== atelier start (\S+)$")
-STARTED = re.compile(r"Startup time:|Uvicorn running on|Application startup complete")
+# The last: the starter gave up, and there is nothing to wait for.
+OVER = re.compile(r"Startup time:|Uvicorn running on|Application startup complete|^error: webui_start:")
 # How often the log is looked at, at most.
 LOOK_S = 0.3
 # Older than this, a start that never ended is no reason to keep anybody out: the log may have been cut.
@@ -78,7 +79,7 @@ class StartLog:
             start = MARK.search(line)
             if start:
                 self.began = began_at(start[1])
-            elif self.began is not None and STARTED.search(line):
+            elif self.began is not None and OVER.search(line):
                 self.began = None
 
 

@@ -63,6 +63,11 @@ describe.skipIf(missing)(`checkpoints through the gate${missing ? ` (skipped: ${
     expect(json.detail).toMatch(
       /^The WebUI could not load the checkpoint sub\/other\.safetensors; v1-5\.safetensors stays set; its log says: changing setting .*SafetensorError/,
     );
+    // As the real one's log ends; a GPU's error has a dot in its name too.
+    gate.webuiSays("Traceback (most recent call last):\n  …\ntorch.cuda.OutOfMemoryError: CUDA out of memory.\n\n");
+    expect((await set("other")).json.detail).toMatch(
+      /stays set; its log says: torch\.cuda\.OutOfMemoryError: CUDA out of memory\.: the GPU's memory is full/,
+    );
     // And nothing is drawn with it from now on without being asked for.
     expect((await draw()).status).toBe(200);
     expect(used()).toEqual([undefined]);

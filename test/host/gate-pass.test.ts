@@ -269,6 +269,9 @@ describe.skipIf(missing)(`a WebUI that is not there${missing ? ` (skipped: ${mis
       // It was killed over a picture: the line of its progress has no end, and the next start's mark stands in it.
       gate.webuiSays(`\r  2%|▏         | 1/60 [00:02<02:27,  2.50s/it]${mark()}`);
       await until("another start is seen", async () => (await gate.call("/")).json.error === "WebuiStarting");
+      // A start that failed is none any more.
+      gate.webuiSays("error: webui_start: the WebUI does not take these flags; see webui.flags in the settings\n");
+      await until("its end is seen", async () => (await gate.call("/")).json.error === "WebuiEnded");
     } finally {
       await gate.stop();
       listener.close();
