@@ -70,10 +70,20 @@ async function run<Name extends ItemName>(
   if (what === "remove" && input.own) return undefined;
   const console = consoleOf(input, masker);
   // The first item finds out what stands there, and logs in itself.
-  if (name !== "setup") await console.login();
+  if (name !== "setup") await (what === "remove" ? loginAsLeft(console) : console.login());
   const before = facts(job.env.PULUMI_COMMAND_STDOUT);
   return items[name][what]({ console, input, say, before, force: Boolean(job.env.ATELIER_FORCE) });
 }
+
+/** The login of the last `up`: no settings of today reach what is deleted. */
+const loginAsLeft = (console: Console) =>
+  console.login().catch((error: unknown) => {
+    if (!(error instanceof DifyError) || error.status !== 401) throw error;
+    throw new DifyError(
+      `${error.message} \`down\` logs in as the last \`up\` did: with another password in the settings run \`npx atelier up\` first.`,
+      error,
+    );
+  });
 
 async function checkAll(input: CheckInput, masker: Masker) {
   masker.add(input.dify.password, input.dify.initPassword);

@@ -56,6 +56,14 @@ describe("the first admin, and every later login", () => {
     expect([silent.code, silent.stdout, silent.stderr]).toEqual([4, "", expect.stringContaining("127.0.0.1:9")]);
   });
 
+  test("at `down` the last up's password counts, and that is said", async () => {
+    const { code, stderr } = await world.run(world.items.agent, "remove", {
+      own: false,
+      dify: { password: "wrong-1" },
+    });
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/401 .*run `npx atelier up` first/)]);
+  });
+
   test("a wrong password is tried once, and said so", async () => {
     const before = logins();
     for (const ran of [
