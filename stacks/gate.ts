@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
 import type { GpuHost } from "./host.ts";
+import { proxyInputs } from "./inputs.ts";
 import type { Gate } from "./schema/gate.ts";
 import type { Settings } from "./schema.ts";
 import type { Step } from "./step.ts";
@@ -30,7 +31,7 @@ export function createGate({ host, settings, assembly, gate, login }: GateArgs, 
       gate_lock: assembly.wheels.gateLock,
       pypi: assembly.upstreams.pypi,
       login,
-      proxy: settings.host.proxy ?? "",
+      ...proxyInputs(settings.host),
     },
     dependsOn,
     { removeWithoutScript: endProcesses(host.host.workspace) },

@@ -2,7 +2,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
 import { HostFacts } from "./facts.ts";
-import { packagesInputs, pythonInputs, pythonsOf } from "./inputs.ts";
+import { packagesInputs, proxyInputs, pythonInputs, pythonsOf } from "./inputs.ts";
 import { readRenamed } from "./renamed.ts";
 import type { HostSettings } from "./schema/host.ts";
 import { installer, uninstaller } from "./scripts.ts";
@@ -31,7 +31,6 @@ export class GpuHost extends pulumi.ComponentResource {
     const { host, settings } = args;
     const { upstreams, probes, wants } = args.assembly;
     const offline = upstreams.apt.includes("offline");
-    const proxy = settings.proxy ?? "";
     this.host = host;
     this.accelerator = acceleratorOf(settings);
     this.connection = connectionTo(host);
@@ -72,7 +71,7 @@ export class GpuHost extends pulumi.ComponentResource {
         upstreams_order: upstreams.order,
         offline: offline ? "yes" : "no",
         python: pythonsOf(settings),
-        proxy,
+        ...proxyInputs(settings),
       },
       [workspace.resource],
     );

@@ -3,6 +3,10 @@ import type { HostSettings } from "./schema/host.ts";
 
 // What a step is told by the settings and the pinned inputs alone: the same on a host and in the build of an image.
 
+/** The proxy of the host's downloads; one with a login under a key that is secret, and masked on the host. */
+export const proxyInputs = ({ proxy = "" }: Pick<HostSettings, "proxy">): Record<string, string> =>
+  /^[^/]*\/\/[^/?#]*@/.test(proxy) ? { proxy: "", proxy_secret: proxy } : { proxy };
+
 /** Accepted Python versions, in order. */
 export const pythonsOf = ({ python }: HostSettings): string[] =>
   python.flatMap((version) => (version === "any" ? ["3.10", "3.11", "3.12", "3.13", "3.14"] : [version]));
@@ -12,7 +16,7 @@ export function packagesInputs(host: HostSettings, { packages, upstreams }: Asse
     packages,
     install: host.packages === "install" ? "yes" : "no",
     apt_mirror: upstreams.apt,
-    proxy: host.proxy ?? "",
+    ...proxyInputs(host),
   };
 }
 
@@ -25,7 +29,7 @@ export function pythonInputs(host: HostSettings, { upstreams, uvLock }: Assembly
     conda_mirror: upstreams.conda,
     uv_python_mirror: upstreams.uvPython,
     install: host.packages === "install" && !offline ? "yes" : "no",
-    proxy: host.proxy ?? "",
+    ...proxyInputs(host),
   };
 }
 
@@ -33,7 +37,7 @@ export function sourcesInputs(host: HostSettings, { sources, upstreams }: Assemb
   return {
     sources: sources.map(({ name, into, commit, paths }) => [name, into, commit, paths.join(" ")].join("\t")),
     git: upstreams.git,
-    proxy: host.proxy ?? "",
+    ...proxyInputs(host),
   };
 }
 
@@ -44,6 +48,6 @@ export function wheelsInputs(host: HostSettings, { sources, upstreams, wheels }:
     pypi: upstreams.pypi,
     // CLIP is built from its sources.
     builds: sources.filter(({ name }) => name === "CLIP").map(({ name, into }) => `${name}\t${into}`),
-    proxy: host.proxy ?? "",
+    ...proxyInputs(host),
   };
 }

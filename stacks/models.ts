@@ -1,7 +1,7 @@
-import * as pulumi from "@pulumi/pulumi";
 import { modelFolders } from "../images/catalog.ts";
 import type { Assembly } from "./assembly.ts";
 import type { GpuHost } from "./host.ts";
+import { proxyInputs } from "./inputs.ts";
 import { asRecorded, readRecorded } from "./recorded.ts";
 import type { HostSettings } from "./schema/host.ts";
 import type { Settings } from "./schema.ts";
@@ -15,7 +15,7 @@ export function createModels(host: GpuHost, settings: Settings, assembly: Assemb
   return host.step(
     "models",
     "60-models.sh",
-    { ...modelsInputs(settings.host, assembly), hf_token_secret: token ? pulumi.secret(token) : "" },
+    { ...modelsInputs(settings.host, assembly), hf_token_secret: token ?? "" },
     [host.python.resource],
     { secret: token !== undefined },
   );
@@ -36,7 +36,7 @@ export function modelsInputs(host: HostSettings, { models, tokenizer, upstreams 
       return fields(file, sha256, upstreams.huggingface.map((base) => base + path).join(" "));
     }),
     token_hosts: "huggingface.co",
-    proxy: host.proxy ?? "",
+    ...proxyInputs(host),
   };
 }
 

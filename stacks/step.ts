@@ -39,7 +39,7 @@ export function createStep(name: string, args: StepArgs, opts: pulumi.CustomReso
   const { host, script } = args;
   const path = `${host.workspace}/bin/${script}`;
   const common = { ...commonInputs(script, host), token: args.token };
-  const stdin = pulumi.output({ ...args.inputs, ...common }).apply(renderInputs);
+  const stdin = pulumi.output({ ...secretly(args.inputs), ...common }).apply(renderInputs);
   const resource = new command.remote.Command(
     name,
     {
@@ -60,6 +60,15 @@ export function createStep(name: string, args: StepArgs, opts: pulumi.CustomReso
     version: pulumi.unsecret(stdin.apply(sha256)),
   };
 }
+
+/** What is named so is secret, wherever it comes from. */
+const secretly = (inputs: StepInputs): StepInputs =>
+  Object.fromEntries(
+    Object.entries(inputs).map(([key, value]) => [
+      key,
+      key.endsWith("_secret") && value !== "" ? pulumi.secret(value) : value,
+    ]),
+  );
 
 /** @throws RunError where nothing of the step is in its output: another shell may have taken the inputs for its commands, and ended with 0 */
 export function factsOf(name: string, stdout: string): Record<string, unknown> {

@@ -3,7 +3,7 @@ import { modelFolders } from "../images/catalog.ts";
 import type { Assembly } from "./assembly.ts";
 import { createGate } from "./gate.ts";
 import type { GpuHost } from "./host.ts";
-import { sourcesInputs, wheelsInputs } from "./inputs.ts";
+import { proxyInputs, sourcesInputs, wheelsInputs } from "./inputs.ts";
 import { launchFlags, memoryInputs, uiConfig, webuiOptions } from "./launch.ts";
 import { asRecorded, readRecorded } from "./recorded.ts";
 import type { Model } from "./schema/models.ts";
@@ -39,7 +39,6 @@ export class Webui extends pulumi.ComponentResource {
     const { host, settings, models, password } = args;
     const { upstreams, wheels: locked, checkpoint, inside, gate } = args.assembly;
     const { webui } = settings;
-    const proxy = settings.host.proxy ?? "";
     const { python } = host;
 
     const sources = host.step("sources", "40-sources.sh", sourcesInputs(settings.host, args.assembly), [
@@ -75,7 +74,7 @@ export class Webui extends pulumi.ComponentResource {
         // What it runs: another text of any of these restarts it.
         config: pulumi.all([sources.version, wheels.version, config.version]).apply((versions) => versions.join(" ")),
         models: modelContents(args.assembly.models),
-        proxy,
+        ...proxyInputs(settings.host),
         ...startHook(settings),
       },
       [wheels.resource, config.resource, models.resource],

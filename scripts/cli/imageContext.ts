@@ -24,7 +24,8 @@ export function writeContext(folder: string, settings: Settings, assembly: Assem
   for (const name of readdirSync(scripts).filter((file) => /\.(sh|py)$/.test(file)))
     copyFileSync(join(scripts, name), join(folder, "bin", name));
   for (const [script, inputs] of Object.entries(steps(settings, assembly, models))) {
-    const told = { ...inputs, proxy: "", ...commonInputs(script, { workspace, cache }) };
+    const { proxy_secret: _, ...known } = inputs;
+    const told = { ...known, proxy: "", ...commonInputs(script, { workspace, cache }) };
     writeFileSync(join(folder, "inputs", script), renderInputs(told as Record<string, string | number | string[]>));
   }
 }

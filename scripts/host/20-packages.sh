@@ -70,8 +70,7 @@ step_apply() {
   fi
   say "installing $(echo $_packages $(packages_of "$_nice"))"
   APT="-o Dpkg::Use-Pty=0 -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20"
-  # sudo drops the environment.
-  [ -z "$(input proxy)" ] || APT="$APT -o Acquire::http::Proxy=$(input proxy) -o Acquire::https::Proxy=$(input proxy)"
+  apt_proxy
   other_sources
   apt update || say "apt-get update failed; trying with the lists that are there"
   if [ -n "$_packages" ]; then
@@ -113,6 +112,14 @@ other_sources() {
   APT="$APT -o Dir::Etc::SourceList=$RUN/sources.list -o Dir::Etc::SourceParts=- -o Dir::State::Lists=$CACHE/apt/lists"
 }
 
+# apt_proxy: what apt reads its proxy from: sudo drops the environment, and everybody can read an argument.
+apt_proxy() {
+  _proxy=$(input proxy "$(input proxy_secret)")
+  : >"$RUN/apt.conf"
+  chmod 600 "$RUN/apt.conf"
+  [ -z "$_proxy" ] || printf 'Acquire::http::Proxy "%s";\nAcquire::https::Proxy "%s";\n' "$_proxy" "$_proxy" >"$RUN/apt.conf"
+}
+
 # apt ARGS...: apt-get; waits, with a line every 10 s, for another's lock, and once mends an interrupted dpkg.
 apt() {
   _sudo=''
@@ -124,7 +131,7 @@ apt() {
   while :; do
     _code=0
     with_progress "apt-get $1" - $_sudo env LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l \
-      sh -c 'log=$1; shift; exec apt-get "$@" >"$log" 2>&1 </dev/null' sh "$RUN/apt.log" $APT "$@" || _code=$?
+      sh -c 'log=$1 conf=$2; shift 2; exec apt-get -c "$conf" "$@" >"$log" 2>&1 </dev/null' sh "$RUN/apt.log" "$RUN/apt.conf" $APT "$@" || _code=$?
     [ $_code != 0 ] || return 0
     if grep -q -e 'Could not get lock' -e 'Unable to acquire the dpkg frontend lock' -e 'is another process using it' "$RUN/apt.log"; then
       _who=$(sed -n 's/.*held by process \([0-9]* ([^)]*)\).*/\1/p' "$RUN/apt.log" | head -n 1)

@@ -36,7 +36,7 @@ measure_upstreams() {
   # A rate is worth its bytes where it decides something: in a given order, an answer is all that is asked for.
   [ "${1:-}" = again ] || [ "$(input upstreams_order)" = auto ] || ASK_BYTES=1
   _table=$WORKSPACE/run/upstreams
-  _key=$({ input upstreams && input upstreams_order && input proxy && input accelerator; } | hash_text)
+  _key=$({ input upstreams && input upstreams_order && input proxy && input proxy_secret && input accelerator; } | hash_text)
   if [ "${1:-}" = again ] || [ "$(sed -n '1s/.* key=\([0-9a-f]*\).*/\1/p' "$_table" 2>/dev/null)" != "$_key" ]; then
     ask_upstreams || return 0
   fi

@@ -50,7 +50,8 @@ read_inputs() {
   safe_folder workspace "$WORKSPACE"
   safe_folder cache "$CACHE"
   RUN=$WORKSPACE/run/$STEP
-  SECRETS=$(printf '%s\n' "$INPUT" | sed -n 's/^[a-z_]*_secret=//p' | grep -v '^$') || SECRETS=''
+  # Of a proxy its login alone, too: tools tell the address in forms of their own.
+  SECRETS=$(printf '%s\n' "$INPUT" | sed -n '/^proxy_secret=/{h;s#^[^/]*//\([^@]*\)@.*#\1#p;g;}; s/^[a-z_]*_secret=//p' | grep -v '^$') || SECRETS=''
 }
 
 # safe_folder WHAT PATH: it is going to be written to, and removed: absolute, below the top, without `..` and quotes.
@@ -165,7 +166,7 @@ isolate() {
   printf '[safe]\n\tdirectory = *\n[advice]\n\tdetachedHead = false\n[gc]\n\tauto = 0\n[include]\n\tpath = mirrors.gitconfig\n' >"$HOME/.gitconfig.$$"
   mv "$HOME/.gitconfig.$$" "$HOME/.gitconfig"
   plain_proxies
-  _proxy=$(input proxy)
+  _proxy=$(input proxy "$(input proxy_secret)")
   if [ -n "$_proxy" ]; then
     export http_proxy="$_proxy" https_proxy="$_proxy" HTTP_PROXY="$_proxy" HTTPS_PROXY="$_proxy"
   fi

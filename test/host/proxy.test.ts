@@ -116,6 +116,25 @@ describe("host.proxy", () => {
     expect(proxy.asked).toEqual([`GET ${outside}model.pt`]);
   });
 
+  it("with a login is used, and shown and kept nowhere", async () => {
+    const secret = proxy.url.replace("//", "//somebody:open-barley@");
+    const inputs = { sources: [["webui", "webui", commit, "owner/name.git"]], git: [`${outside}git/`] };
+    const other = new Workspace();
+    const { code, stdout, stderr } = await other.run("40-sources.sh", "apply", { ...inputs, proxy_secret: secret });
+    expect(code, stderr).toBe(0);
+    expect(proxy.asked).toContain(`GET ${outside}git/owner/name.git/info/refs?service=git-upload-pack`);
+    other.script(
+      "71-say.sh",
+      '#!/bin/sh\n. "$(dirname "$0")/lib.sh"\nstep_apply() { say "by $http_proxy"; }\nrun_step "$@"\n',
+    );
+    const said = await other.run("71-say.sh", "apply", { proxy_secret: secret });
+    expect(said.stderr).toContain("by http://[secret]@127.0.0.1");
+    expect(`${stdout}${stderr}${said.stderr}`).not.toContain("barley");
+    // grep ends with 1 where nothing has it.
+    expect(() => execFileSync("grep", ["-rlI", "barley", other.path])).toThrow();
+    other.destroy();
+  });
+
   it("is how git comes", async () => {
     const inputs = { sources: [["webui", "webui", commit, "owner/name.git"]], git: [`${outside}git/`] };
     expect((await workspace.run("40-sources.sh", "apply", inputs)).code).toBe(1);
