@@ -78,6 +78,10 @@ describe("the gate, from settings to proof", () => {
     await until("the log is left alone", () => readers().length === 0);
   });
 
+  it("lets status see the WebUI behind it", async () => {
+    expect((await project.atelier(["status"])).stdout).toMatch(/WebUI +http\S+ answers \(HTTP 200\)/);
+  });
+
   it("says which log is not there, and which there are", async () => {
     rmSync(join(project.workspace, "logs", "supervisord.log"), { force: true });
     const none = await project.atelier(["logs", "service"]);
@@ -105,6 +109,8 @@ describe("the gate, from settings to proof", () => {
     expect(exitCode, all).toBe(1);
     expect(all).toMatch(/The update failed at ready/);
     expect(all).toContain("the WebUI does not know one of webui.flags");
+    // The gate answers all the same.
+    expect((await project.atelier(["status"])).stdout).toMatch(/WebUI +http\S+ does not answer: HTTP 503, \S/);
   });
 
   it("goes when it is switched off, and the WebUI takes its port; comes back with other settings", async () => {

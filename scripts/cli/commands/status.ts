@@ -2,7 +2,7 @@ import { enginePlace } from "../../../stacks/docker/place.ts";
 import type { HostSettings } from "../../../stacks/schema/host.ts";
 import { containerState } from "../container.ts";
 import { plural } from "../display/text.ts";
-import { listResources, readOutputs } from "../engines/state.ts";
+import { listResources, type Outputs, readOutputs } from "../engines/state.ts";
 import { machineStatus } from "../machine.ts";
 import { reportOf } from "../report.ts";
 import { openStack } from "../stack.ts";
@@ -19,7 +19,8 @@ export async function status({ options, terminal }: Context): Promise<number> {
   const [webui, dify] = await Promise.all(
     [outputs.webuiUrl, outputs.difyUrl].map((url, index) => {
       if (typeof url?.value !== "string") return undefined;
-      return index === 0 && tunnelled ? { url: url.value, through: "ssh" as const } : ping(url.value);
+      if (index === 1) return ping(url.value);
+      return tunnelled ? { url: url.value, through: "ssh" as const } : ping(url.value, loginOf(outputs));
     }),
   );
   const machine = await machineStatus(stack);
@@ -80,12 +81,23 @@ const pinged = (at: Pinged): string =>
     ? `${at.url} on the host, through SSH only (webui.exposure: tunnel)`
     : `${at.url} ${at.answers ? `answers (HTTP ${at.status})` : `does not answer: ${at.why}`}`;
 
-/** Any answer will do: a refused password is one. */
-async function ping(url: string): Promise<Pinged> {
+/** The gate lets nobody without it see whether a WebUI stands behind. */
+function loginOf({ user, password }: Outputs): Record<string, string> {
+  if (typeof user?.value !== "string" || typeof password?.value !== "string") return {};
+  return { authorization: `Basic ${Buffer.from(`${user.value}:${password.value}`).toString("base64")}` };
+}
+
+/** Any answer will do, a refused password too; but for the gate's own that there is no WebUI to ask. */
+async function ping(url: string, headers: Record<string, string> = {}): Promise<Pinged> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(3000), redirect: "manual" });
-    await response.body?.cancel();
-    return { url, answers: true, status: response.status };
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(3000), redirect: "manual" });
+    const { status } = response;
+    if (status < 502) {
+      await response.body?.cancel();
+      return { url, answers: true, status };
+    }
+    const { detail } = (await response.json().catch(() => ({}))) as { detail?: string };
+    return { url, answers: false, status, why: `HTTP ${status}${detail ? `, ${detail}` : ""}` };
   } catch (error) {
     const cause =
       error instanceof Error && error.cause instanceof Error ? error.cause.message : (error as Error).message;

@@ -1,6 +1,6 @@
 import type { Workspace } from "./workspace.ts";
 
-/** A long step for the tests of jobs: counts its runs, says a line every 0.1 s until the file `go` is there, fails or hangs as told. */
+/** A long step for the tests of jobs: counts its runs, says a line, and one more every 0.1 s until the file `go` is there, fails or hangs as told. */
 export function addSlowStep(workspace: Workspace): void {
   workspace.script(
     "41-slow.sh",
@@ -11,10 +11,11 @@ step_remove() { :; }
 step_apply() {
   printf '%s\\n' "$$" >>"$WORKSPACE/run/runs"
   n=0
-  until [ -f "$WORKSPACE/run/go" ]; do
+  while :; do
     n=$((n + 1))
     say "line $n of $(input what)"
     machine "\\"n\\":$n"
+    [ ! -f "$WORKSPACE/run/go" ] || break
     nap 0.1
   done
   [ "$(input what)" != failure ] || die "it went wrong"
