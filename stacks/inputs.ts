@@ -1,11 +1,12 @@
 import type { Assembly } from "./assembly.ts";
 import type { HostSettings } from "./schema/host.ts";
+import { hasLogin } from "./schema/words.ts";
 
 // What a step is told by the settings and the pinned inputs alone: the same on a host and in the build of an image.
 
 /** The proxy of the host's downloads; one with a login under a key that is secret, and masked on the host. */
 export const proxyInputs = ({ proxy = "" }: Pick<HostSettings, "proxy">): Record<string, string> =>
-  /^[^/]*\/\/[^/?#]*@/.test(proxy) ? { proxy: "", proxy_secret: proxy } : { proxy };
+  hasLogin(proxy) ? { proxy: "", proxy_secret: proxy } : { proxy };
 
 /** Accepted Python versions, in order. */
 export const pythonsOf = ({ python }: HostSettings): string[] =>

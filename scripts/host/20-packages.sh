@@ -70,7 +70,6 @@ step_apply() {
   fi
   say "installing $(echo $_packages $(packages_of "$_nice"))"
   APT="-o Dpkg::Use-Pty=0 -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20"
-  apt_proxy
   other_sources
   apt update || say "apt-get update failed; trying with the lists that are there"
   if [ -n "$_packages" ]; then
@@ -130,8 +129,10 @@ apt() {
   _mended=0
   while :; do
     _code=0
+    apt_proxy
     with_progress "apt-get $1" - $_sudo env LC_ALL=C DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l \
       sh -c 'log=$1 conf=$2; shift 2; exec apt-get -c "$conf" "$@" >"$log" 2>&1 </dev/null' sh "$RUN/apt.log" "$RUN/apt.conf" $APT "$@" || _code=$?
+    rm -f "$RUN/apt.conf"
     [ $_code != 0 ] || return 0
     if grep -q -e 'Could not get lock' -e 'Unable to acquire the dpkg frontend lock' -e 'is another process using it' "$RUN/apt.log"; then
       _who=$(sed -n 's/.*held by process \([0-9]* ([^)]*)\).*/\1/p' "$RUN/apt.log" | head -n 1)

@@ -24,9 +24,11 @@ export const agent = z
   .optional()
   .transform((wanted) => wanted || undefined);
 export const url = z.url({ protocol: /^https?$/ });
+/** Whether an address holds a login. */
+export const hasLogin = (address: string): boolean => /^[^/]*\/\/[^/?#]*@/.test(address);
 /** Of an upstream or a file: it is shown wherever it is asked. */
 export const openUrl = url.refine(
-  (value) => !/^[^/]*\/\/[^/?#]*@/.test(value),
+  (value) => !hasLogin(value),
   "an address without a login: settings are kept in git, and addresses are shown",
 );
 export const baseUrl = openUrl.transform((value) => (value.endsWith("/") ? value : `${value}/`));

@@ -182,9 +182,11 @@ describe("host.proxy", () => {
   });
 
   it.skipIf(noApt)("is how apt goes", async () => {
-    const inputs = { packages: "atelier-nosuch", install: "yes", apt_mirror: [`${outside}mirror`], proxy: proxy.url };
-    const { code } = await workspace.run("20-packages.sh", "apply", inputs);
+    const inputs = { packages: "atelier-nosuch", install: "yes", apt_mirror: [`${outside}mirror`] };
+    const secret = proxy.url.replace("//", "//somebody:open-barley@");
+    const { code } = await workspace.run("20-packages.sh", "apply", { ...inputs, proxy_secret: secret });
     expect(code).toBe(1);
     expect(proxy.asked.some((line) => line.startsWith(`GET ${outside}mirror/`) && line.includes("/dists/"))).toBe(true);
+    expect(existsSync(join(workspace.path, "run/packages/apt.conf"))).toBe(false);
   });
 });
