@@ -62,7 +62,7 @@ export function createStep(name: string, args: StepArgs, opts: pulumi.CustomReso
 }
 
 /** What is named so is secret, wherever it comes from. */
-const secretly = (inputs: StepInputs): StepInputs =>
+export const secretly = (inputs: StepInputs): StepInputs =>
   Object.fromEntries(
     Object.entries(inputs).map(([key, value]) => [
       key,

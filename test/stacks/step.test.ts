@@ -2,9 +2,11 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
 import { afterAll, describe, expect, it } from "vitest";
+import { proxyInputs } from "../../stacks/inputs.ts";
 import { installer } from "../../stacks/scripts.ts";
-import { factsOf, renderInputs } from "../../stacks/step.ts";
+import { factsOf, renderInputs, secretly } from "../../stacks/step.ts";
 import { fc } from "../helpers/random.ts";
 
 describe("a step's standard input", () => {
@@ -12,6 +14,19 @@ describe("a step's standard input", () => {
     expect(renderInputs({ port: 8080, a: "x\\y", list: ["one\ttwo", "three"] })).toBe(
       "a=x\\\\y\nlist=one\ttwo\\nthree\nport=8080\n",
     );
+  });
+
+  it("holds as a secret what is named so, a proxy with a login among it, and nothing else", async () => {
+    const given = { a: "plain", hf_token_secret: "", ...proxyInputs({ proxy: "http://somebody:barley@proxy:3128" }) };
+    const inputs = secretly(given);
+    const secrets = Object.keys(inputs).map(async (key) => [key, await pulumi.isSecret(pulumi.output(inputs[key]))]);
+    expect(Object.fromEntries(await Promise.all(secrets))).toEqual({
+      a: false,
+      hf_token_secret: false,
+      proxy: false,
+      proxy_secret: true,
+    });
+    expect(proxyInputs({ proxy: "http://proxy:3128/a@b" })).toEqual({ proxy: "http://proxy:3128/a@b" });
   });
 
   it("comes back from printf '%b' as it was", () => {
