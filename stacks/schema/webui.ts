@@ -21,6 +21,14 @@ const reservedFlags: Record<string, string> = {
   "--vae-path": "webui.vae (the flag wins over every setting made later)",
   "--share": "nothing: use webui.exposure and webui.publicUrl",
 };
+/** Entries of config.json that other settings write last: said here, they would be passed over, or not be said back. */
+const reservedOptions: Record<string, string> = {
+  sd_model_checkpoint: "webui.checkpoint",
+  sd_checkpoint_hash: "webui.checkpoint",
+  sd_vae: "webui.vae",
+  CLIP_stop_at_last_layers: "webui.clipSkip",
+  disabled_extensions: "webui.disabledExtensions",
+};
 /** An extension of your own: a repository at a commit. */
 const ownExtensionSchema = z.strictObject({
   /** Also its folder, and so its name in the WebUI. */
@@ -84,6 +92,15 @@ export const webuiSchema = z
     /** Entries of A1111's own config.json. */
     options: z
       .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+      .superRefine((options, { addIssue }) => {
+        for (const name of Object.keys(options).filter((key) => reservedOptions[key]))
+          addIssue({
+            code: "custom",
+            path: [name],
+            input: options[name],
+            message: `not by hand: ${name} is set by ${reservedOptions[name]}`,
+          });
+      })
       .refine(({ samples_format = "png" }) => String(samples_format).toLowerCase() === "png", {
         path: ["samples_format"],
         error: "png: the API answers in this form too, and the proof reads no other",

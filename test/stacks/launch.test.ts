@@ -22,9 +22,21 @@ describe("what the WebUI is told", () => {
     expect(settingsOf({ options: { samples_format: "PNG" } }).webui.options).toEqual({ samples_format: "PNG" });
   });
 
-  it("puts options into config.json, ours last", () => {
+  it("refuses options that a setting stands for, all at once: the checkpoint's was passed over without a word", () => {
+    const options = { sd_model_checkpoint: "other", sd_vae: "a.pt", CLIP_stop_at_last_layers: 2 };
+    for (const [name, setting] of [
+      ["sd_model_checkpoint", "webui.checkpoint"],
+      ["sd_vae", "webui.vae"],
+      ["CLIP_stop_at_last_layers", "webui.clipSkip"],
+    ])
+      expect(() => settingsOf({ options })).toThrow(
+        new RegExp(`atelier:webui\\.options\\.${name}: got .*; accepted: not by hand: ${name} is set by ${setting}`),
+      );
+  });
+
+  it("puts options into config.json, with those of other settings", () => {
     const settings = settingsOf({
-      options: { samples_format: "png", sd_model_checkpoint: "other" },
+      options: { samples_format: "png" },
       clipSkip: 2,
       vae: "None",
       disabledExtensions: ["LDSR"],
