@@ -7,7 +7,7 @@ import type { HostSettings } from "./schema/host.ts";
 import type { Settings } from "./schema.ts";
 import { atelierHome } from "./settings.ts";
 import type { Step } from "./step.ts";
-import { modelUrls } from "./upstreams.ts";
+import { modelUrls, tokenHosts } from "./upstreams.ts";
 
 /** The models step: every file into the host's store by its hash, then linked into the WebUI's folders. */
 export function createModels(host: GpuHost, settings: Settings, assembly: Assembly): Step {
@@ -35,7 +35,7 @@ export function modelsInputs(host: HostSettings, { models, tokenizer, upstreams 
       const path = `${tokenizer.repository}/resolve/${tokenizer.revision}/${file}`;
       return fields(file, sha256, upstreams.huggingface.map((base) => base + path).join(" "));
     }),
-    token_hosts: "huggingface.co",
+    token_hosts: tokenHosts.join(" "),
     ...proxyInputs(host),
   };
 }

@@ -150,6 +150,9 @@ export function probes(
   ];
 }
 
+/** The hosts that get the settings' token, and no other: a mirror is somebody else's. */
+export const tokenHosts: readonly string[] = ["huggingface.co"];
+
 /** Every URL that a model can be had from, best first. */
 export function modelUrls(
   model: Pick<Model, "sources">,

@@ -13,6 +13,7 @@ import { messageOf, UserError } from "./errors.ts";
 import { readIfThere, writeWhole } from "./files.ts";
 import { home, hostKeyFile, project, root } from "./paths.ts";
 import { openStack, type Stack, writtenSettings } from "./stack.ts";
+import { settingsInClear } from "./stackSecrets.ts";
 import type { Terminal } from "./terminal.ts";
 
 /**
@@ -166,17 +167,9 @@ export async function connection(stack: string, host: SshHostSettings): Promise<
 }
 
 async function withSecrets(stack: string, host: SshHostSettings): Promise<SshHostSettings> {
-  const { loadProject, loadStackSettings, hasSecureValue, resolveConfig } = await import("@atelier/engine/project");
-  const pulumiProject = await loadProject(root);
-  const settings = await loadStackSettings(pulumiProject, stack);
-  if (!hasSecureValue(settings) || settings.encryptionSalt === undefined) return host;
-  const [{ PassphraseSecrets }, { readPassphrase }] = await Promise.all([
-    import("@atelier/engine/secrets"),
-    import("./passphrase.ts"),
-  ]);
   try {
-    const secrets = await PassphraseSecrets.open(readPassphrase(), settings.encryptionSalt);
-    const { values } = resolveConfig(pulumiProject, settings, secrets);
+    const values = await settingsInClear(stack);
+    if (!values) return host;
     const own = JSON.parse(values[`${project}:host`] ?? "{}") as Partial<SshHostSettings>;
     const { password, key, keyPassphrase } = own;
     return {

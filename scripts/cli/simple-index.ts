@@ -6,6 +6,8 @@ export interface IndexFile {
   file: string;
   url: string;
   sha256: string | undefined;
+  /** Where the index tells it (PEP 700). */
+  bytes?: number | undefined;
   yanked: boolean;
 }
 
@@ -73,12 +75,13 @@ function withLoginOf(index: string, file: string): string {
 
 function fromJson(text: string, base: string): IndexFile[] {
   const page = JSON.parse(text) as {
-    files: { filename: string; url: string; hashes?: { sha256?: string }; yanked?: boolean | string }[];
+    files: { filename: string; url: string; hashes?: { sha256?: string }; size?: number; yanked?: boolean | string }[];
   };
-  return page.files.map(({ filename, url, hashes, yanked }) => ({
+  return page.files.map(({ filename, url, hashes, size, yanked }) => ({
     file: filename,
     url: new URL(url, base).href,
     sha256: hashes?.sha256,
+    bytes: size,
     yanked: Boolean(yanked),
   }));
 }

@@ -97,6 +97,9 @@ function hintAt(text: string, error: unknown): string {
 // Only the engine decrypts; the program then checks the real value.
 const placeholder = "PRIVATE KEY, encrypted";
 
+/** Whether a setting's text is not its own: it is encrypted in the file (stackSecrets.ts). */
+export const isEncrypted = (text: string): boolean => text === placeholder;
+
 function withoutSecrets(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutSecrets);
   if (typeof value !== "object" || value === null) return value;

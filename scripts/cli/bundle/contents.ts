@@ -21,7 +21,7 @@ export interface Contents {
   wheels: Map<string, { name: string; version: string; sha256: Set<string> }>;
   /** Which of those files are of any use to the hosts that it is for. */
   usable(file: string): boolean;
-  models: Pick<Model, "name" | "file" | "bytes" | "sha256" | "sources">[];
+  models: Pick<Model, "name" | "file" | "bytes" | "aboutBytes" | "sha256" | "sources">[];
   tokenizer: Tokenizer;
   dify: DifyContents;
 }

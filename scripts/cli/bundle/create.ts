@@ -1,14 +1,14 @@
-import { readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { modelUrls, type Upstreams } from "../../../stacks/upstreams.ts";
 import { readPluginPackage } from "../../dify/difypkg.ts";
 import { messageOf, UserError } from "../errors.ts";
-import { inParallel, withoutLogin } from "../http.ts";
-import { type IndexFile, indexAddresses, indexFiles } from "../simple-index.ts";
+import { inParallel } from "../http.ts";
+import { indexAddresses } from "../simple-index.ts";
 import type { Contents } from "./contents.ts";
 import { download, type Wanted } from "./download.ts";
-import { beginBundle, endBundle, isPart } from "./folder.ts";
-import { takeImage, writeLayout } from "./images.ts";
+import { beginBundle, checkFolder, endBundle, isPart } from "./folder.ts";
+import { findImage, partsOf, takeImage, writeLayout } from "./images.ts";
 import {
   type BundledImage,
   type BundledPlugin,
@@ -21,6 +21,16 @@ import {
 import { takePlugin } from "./plugins.ts";
 import { type WantedWheels, wheelsOfPlugin } from "./pluginWheels.ts";
 import { mirrorCommit } from "./repositories.ts";
+import { checkRoom } from "./room.ts";
+import { type FoundWheel, findWheels } from "./wheels.ts";
+
+/** How a bundle is made. */
+interface Run {
+  say: (line: string) => void;
+  signal: AbortSignal;
+  /** For models that want one; nobody but `hosts` gets it. */
+  token?: { value: string; hosts: readonly string[] } | undefined;
+}
 
 /**
  * Fills a folder with everything in `contents`; what is there is checked and kept, so that it goes on where it was cut.
@@ -30,9 +40,10 @@ export async function createBundle(
   folder: string,
   contents: Contents,
   upstreams: Upstreams,
-  { say, signal }: { say: (line: string) => void; signal: AbortSignal },
+  { say, signal, token }: Run,
 ): Promise<Manifest> {
-  beginBundle(folder);
+  checkFolder(folder);
+  mkdirSync(folder, { recursive: true });
   const failures: string[] = [];
   const attempt = async <T>(what: string, work: Promise<T>): Promise<T | undefined> => {
     try {
@@ -43,6 +54,7 @@ export async function createBundle(
       return undefined;
     }
   };
+  const tokenFor = async (url: string) => (token ? tokenHeaders(url, token) : {});
   const fetched = progressLines(say);
   signal.addEventListener("abort", fetched.end, { once: true });
   const get = async (what: string, wanted: Wanted) => {
@@ -50,6 +62,25 @@ export async function createBundle(
     if (got && !got.here) say(`${what}: ${inWords(got.bytes)}`);
     return got;
   };
+
+  // Looked up before anything is fetched: what has no room is refused as a whole.
+  const indexes = await indexAddresses(upstreams.pypi);
+  const { dify, usable } = contents;
+  const foundWheels = await findWheels(contents.wheels.values(), { indexes, usable, attempt });
+  const foundImages = await inParallel(dify.images, 2, (wanted) =>
+    attempt(`image ${wanted.image}`, findImage(wanted, { platform: dify.platform, mirrors: upstreams.docker, signal })),
+  );
+  const models = contents.models.map((model) => ({ ...model, path: `models/${model.name}/${model.file}` }));
+  const words = contents.tokenizer;
+  const wordFiles = words.files.map((file) => ({ ...file, path: `tokenizer/${words.repository}/${file.file}` }));
+  const coming = [
+    ...foundWheels.map(({ file, bytes }) => ({ path: `wheels/${file}`, bytes })),
+    ...models.map(({ path, bytes, aboutBytes }) => ({ path, bytes: bytes ?? aboutBytes })),
+    ...wordFiles,
+    ...there(foundImages).flatMap(partsOf),
+  ];
+  await checkRoom(folder, coming);
+  beginBundle(folder);
 
   const git = await inParallel(contents.git, 2, async ({ name, commit, paths }) => {
     const path = `git/${name}.git`;
@@ -61,50 +92,35 @@ export async function createBundle(
     return { name, commit, paths, folder: path };
   });
 
-  const indexes = await indexAddresses(upstreams.pypi);
-  const getWheels = async (packages: Iterable<WantedWheels>, into: string, usable: (file: string) => boolean) => {
-    const got = await inParallel([...packages], 6, async ({ name, version, sha256 }) => {
-      const found = await attempt(`package ${name} ${version}`, wheelFiles(indexes, name, sha256, usable));
-      return inParallel([...(found ?? [])], 2, async ([hash, files]) => {
-        const path = `${into}/${files[0]?.file}`;
-        const urls = files.map(({ url }) => url);
-        const file = await get(files[0]?.file ?? name, { urls, path: join(folder, path), sha256: hash });
-        return file && { project: name, path, bytes: file.bytes, sha256: file.sha256 };
-      });
+  const getWheels = async (found: FoundWheel[], into: string) => {
+    const got = await inParallel(found, 8, async ({ project, file, urls, sha256 }) => {
+      const path = `${into}/${file}`;
+      const come = await get(file, { urls, path: join(folder, path), sha256 });
+      return come && { project, path, bytes: come.bytes, sha256: come.sha256 };
     });
-    return got.flat().filter((item) => item !== undefined);
+    return there(got);
   };
-  const wheels = await getWheels(contents.wheels.values(), "wheels", contents.usable);
+  const wheels = await getWheels(foundWheels, "wheels");
 
-  const models = await inParallel(contents.models, 2, async (model) => {
-    const path = `models/${model.name}/${model.file}`;
-    const { bytes, sha256 } = model;
-    const got = await get(`model ${model.name}`, {
-      urls: modelUrls(model, upstreams),
-      path: join(folder, path),
-      bytes,
-      sha256,
-    });
+  const gotModels = await inParallel(models, 2, async ({ path, bytes, sha256, ...model }) => {
+    const urls = modelUrls(model, upstreams);
+    const got = await get(`model ${model.name}`, { urls, path: join(folder, path), bytes, sha256, headers: tokenFor });
     if (got && sha256 === undefined)
       say(`model ${model.name}: no sha256 is locked; the bundle holds it to ${got.sha256}`);
     return got && { name: model.name, file: model.file, path, bytes: got.bytes, sha256: got.sha256 };
   });
 
-  const { repository, revision } = contents.tokenizer;
-  const tokenizer = await inParallel(contents.tokenizer.files, 3, async ({ file, bytes, sha256 }) => {
-    const path = `tokenizer/${repository}/${file}`;
+  const { repository, revision } = words;
+  const tokenizer = await inParallel(wordFiles, 3, async ({ file, path, bytes, sha256 }) => {
     const urls = upstreams.huggingface.map((base) => `${base}${repository}/resolve/${revision}/${file}`);
-    const got = await get(`tokenizer ${file}`, { urls, path: join(folder, path), bytes, sha256 });
+    const got = await get(`tokenizer ${file}`, { urls, path: join(folder, path), bytes, sha256, headers: tokenFor });
     return got && { file, path, bytes: got.bytes, sha256: got.sha256 };
   });
 
-  const { dify } = contents;
-  const images = await inParallel(dify.images, 2, async (wanted) => {
-    const { platform } = dify;
-    const taking = takeImage(wanted, { folder, platform, mirrors: upstreams.docker, signal, get });
-    const got = await attempt(`image ${wanted.image}`, taking);
-    if (got && wanted.digest === undefined)
-      say(`image ${wanted.image}: no digest is locked; the bundle holds it to ${got.entry.digest}`);
+  const images = await inParallel(there(foundImages), 2, async (found) => {
+    const got = await attempt(`image ${found.entry.image}`, takeImage(found, { folder, get }));
+    if (got && !dify.images.some(({ image, digest }) => image === got.entry.image && digest !== undefined))
+      say(`image ${got.entry.image}: no digest is locked; the bundle holds it to ${got.entry.digest}`);
     return got;
   });
   const plugins = await inParallel(dify.plugins, 2, (wanted) =>
@@ -113,11 +129,10 @@ export async function createBundle(
       takePlugin(wanted, { folder, marketplace: dify.marketplace, get }),
     ),
   );
-  const there = <T>(list: (T | undefined)[]): T[] => list.filter((item) => item !== undefined);
+  const wanted = wheelsOfPlugins(folder, there(plugins), dify.platform, say);
   const pluginWheels = await getWheels(
-    wheelsOfPlugins(folder, there(plugins), dify.platform, say),
+    await findWheels(wanted, { indexes, usable: () => true, attempt }),
     "plugins/wheels",
-    () => true,
   );
   fetched.end();
   signal.throwIfAborted();
@@ -128,7 +143,7 @@ export async function createBundle(
   const entries: BundledImage[] = there(images).map(({ entry }) => entry);
   const blobs = there(images).flatMap(({ files }) => files);
   const known = [
-    ...[...wheels, ...there(models), ...there(tokenizer), ...there(plugins), ...pluginWheels],
+    ...[...wheels, ...there(gotModels), ...there(tokenizer), ...there(plugins), ...pluginWheels],
     ...new Map([...blobs, ...(await writeLayout(folder, entries))].map((file) => [file.path, file])).values(),
   ];
   const manifest: Manifest = {
@@ -136,7 +151,7 @@ export async function createBundle(
     for: contents.for,
     git,
     wheels,
-    models: there(models),
+    models: there(gotModels),
     tokenizer: { repository, revision, files: there(tokenizer) },
     images: entries,
     plugins: there(plugins),
@@ -147,6 +162,15 @@ export async function createBundle(
   writeManifest(folder, manifest);
   endBundle(folder);
   return manifest;
+}
+
+const there = <T>(list: (T | undefined)[]): T[] => list.filter((item) => item !== undefined);
+
+/** As the host's own fetcher has it (scripts/host/fetch_http.py): over https, or to this machine itself. */
+function tokenHeaders(url: string, { value, hosts }: NonNullable<Run["token"]>): Record<string, string> {
+  const { protocol, hostname } = new URL(url);
+  const safe = protocol === "https:" || hostname === "127.0.0.1" || hostname === "localhost";
+  return safe && hosts.includes(hostname) ? { authorization: `Bearer ${value}` } : {};
 }
 
 /** What plugins want together, each file once. */
@@ -170,32 +194,6 @@ function wheelsOfPlugins(
     }
   }
   return together.values();
-}
-
-/** Of each locked file that is of use, where the indexes have it, by its hash. */
-async function wheelFiles(
-  indexes: string[],
-  name: string,
-  sha256: Set<string>,
-  usable: (file: string) => boolean,
-): Promise<Map<string, IndexFile[]>> {
-  const found = new Map<string, IndexFile[]>();
-  const whys: string[] = [];
-  for (const index of indexes) {
-    try {
-      for (const file of await indexFiles(index, name)) {
-        if (file.sha256 === undefined || !sha256.has(file.sha256) || !usable(file.file)) continue;
-        found.set(file.sha256, [...(found.get(file.sha256) ?? []), file]);
-      }
-      whys.push(`  - ${withoutLogin(index)}: has none of its ${sha256.size} locked files`);
-    } catch (error) {
-      whys.push(`  - ${messageOf(error)}`);
-    }
-  }
-  if (found.size > 0) return found;
-  throw new Error(
-    `could not be had. Tried:\n${whys.join("\n") || "  nothing: no index is known on this machine; set upstreams.pypi"}`,
-  );
 }
 
 async function gitFiles(folder: string, git: Manifest["git"]): Promise<Manifest["files"]> {

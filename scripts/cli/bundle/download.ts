@@ -7,14 +7,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Response } from "undici";
 import { request, whyFailed, withoutLogin } from "../http.ts";
 import { hashFile } from "./manifest.ts";
+import { spare } from "./room.ts";
 
 /** Failures of one address, in a row without a byte more than before, and in all. */
 const triesWithoutProgress = 3;
 const tries = 30;
 /** A server that asks for more patience than this, in seconds, is left for the next. */
 const patience = 60;
-/** Left free beside what is still to come. */
-const spare = 200_000_000;
 
 interface Run {
   progress: (bytes: number) => void;
@@ -140,7 +139,7 @@ async function fetchOnce(url: string, part: string, from: number, wanted: Wanted
       signal: signals,
     });
     heard();
-    const { whole, resumed } = await judge(answer, from, bytes);
+    const { whole, resumed } = await judge(answer, url, from, bytes);
     if (whole !== undefined) await room(part, whole - (resumed ? from : 0));
     let at = resumed ? from : 0;
     const watch = new Transform({
@@ -161,7 +160,7 @@ async function fetchOnce(url: string, part: string, from: number, wanted: Wanted
 }
 
 /** What an answer's head says of the file; throws where it can't be the one that is wanted. */
-async function judge(answer: Response, from: number, bytes: number | undefined) {
+async function judge(answer: Response, url: string, from: number, bytes: number | undefined) {
   const { status, headers } = answer;
   const refuse = async (error: Error): Promise<never> => {
     // Else its connection would be kept for nothing.
@@ -175,6 +174,11 @@ async function judge(answer: Response, from: number, bytes: number | undefined) 
     return refuse(new Busy(`HTTP ${status}`, seconds));
   }
   if (status === 416) return refuse(new Lie(`it has no bytes from ${from} on`));
+  const page = /^(.*)\/resolve\//.exec(withoutLogin(url))?.[1];
+  if ((status === 401 || status === 403) && page)
+    return refuse(
+      new Refused(`HTTP ${status}: it wants a token, or its licence accepted at ${page} (atelier:huggingfaceToken)`),
+    );
   if (!answer.ok || !answer.body) return refuse(new Refused(`HTTP ${status}`));
   if (/text\/html/.test(headers.get("content-type") ?? ""))
     return refuse(new Refused("a page instead of the file (a login page of the network?)"));

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { readIfThere } from "../files.ts";
@@ -13,10 +13,10 @@ const parts = ["git", "wheels", "models", "tokenizer", "images", "plugins"];
 export const isPart = (path: string): boolean => parts.some((part) => path.startsWith(`${part}/`));
 
 /**
- * Begins a bundle, or goes on with one that was cut. Without its manifest it is none: what is half made is not served.
- * @throws UserError (exit code 2) for a folder with files of somebody's where a bundle keeps its own
+ * Refuses a folder that is none of a bundle's own.
+ * @throws UserError (exit code 2) where it has files of somebody's at the places where a bundle keeps its own
  */
-export function beginBundle(folder: string): void {
+export function checkFolder(folder: string): void {
   const manifest = readIfThere(manifestOf(folder));
   const begun = existsSync(markOf(folder)) || (manifest !== undefined && /^\s*(\{\s*"form":|$)/.test(manifest));
   const theirs = begun ? [] : [...parts, "bundle.json"].filter((name) => existsSync(join(folder, name)));
@@ -25,7 +25,10 @@ export function beginBundle(folder: string): void {
       `${folder} is no bundle, and has ${theirs.join(", ")} in it, where a bundle removes what it does not name. Give it a folder of its own, such as ${join(folder, "bundle")}.`,
       2,
     );
-  mkdirSync(folder, { recursive: true });
+}
+
+/** Begins a bundle, or goes on with one that was cut. Without its manifest it is none: what is half made is not served. */
+export function beginBundle(folder: string): void {
   writeFileSync(markOf(folder), "`atelier bundle create` was cut here; run it again, it goes on.\n");
   rmSync(manifestOf(folder), { force: true });
 }

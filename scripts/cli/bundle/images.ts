@@ -4,8 +4,8 @@ import { parseImage } from "@atelier/engine/providers/docker/registry/reference"
 import { inParallel, whyFailed } from "../http.ts";
 import type { Wanted } from "./download.ts";
 import { type BundledImage, blobPath, hashFile, type Manifest } from "./manifest.ts";
-import { type ImageManifest, readImageIndex, readImageManifest } from "./oci.ts";
-import { type FoundManifest, repositoriesOf } from "./registry.ts";
+import { readImageIndex, readImageManifest } from "./oci.ts";
+import { type FoundManifest, type Repository, repositoriesOf } from "./registry.ts";
 
 export interface WantedImage {
   /** `repository:tag` */
@@ -16,76 +16,90 @@ export interface WantedImage {
 
 type File = Manifest["files"][number];
 
+/** An image as a registry has it: everything that it is made of is known by its sha256, and nothing of it was fetched. */
+export interface FoundImage {
+  entry: BundledImage;
+  /** This platform's manifest, and the index that it was chosen from. */
+  manifests: FoundManifest[];
+  parts: { digest: string; size: number }[];
+  /** The one that answered first; the others may have it as well. */
+  repositories: Repository[];
+}
+
 /**
- * Takes one image into the bundle, by the registry's own protocol: no Docker engine is wanted for it. Every part is named by its sha256,
+ * Looks up one image by the registry's own protocol: no Docker engine is wanted for it. Every part is named by its sha256,
  * down from the digest that is locked.
- * @param get brings a file, checked
+ * @param options `platform` such as `linux/amd64`
  * @throws Error with every registry and its reason
  */
-export async function takeImage(
+export async function findImage(
   { image, digest: locked }: WantedImage,
-  {
-    folder,
-    platform,
-    mirrors,
-    signal,
-    get,
-  }: {
-    folder: string;
-    /** `linux/amd64` */
-    platform: string;
-    mirrors: readonly string[];
-    signal: AbortSignal;
-    get: (what: string, wanted: Wanted) => Promise<{ bytes: number; sha256: string } | undefined>;
-  },
-): Promise<{ entry: BundledImage; files: File[] } | undefined> {
+  { platform, mirrors, signal }: { platform: string; mirrors: readonly string[]; signal: AbortSignal },
+): Promise<FoundImage> {
   const { tag } = parseImage(image);
   const repositories = repositoriesOf(image, mirrors);
   const whys: string[] = [];
   for (const repository of repositories) {
-    let top: FoundManifest;
-    let own: FoundManifest;
-    let made: ImageManifest;
     try {
-      top = await repository.manifest(locked ?? tag, signal);
+      const top = await repository.manifest(locked ?? tag, signal);
       const chosen = choosePlatform(top, platform, image);
-      own = chosen === top.digest ? top : await repository.manifest(chosen, signal);
-      made = readImageManifest(own.bytes);
+      const own = chosen === top.digest ? top : await repository.manifest(chosen, signal);
+      const made = readImageManifest(own.bytes);
+      return {
+        entry: { image, platform, digest: top.digest, manifest: own.digest },
+        manifests: top === own ? [own] : [top, own],
+        parts: [...new Map([made.config, ...made.layers].map((part) => [part.digest, part])).values()],
+        repositories: [repository, ...repositories.filter((other) => other !== repository)],
+      };
     } catch (error) {
       signal.throwIfAborted();
       whys.push(`  - ${whyFailed(error).includes(repository.url) ? "" : `${repository.url}: `}${whyFailed(error)}`);
-      continue;
     }
-    const parts = [...new Map([made.config, ...made.layers].map((part) => [part.digest, part])).values()];
-    const got = await inParallel(parts, 3, (part) =>
-      get(`image ${image}`, {
-        // The one that answered first; the others may have it as well.
-        urls: [repository, ...repositories.filter((other) => other !== repository)].map((one) =>
-          one.blobUrl(part.digest),
-        ),
-        path: join(folder, blobPath(part.digest)),
-        bytes: part.size,
-        sha256: part.digest.slice("sha256:".length),
-        headers: async (url) => repositories.find((one) => url.startsWith(`${one.url}/`))?.headers() ?? {},
-      }),
-    );
-    // What failed is told already.
-    if (got.includes(undefined)) return undefined;
-    const manifests = top.digest === own.digest ? [own] : [top, own];
-    for (const one of manifests) {
-      const path = join(folder, blobPath(one.digest));
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, one.bytes);
-    }
-    return {
-      entry: { image, platform, digest: top.digest, manifest: own.digest },
-      files: [
-        ...manifests.map(({ digest, bytes }) => fileOf(digest, bytes.length)),
-        ...parts.map((part) => fileOf(part.digest, part.size)),
-      ],
-    };
   }
   throw new Error(`could not be had${locked ? ` at ${locked}` : ""}. Tried:\n${whys.join("\n")}`);
+}
+
+/** Where the parts of an image get to in a bundle, and the room that they want. */
+export const partsOf = ({ parts }: FoundImage): { path: string; bytes: number }[] =>
+  parts.map(({ digest, size }) => ({ path: blobPath(digest), bytes: size }));
+
+/**
+ * Takes an image that was found into the bundle.
+ * @param get brings a file, checked
+ */
+export async function takeImage(
+  { entry, manifests, parts, repositories }: FoundImage,
+  {
+    folder,
+    get,
+  }: {
+    folder: string;
+    get: (what: string, wanted: Wanted) => Promise<{ bytes: number; sha256: string } | undefined>;
+  },
+): Promise<{ entry: BundledImage; files: File[] } | undefined> {
+  const got = await inParallel(parts, 3, (part) =>
+    get(`image ${entry.image}`, {
+      urls: repositories.map((one) => one.blobUrl(part.digest)),
+      path: join(folder, blobPath(part.digest)),
+      bytes: part.size,
+      sha256: part.digest.slice("sha256:".length),
+      headers: async (url) => repositories.find((one) => url.startsWith(`${one.url}/`))?.headers() ?? {},
+    }),
+  );
+  // What failed is told already.
+  if (got.includes(undefined)) return undefined;
+  for (const one of manifests) {
+    const path = join(folder, blobPath(one.digest));
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, one.bytes);
+  }
+  return {
+    entry,
+    files: [
+      ...manifests.map(({ digest, bytes }) => fileOf(digest, bytes.length)),
+      ...parts.map((part) => fileOf(part.digest, part.size)),
+    ],
+  };
 }
 
 const fileOf = (digest: string, bytes: number): File => ({

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { LockError, pinnedInputs } from "../../../images/lock.ts";
-import { profiles } from "../../../stacks/upstreams.ts";
+import { profiles, tokenHosts } from "../../../stacks/upstreams.ts";
 import { contentsOfLock, contentsOfStack } from "../bundle/contents.ts";
 import { createBundle } from "../bundle/create.ts";
 import { inWords, type Manifest, readManifest } from "../bundle/manifest.ts";
@@ -13,6 +13,7 @@ import { Interrupted, messageOf, UsageError, UserError } from "../errors.ts";
 import { keepPushed } from "../recorded.ts";
 import { openSession } from "../ssh.ts";
 import { openStack } from "../stack.ts";
+import { huggingfaceToken } from "../stackSecrets.ts";
 import type { Context } from "./command.ts";
 import { assemblyOf } from "./upstreams.ts";
 
@@ -53,8 +54,10 @@ async function create(folder: string, { options, terminal, interrupt }: Context)
   } catch (error) {
     throw new UserError(`${folder} can't be the bundle's folder: ${messageOf(error)}.`, 2);
   }
+  const secret = await huggingfaceToken(stack);
+  const token = secret === undefined ? undefined : { value: secret, hosts: tokenHosts };
   const manifest = await untilInterrupted(interrupt.signal, (signal) =>
-    createBundle(folder, contents, upstreams, { say: (line) => terminal.line(`  ${line}`), signal }),
+    createBundle(folder, contents, upstreams, { say: (line) => terminal.line(`  ${line}`), signal, token }),
   );
   if (options.json)
     terminal.answer(

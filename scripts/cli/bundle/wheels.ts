@@ -1,0 +1,69 @@
+import { messageOf } from "../errors.ts";
+import { inParallel, withoutLogin } from "../http.ts";
+import { type IndexFile, indexFiles } from "../simple-index.ts";
+import type { WantedWheels } from "./pluginWheels.ts";
+
+/** A locked file of a package, and where it is had. */
+export interface FoundWheel {
+  project: string;
+  file: string;
+  urls: string[];
+  sha256: string;
+  /** Where an index tells it. */
+  bytes: number | undefined;
+}
+
+/**
+ * Looks up packages in all indexes: of each locked file that is of use, where it is.
+ * @param attempt runs a look-up, and notes why it failed
+ */
+export async function findWheels(
+  packages: Iterable<WantedWheels>,
+  {
+    indexes,
+    usable,
+    attempt,
+  }: {
+    indexes: string[];
+    usable: (file: string) => boolean;
+    attempt: <T>(what: string, work: Promise<T>) => Promise<T | undefined>;
+  },
+): Promise<FoundWheel[]> {
+  const found = await inParallel([...packages], 6, async ({ name, version, sha256 }) => {
+    const files = await attempt(`package ${name} ${version}`, wheelFiles(indexes, name, sha256, usable));
+    return [...(files ?? [])].map(([hash, same]) => ({
+      project: name,
+      file: same[0]?.file ?? name,
+      urls: same.map(({ url }) => url),
+      sha256: hash,
+      bytes: same.find(({ bytes }) => bytes !== undefined)?.bytes,
+    }));
+  });
+  return found.flat();
+}
+
+/** Of each locked file that is of use, where the indexes have it, by its hash. */
+async function wheelFiles(
+  indexes: string[],
+  name: string,
+  sha256: Set<string>,
+  usable: (file: string) => boolean,
+): Promise<Map<string, IndexFile[]>> {
+  const found = new Map<string, IndexFile[]>();
+  const whys: string[] = [];
+  for (const index of indexes) {
+    try {
+      for (const file of await indexFiles(index, name)) {
+        if (file.sha256 === undefined || !sha256.has(file.sha256) || !usable(file.file)) continue;
+        found.set(file.sha256, [...(found.get(file.sha256) ?? []), file]);
+      }
+      whys.push(`  - ${withoutLogin(index)}: has none of its ${sha256.size} locked files`);
+    } catch (error) {
+      whys.push(`  - ${messageOf(error)}`);
+    }
+  }
+  if (found.size > 0) return found;
+  throw new Error(
+    `could not be had. Tried:\n${whys.join("\n") || "  nothing: no index is known on this machine; set upstreams.pypi"}`,
+  );
+}
