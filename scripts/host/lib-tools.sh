@@ -71,11 +71,14 @@ with_progress() {
       if [ "$_folder" = - ]; then
         _mb=$(sed -n 's/^wchar: //p' "/proc/$_child/io" 2>/dev/null || :)
         _mb=$((${_mb:-0} / 1000000))
+        # What is unpacked is more than what came over the line.
+        _kind='MB written to the disk'
       else
         _mb=$(du -sk "$_folder" 2>/dev/null | cut -f1)
         _mb=$((${_mb:-0} / 1000))
+        _kind=MB
       fi
-      say "$_what: $_mb MB, $((_p1 / 100)) s"
+      say "$_what: $_mb $_kind, $((_p1 / 100)) s"
       machine "\"mb\":$_mb,\"seconds\":$((_p1 / 100))"
       _next=$((_p1 + 200))
     fi
