@@ -1,5 +1,5 @@
-import { messageOf } from "../errors.ts";
-import { inParallel, withoutLogin } from "../http.ts";
+import { inParallel, whyFailed, withoutLogin } from "../http.ts";
+import { isTimeout, Servers } from "../silence.ts";
 import { type IndexFile, indexFiles } from "../simple-index.ts";
 import type { WantedWheels } from "./pluginWheels.ts";
 
@@ -29,8 +29,9 @@ export async function findWheels(
     attempt: <T>(what: string, work: Promise<T>) => Promise<T | undefined>;
   },
 ): Promise<FoundWheel[]> {
+  const servers = new Servers();
   const found = await inParallel([...packages], 6, async ({ name, version, sha256 }) => {
-    const files = await attempt(`package ${name} ${version}`, wheelFiles(indexes, name, sha256, usable));
+    const files = await attempt(`package ${name} ${version}`, wheelFiles(indexes, name, sha256, usable, servers));
     return [...(files ?? [])].map(([hash, same]) => ({
       project: name,
       file: same[0]?.file ?? name,
@@ -48,18 +49,20 @@ async function wheelFiles(
   name: string,
   sha256: Set<string>,
   usable: (file: string) => boolean,
+  servers: Servers,
 ): Promise<Map<string, IndexFile[]>> {
   const found = new Map<string, IndexFile[]>();
   const whys: string[] = [];
   for (const index of indexes) {
     try {
-      for (const file of await indexFiles(index, name)) {
+      for (const file of await servers.ask(index, () => indexFiles(index, name), isTimeout)) {
         if (file.sha256 === undefined || !sha256.has(file.sha256) || !usable(file.file)) continue;
         found.set(file.sha256, [...(found.get(file.sha256) ?? []), file]);
       }
       whys.push(`  - ${withoutLogin(index)}: has none of its ${sha256.size} locked files`);
     } catch (error) {
-      whys.push(`  - ${messageOf(error)}`);
+      const [shown, why] = [withoutLogin(index), whyFailed(error)];
+      whys.push(`  - ${why.includes(shown) ? "" : `${shown}: `}${why}`);
     }
   }
   if (found.size > 0) return found;

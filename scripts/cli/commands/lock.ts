@@ -91,10 +91,11 @@ async function check({ options, terminal }: Context): Promise<number> {
   const { models: recorded, plugins } = recordings();
   const news = locked.models.filter(({ name, sha256 }) => sha256 === undefined && recorded[name]);
   for (const line of stale) terminal.line(`${terminal.colours.red("stale")}        ${line}`);
-  for (const finding of findings) {
+  for (const { finding, names } of together(findings)) {
     // A hundred packages that did not move are one line.
     if (finding.kind === "wheels" && finding.status === "same") continue;
-    terminal.line(`${mark(finding, terminal)} ${finding.name}: ${finding.detail}`);
+    const what = names.length > 3 ? plural(names.length, "package") : names.join(", ");
+    terminal.line(`${mark(finding, terminal)} ${what}: ${finding.detail}`);
   }
   const same = findings.filter(({ kind, status }) => kind === "wheels" && status === "same").length;
   if (same > 0) terminal.line(`${"same".padEnd(12)} ${plural(same, "package")} as locked`);
@@ -111,6 +112,16 @@ async function check({ options, terminal }: Context): Promise<number> {
   );
   if (options.json) terminal.answer(JSON.stringify({ moved: moved.length, unreachable, stale, findings }));
   return moved.length > 0 || stale.length > 0 ? 1 : 0;
+}
+
+/** Packages that could not be asked after for the same reason, such as a dead index, are one line. */
+function together(findings: Finding[]): { finding: Finding; names: string[] }[] {
+  const said = Map.groupBy(findings, ({ kind, status, detail, name }) =>
+    kind === "wheels" && status === "unreachable" ? detail : `${kind} ${name}`,
+  );
+  return [...said.values()].flatMap(([finding, ...others]) =>
+    finding ? [{ finding, names: [finding, ...others].map(({ name }) => name) }] : [],
+  );
 }
 
 function mark({ status }: Finding, { colours }: Context["terminal"]): string {

@@ -8,6 +8,7 @@ import { lockNames, readLock } from "../../../images/locks.ts";
 import type { Upstreams } from "../../../stacks/upstreams.ts";
 import { inParallel, request, whyFailed, withoutLogin } from "../http.ts";
 import { root } from "../paths.ts";
+import { isTimeout, Servers } from "../silence.ts";
 import { indexAddresses, indexFiles, newestVersion } from "../simple-index.ts";
 
 /** What one upstream said of one locked thing. */
@@ -29,10 +30,11 @@ const patience = 20;
 
 /** Asks the upstreams after everything in the lock, each with a deadline, all at the same time. */
 export async function lookAtUpstreams(lock: AtelierLock, upstreams: Upstreams): Promise<Look> {
+  const servers = new Servers();
   const looks = await Promise.all([
-    Promise.all([...lock.sources, ...lock.extensions].map((source) => lookAtGit(source, lock, upstreams.git))),
-    lookAtIndex(lock, upstreams.pypi),
-    inParallel(lock.models, 8, (model) => lookAtModel(model, lock, upstreams)),
+    Promise.all([...lock.sources, ...lock.extensions].map((source) => lookAtGit(source, lock, upstreams.git, servers))),
+    lookAtIndex(lock, upstreams.pypi, servers),
+    inParallel(lock.models, 8, (model) => lookAtModel(model, lock, upstreams, servers)),
   ]);
   const all = looks.flat();
   return {
@@ -51,6 +53,7 @@ async function lookAtGit(
   { name, commit, paths }: AtelierLock["sources"][number],
   lock: AtelierLock,
   bases: readonly string[],
+  servers: Servers,
 ): Promise<Part> {
   const tag = name === "webui" ? lock.webui : undefined;
   const whys: string[] = [];
@@ -58,7 +61,7 @@ async function lookAtGit(
     for (const base of bases) {
       let refs: Record<string, string>;
       try {
-        refs = await listRefs(`${base}${path}`, tag);
+        refs = await servers.ask(base, () => listRefs(`${base}${path}`, tag), wasKilled);
       } catch (error) {
         whys.push(`${base}${path}: ${firstLine(error)}`);
         continue;
@@ -102,14 +105,17 @@ async function listRefs(url: string, tag: string | undefined): Promise<Record<st
   return refs;
 }
 
+/** By our own deadline. */
+const wasKilled = (error: unknown): boolean => (error as { killed?: boolean }).killed === true;
+
 function firstLine(error: unknown): string {
-  const { stderr = "", killed, message } = error as { stderr?: string; killed?: boolean; message: string };
-  if (killed) return `no answer within ${patience} s`;
+  const { stderr = "", message } = error as { stderr?: string; message: string };
+  if (wasKilled(error)) return `no answer within ${patience} s`;
   const lines = stderr.split("\n").filter(Boolean);
   return lines.find((line) => line.startsWith("fatal:")) ?? lines[0] ?? message;
 }
 
-async function lookAtIndex(lock: AtelierLock, pypi: readonly string[]): Promise<Part[]> {
+async function lookAtIndex(lock: AtelierLock, pypi: readonly string[], servers: Servers): Promise<Part[]> {
   const indexes = await indexAddresses(pypi);
   if (indexes.length === 0) {
     const detail = "no index is known on this machine: it has no pip, and upstreams.pypi is not set";
@@ -130,7 +136,7 @@ async function lookAtIndex(lock: AtelierLock, pypi: readonly string[]): Promise<
     for (const index of indexes) {
       const shown = withoutLogin(index);
       try {
-        const files = await indexFiles(index, name, patience);
+        const files = await servers.ask(index, () => indexFiles(index, name, patience), isTimeout);
         const mine = files.filter((file) => file.sha256 !== undefined && sha256.includes(file.sha256));
         const newest = newestVersion(files);
         const before = lock.seen?.packages[name];
@@ -171,6 +177,7 @@ async function lookAtModel(
   model: AtelierLock["models"][number],
   lock: AtelierLock,
   { huggingface, modelscope }: Upstreams,
+  servers: Servers,
 ): Promise<Part> {
   const { name } = model;
   const sources = catalog.find((entry) => entry.name === name)?.sources ?? [];
@@ -182,7 +189,7 @@ async function lookAtModel(
   const whys: string[] = [];
   for (const url of new Set(urls)) {
     try {
-      const { status, bytes, etag, page } = await head(url);
+      const { status, bytes, etag, page } = await servers.ask(new URL(url).origin, () => head(url), isTimeout);
       if (status >= 400) {
         whys.push(`${url}: HTTP ${status}`);
         continue;
