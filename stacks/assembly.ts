@@ -16,6 +16,8 @@ export interface Assembly {
   upstreams: Upstreams;
   /** Nothing may be fetched from outside. */
   offline: boolean;
+  /** Base URL of a served bundle. */
+  bundle: string | undefined;
   /** What preflight asks of the upstreams: kind, base, address. */
   probes: string[];
   /** The WebUI's repositories, and its extensions. */
@@ -76,6 +78,7 @@ export function assemble(
   return {
     upstreams,
     offline: upstreams.apt.includes("offline"),
+    bundle: override && "bundle" in override ? override.bundle : undefined,
     probes: probes(upstreams, {
       repository: sources[0]?.paths[0] ?? "",
       huggingface: hubPath(checkpoint, "huggingface") ?? `${words.repository}/resolve/${words.revision}/vocab.json`,

@@ -3,6 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
 import { HostFacts } from "./facts.ts";
 import { packagesInputs, proxyInputs, pythonInputs, pythonsOf } from "./inputs.ts";
+import { needsOf } from "./needs.ts";
+import { readRecorded } from "./recorded.ts";
 import { readRenamed } from "./renamed.ts";
 import type { HostSettings } from "./schema/host.ts";
 import { installer, uninstaller } from "./scripts.ts";
@@ -29,8 +31,7 @@ export class GpuHost extends pulumi.ComponentResource {
   constructor(name: string, args: GpuHostArgs, opts: pulumi.ComponentResourceOptions = {}) {
     super("atelier:host:GpuHost", name, {}, opts);
     const { host, settings } = args;
-    const { upstreams, probes, wants } = args.assembly;
-    const offline = upstreams.apt.includes("offline");
+    const { upstreams, offline, bundle, probes, wants } = args.assembly;
     this.host = host;
     this.accelerator = acceleratorOf(settings);
     this.connection = connectionTo(host);
@@ -70,6 +71,7 @@ export class GpuHost extends pulumi.ComponentResource {
         upstreams: probes,
         upstreams_order: upstreams.order,
         offline: offline ? "yes" : "no",
+        ...(offline ? { needs: needsOf(args.assembly, readRecorded(atelierHome())), bundle: bundle ?? "" } : {}),
         python: pythonsOf(settings),
         ...proxyInputs(settings),
       },

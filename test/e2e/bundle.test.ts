@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -130,6 +131,35 @@ describe.skipIf(noSshd)("a bundle", () => {
     await succeeds(["down", "--purge"]);
     // With all that the sources and the packages left there.
     expect(existsSync(join(disk, "cache"))).toBe(false);
+  });
+
+  it("that lacks something is refused with all of it, before anything is made", async () => {
+    const poor = mkdtempSync(join(tmpdir(), "atelier poor 缺-"));
+    cpSync(folder, poor, { recursive: true });
+    const whole = manifest();
+    const without = {
+      ...whole,
+      git: whole.git.slice(1),
+      models: whole.models.slice(1),
+      wheels: whole.wheels.filter(({ project: name }) => name !== "pillow" && name !== "aiohttp"),
+    };
+    writeFileSync(join(poor, "bundle.json"), JSON.stringify(without));
+    await settings();
+    const { exitCode, all } = await project.atelier(["up", "--skip-preview", "--upstreams", `bundle:${poor}`]);
+    expect(exitCode, all).toBe(1);
+    expect(all).toMatch(/this host is refused, nothing was installed/);
+    expect(all).toContain(`neither the bundle nor this host's cache (${join(disk, "cache")}) has: `);
+    for (const name of [
+      `repository ${whole.git[0]?.name}`,
+      `model ${whole.models[0]?.name}`,
+      /package pillow \d/,
+      /package aiohttp \d/,
+    ])
+      expect(all).toMatch(name);
+    expect(all.match(/(repository|model|package|tokenizer) \S+/g)).toHaveLength(4);
+    expect(existsSync(join(disk, "ws/venv"))).toBe(false);
+    await succeeds(["down", "--purge"]);
+    rmSync(poor, { recursive: true, force: true });
   });
 
   it("is pushed into a host's cache: resumed, checked there, and enough for up offline", async () => {

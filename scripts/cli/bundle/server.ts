@@ -16,7 +16,7 @@ export interface Serving {
 }
 
 /**
- * Serves a bundle on 127.0.0.1 as upstreams: `/git/`, `/simple/` (PEP 503), `/models/<name>/<file>` with ranges, and the tokenizer below `/hf/`.
+ * Serves a bundle on 127.0.0.1 as upstreams: `/git/`, `/simple/` (PEP 503), `/models/<name>/<file>` with ranges, and the tokenizer below `/hf/`; `/contents` says what it has.
  * Only what the manifest names: nothing else of the folder.
  * @throws when the port is taken (EADDRINUSE)
  */
@@ -40,6 +40,8 @@ export async function serveBundle(folder: string, manifest: Manifest, port = 0):
       return void response.writeHead(405, { allow: "GET, HEAD" }).end();
     const page = pages.get(path.replace(/\/?$/, "/"));
     if (page !== undefined) return void response.writeHead(200, { "content-type": "text/html" }).end(page);
+    if (path === "/contents")
+      return void response.writeHead(200, { "content-type": "text/plain" }).end(contentsOf(manifest));
     const file = routes.get(path);
     if (!file)
       return void response
@@ -77,6 +79,14 @@ function filesByPath({ wheels, models, tokenizer }: Manifest): Map<string, Serve
     ...tokenizer.files.map((file) => [`/hf/${repository}/resolve/${revision}/${file.file}`, file] as const),
   ]);
 }
+
+/** What each thing of it is known by, a line each: a host asks once for what it can have (scripts/host/lib-offline.sh). */
+const contentsOf = ({ git, wheels, models, tokenizer }: Manifest): string =>
+  [
+    ...git.map(({ commit }) => commit),
+    ...[...wheels, ...models, ...tokenizer.files].map(({ sha256 }) => sha256),
+    "",
+  ].join("\n");
 
 /** A repository's path upstream, `owner/name.git`, stands for the folder that it has in the bundle. */
 function answerGit(

@@ -78,6 +78,12 @@ describe("a served bundle", () => {
     expect((await fetch(`${serving.base}models/m/m.safetensors`, { method: "PUT", body: "x" })).status).toBe(405);
   });
 
+  it("says once what it has: commits, and the sha256 of each file that a host takes", async () => {
+    const lines = (await (await get("contents")).text()).trim().split("\n");
+    const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+    expect(lines).toEqual([commit, sha256("wheel"), sha256("0123456789"), sha256("{}")]);
+  });
+
   it("outlives what is no address at all", async () => {
     for (const target of ["//", "http://[", "/%00", "*"]) {
       const socket = connect(serving.port, "127.0.0.1");
