@@ -41,14 +41,17 @@ export type Rental = z.infer<typeof rentalSchema> & { user: string; hostKey: str
 /** Seconds that one of the user's commands may take. */
 const limit = 3600;
 
+/** Stands for a rental on its way: one that was cut off is ended before the next, and by `down`. */
+const markerOf = (stack: string): string => join(stackHome(stack), "renting.json");
+
 /**
  * Rents a box and waits until its SSH server answers. What it can't use is given back at once: nobody else would know of it.
- * A file stands for a rental on its way (`.atelier/<stack>/renting.json`, 0600): one that was cut off is ended before the next.
+ * @param tell hands the rental over; rejects where nobody takes it any more
  * @throws Error saying what was tried, what came back, and whether something may still be billed
  */
-export async function rent(order: Order): Promise<Rental> {
-  const marker = join(stackHome(order.stack), "renting.json");
-  await endCutOff(order, marker);
+export async function rent(order: Order, tell: (rental: Rental) => Promise<void>): Promise<void> {
+  const marker = markerOf(order.stack);
+  await endCutOff(order);
   let printed = "";
   const note = () => writeWhole(marker, JSON.stringify({ since: new Date().toISOString(), printed }), 0o600);
   note();
@@ -58,9 +61,8 @@ export async function rent(order: Order): Promise<Rental> {
       note();
     });
     if (code !== 0) throw new Error(`host.rent.create ended with ${code}`);
-    const rental = await answering(readRental(printed, order.user), order.timeout);
+    await tell(await answering(readRental(printed, order.user), order.timeout));
     rmSync(marker, { force: true });
-    return rental;
   } catch (error) {
     throw new Error(`${messageOf(error)}. ${await giveBack(order, marker, printed)}`);
   }
@@ -75,10 +77,20 @@ export async function destroy(order: Order, printed: string): Promise<void> {
     );
 }
 
-async function endCutOff(order: Order, marker: string): Promise<void> {
-  const text = readIfThere(marker);
-  if (text === undefined) return;
-  const { since, printed } = JSON.parse(text) as { since: string; printed: string };
+/** Since when a rental is on its way, or was cut off on it; undefined where none is. */
+export const onItsWay = (stack: string): string | undefined => readMarker(stack)?.since;
+
+function readMarker(stack: string): { since: string; printed: string } | undefined {
+  const text = readIfThere(markerOf(stack));
+  return text === undefined ? undefined : (JSON.parse(text) as { since: string; printed: string });
+}
+
+/** Ends what a rental that was cut off may have left. */
+export async function endCutOff(order: Order): Promise<void> {
+  const marker = markerOf(order.stack);
+  const cutOff = readMarker(order.stack);
+  if (!cutOff) return;
+  const { since, printed } = cutOff;
   process.stderr.write(`rent: the rental begun at ${since} was cut off; ending what it may have left\n`);
   try {
     await destroy(order, printed);
@@ -155,10 +167,12 @@ function run(
       cwd: root,
       shell: typeof command === "string",
       env: { ...process.env, ATELIER_STACK: stack },
-      stdio: ["pipe", "pipe", "inherit"],
+      stdio: ["pipe", "pipe", "pipe"],
     });
     const late = setTimeout(() => child.kill("SIGKILL"), limit * 1000);
     child.stdout.setEncoding("utf8").on("data", onText);
+    // Not the command's own: whoever reads it may die, and the command would with it, in the middle of a rental.
+    child.stderr.on("data", (data: Buffer) => void process.stderr.write(data));
     // A command that does not read its input closes the pipe.
     child.stdin.on("error", () => {});
     child.stdin.end(input);

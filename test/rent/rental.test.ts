@@ -107,6 +107,14 @@ describe.skipIf(noSshd)("a rental, against a provider of real SSH servers", () =
     expect(bill()).toEqual(["create box-1 for box", "destroy box-1", "create box-2 for box"]);
   });
 
+  it("that nobody takes, as the engine was killed meanwhile, is given back", async () => {
+    const { child, finished } = start("create");
+    for (const stream of [child.stdout, child.stderr]) stream.destroy();
+    expect((await finished).code).toBe(1);
+    expect(bill()).toEqual(["create box-1 for box", "destroy box-1"]);
+    expect([runs("box-1"), existsSync(marker())]).toEqual([false, false]);
+  });
+
   it("tells what it rented once its SSH server answers, again when asked, and ends", async () => {
     const made = await run("create");
     expect(made.code, made.stderr).toBe(0);

@@ -15,6 +15,7 @@ import { startMachine, stopMachine } from "../machine.ts";
 import { home, reportDir, stackHome } from "../paths.ts";
 import { settlePlatform } from "../platform.ts";
 import { orderPurge, unusedCaches } from "../purge.ts";
+import { endCutOffRental, rentalState, rentalUrn } from "../rental.ts";
 import { runShown } from "../run.ts";
 import { openStack, type Stack } from "../stack.ts";
 import { type Context, hint } from "./command.ts";
@@ -42,7 +43,8 @@ export async function down(context: Context): Promise<number> {
   const scoped = { ...context, options: { ...options, exclude: [...options.exclude, ...kept] } };
 
   let removed = 0;
-  if (before.length > 0) {
+  const rental = await rentalState(stack);
+  if (before.length > 0 || rental) {
     if (!options.hostGone) {
       await startMachine(stack);
       await interrupt.orLeave(ensureTrusted(stack, options.yes, terminal));
@@ -51,7 +53,7 @@ export async function down(context: Context): Promise<number> {
     const plan = await runShown(runner, "destroy", scoped, { preview: true });
     if (plan.result !== "succeeded") return giveUp(plan, runner, stack, context);
     for (const line of planLines(plan.record.steps, terminal)) terminal.line(line);
-    if (!partial) terminal.line(whatStays(stack, options.purge, options.hostGone));
+    if (!partial) terminal.line(rental ? rentalEnds : whatStays(stack, options.purge, options.hostGone));
     if (kept.length > 0)
       terminal.line("Dify's volumes stay, and in the state the passwords that belong to them; --purge removes both.");
     if (stack.asks && !options.yes && !(await confirm("Remove it?", terminal, "`down` removes things.")))
@@ -70,6 +72,7 @@ export async function down(context: Context): Promise<number> {
     if (options.purge) await releaseVolumes(stack);
     const destroyed = await runShown(runner, "destroy", scoped);
     if (destroyed.result !== "succeeded") return giveUp(destroyed, runner, stack, context);
+    if (!partial) await endCutOffRental(stack);
     removed = destroyed.record.steps.steps.length;
   }
   // What was not among the targets still needs the machine.
@@ -85,18 +88,17 @@ export async function down(context: Context): Promise<number> {
       ? "There was nothing to remove."
       : `${terminal.colours.green("✓")} Removed ${plural(removed, "resource")}, in ${took}.`,
   );
-  if (!local && removed > 0 && rented(stack)) terminal.line("The rental was ended by host.rent.destroy.");
-  else if (stack.settings.host.kind === "ssh" && !rented(stack))
+  if (rental && !(await rentalState(stack))) terminal.line("The rental was ended by host.rent.destroy.");
+  else if (stack.settings.host.kind === "ssh" && !stack.settings.host.rent)
     terminal.line(
       "If the host is rented, the rental goes on and is billed until you end it in the platform's console.",
     );
   return 0;
 }
 
-const rented = ({ settings: { host } }: Stack): boolean => host.kind === "ssh" && host.rent !== undefined;
+const rentalEnds = "The rental ends, and its disks go with it.";
 
 function whatStays(stack: Stack, purge: boolean, hostGone: boolean): string {
-  if (rented(stack)) return "The rental ends, and its disks go with it.";
   if (hostGone) return "The host is not dialled: what is on it, if it still exists, stays there.";
   if (stack.settings.host.kind === "docker")
     return purge
@@ -116,17 +118,23 @@ function clean(stack: Stack, cache: boolean): void {
   if (cache) for (const name of unusedCaches()) rmSync(join(home, "cache", name), { recursive: true, force: true });
 }
 
-function giveUp(
+async function giveUp(
   { result, record }: Awaited<ReturnType<typeof runShown>>,
   runner: Runner,
   stack: Stack,
   context: Context,
-): number {
+): Promise<number> {
   const { options, terminal } = context;
   throwSettingsMistakes(record);
   if (result === "failed") {
     for (const line of failureLines("removal", record, context)) terminal.line(line);
-    if (stack.settings.host.kind !== "local")
+    const rental = await rentalUrn(stack.name);
+    // A platform that knows nothing of it any more answers with an error each time.
+    if (rental && record.steps.steps.some(({ urn, status }) => urn === rental && status === "failed"))
+      terminal.line(
+        `If the platform's console shows that it is over already: ${hint("state delete", stack.name)} "${rental}" takes it out of the state.`,
+      );
+    else if (stack.settings.host.kind !== "local")
       terminal.line(
         `If the box is gone for good: ${hint("down", stack.name)} --host-gone forgets its resources without dialling it.`,
       );

@@ -4,6 +4,7 @@ import { containerState } from "../container.ts";
 import { plural } from "../display/text.ts";
 import { listResources, type Outputs, readOutputs } from "../engines/state.ts";
 import { machineStatus } from "../machine.ts";
+import { rentalState, rentalWords } from "../rental.ts";
 import { reportOf } from "../report.ts";
 import { openStack } from "../stack.ts";
 import type { Context } from "./command.ts";
@@ -25,6 +26,7 @@ export async function status({ options, terminal }: Context): Promise<number> {
   );
   const machine = await machineStatus(stack);
   const container = await containerState(stack);
+  const rental = await rentalState(stack);
   const report = reportOf(stack.name);
   if (options.json) {
     const proof = report && {
@@ -41,6 +43,7 @@ export async function status({ options, terminal }: Context): Promise<number> {
         dify,
         machine,
         container,
+        rental,
         proof,
       }),
     );
@@ -51,6 +54,7 @@ export async function status({ options, terminal }: Context): Promise<number> {
     ["Stack", stack.name],
     ["Engine", engine],
     ["State", resources.length === 0 ? "nothing was made yet" : plural(resources.length, "resource")],
+    ["Rental", rental && rentalWords(rental, stack.name)],
     ["Host", machine?.host === undefined ? undefined : `on this machine, ${runs(machine.host)}`],
     ["Container", container && (container.why ?? `${container.container} runs`)],
     [

@@ -10,6 +10,7 @@ import { failureLines, lostConnection, showPlan, throwSettingsMistakes } from ".
 import { startMachine } from "../machine.ts";
 import { checkPlace } from "../place.ts";
 import { settlePlatform } from "../platform.ts";
+import { rentalState, rentalWords } from "../rental.ts";
 import { proveAndReport, reportFailure } from "../report.ts";
 import { runShown } from "../run.ts";
 import { openStack } from "../stack.ts";
@@ -66,6 +67,8 @@ export async function up(context: Context): Promise<number> {
         ? await reportFailure(stack, runner.name, update.record, context.startedAt)
         : undefined;
     const code = giveUp("update", update, runner, context);
+    const rental = await rentalState(stack);
+    if (rental) terminal.line(`  Rental     ${rentalWords(rental, stack.name)}`);
     if (report) terminal.line(`  Report     ${relative(process.cwd(), report)}`);
     return code;
   }
