@@ -24,6 +24,12 @@ const noNamespace =
     ? undefined
     : "no network namespace may be made here (unshare -n as root, and ip)";
 
+/** Why no file system can be mounted here. */
+const noMount =
+  spawnSync("unshare", ["-m", "mount", "-t", "tmpfs", "tmpfs", tmpdir()]).status === 0
+    ? undefined
+    : "no file system may be mounted here";
+
 describe.skipIf(noSshd)("a bundle", () => {
   let project: Project;
   let box: Sshd;
@@ -79,6 +85,36 @@ describe.skipIf(noSshd)("a bundle", () => {
     expect(await succeeds(["bundle", "create", folder])).toContain(`model ${model?.name}`);
     expect(manifest().files).toEqual(files);
   });
+
+  it.skipIf(noMount)(
+    "on a disk without room, or read-only, is refused in a sentence; a whole one stays whole",
+    async () => {
+      const small = mkdtempSync(join(tmpdir(), "atelier small 盘-"));
+      const inside = join(small, "bundle");
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=100m", "tmpfs", small]);
+      try {
+        await project.settings();
+        const full = await project.atelier(["bundle", "create", inside]);
+        expect([full.exitCode, full.all]).toEqual([
+          1,
+          expect.stringMatching(/The bundle wants \S+ MB more, and .* free/),
+        ]);
+        expect(readdirSync(inside)).toEqual([]);
+        execFileSync("mount", ["-o", "remount,size=1g", small]);
+        cpSync(folder, inside, { recursive: true });
+        execFileSync("mount", ["-o", "remount,ro", small]);
+        const readOnly = await project.atelier(["bundle", "create", inside]);
+        expect([readOnly.exitCode, readOnly.all]).toEqual([
+          1,
+          expect.stringContaining(`${inside} can't be written to: EROFS`),
+        ]);
+        expect(JSON.parse(readFileSync(join(inside, "bundle.json"), "utf8"))).toEqual(manifest());
+      } finally {
+        execFileSync("umount", [small]);
+        rmSync(small, { recursive: true });
+      }
+    },
+  );
 
   it("that is none, and a profile that is none, are refused before anything happens", async () => {
     const none = await project.atelier(["up", "--upstreams", `bundle:${disk}`]);

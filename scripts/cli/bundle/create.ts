@@ -40,7 +40,22 @@ export async function createBundle(
   folder: string,
   contents: Contents,
   upstreams: Upstreams,
+  run: Run,
+): Promise<Manifest> {
+  const fetched = progressLines(run.say);
+  try {
+    return await fill(folder, contents, upstreams, run, fetched.add);
+  } finally {
+    fetched.end();
+  }
+}
+
+async function fill(
+  folder: string,
+  contents: Contents,
+  upstreams: Upstreams,
   { say, signal, token }: Run,
+  progress: (bytes: number) => void,
 ): Promise<Manifest> {
   checkFolder(folder);
   mkdirSync(folder, { recursive: true });
@@ -55,10 +70,8 @@ export async function createBundle(
     }
   };
   const tokenFor = async (url: string) => (token ? tokenHeaders(url, token) : {});
-  const fetched = progressLines(say);
-  signal.addEventListener("abort", fetched.end, { once: true });
   const get = async (what: string, wanted: Wanted) => {
-    const got = await attempt(what, download(wanted, { progress: fetched.add, signal }));
+    const got = await attempt(what, download(wanted, { progress, signal }));
     if (got && !got.here) say(`${what}: ${inWords(got.bytes)}`);
     return got;
   };
@@ -134,7 +147,6 @@ export async function createBundle(
     await findWheels(wanted, { indexes, usable: () => true, attempt }),
     "plugins/wheels",
   );
-  fetched.end();
   signal.throwIfAborted();
   if (failures.length > 0)
     throw new UserError(

@@ -58,7 +58,12 @@ async function create(folder: string, { options, terminal, interrupt }: Context)
   const token = secret === undefined ? undefined : { value: secret, hosts: tokenHosts };
   const manifest = await untilInterrupted(interrupt.signal, (signal) =>
     createBundle(folder, contents, upstreams, { say: (line) => terminal.line(`  ${line}`), signal, token }),
-  );
+  ).catch((error: NodeJS.ErrnoException) => {
+    // A disk that is read-only, full, or not one's own.
+    throw error.syscall && error.path?.startsWith(folder)
+      ? new UserError(`${folder} can't be written to: ${messageOf(error)}. Take another folder, or see to its disk.`)
+      : error;
+  });
   if (options.json)
     terminal.answer(
       JSON.stringify({ folder, for: manifest.for, files: manifest.files.length, bytes: sizeOf(manifest) }),
