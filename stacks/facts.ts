@@ -32,6 +32,11 @@ async function dial(host: FactsInputs["host"]): Promise<{ client: Client; end: (
       });
       // Else each small packet waits up to 40 ms for the one before to be acknowledged.
       client.on("connect", () => client.setNoDelay(true));
+      // Some servers take a password as the answer to a question alone.
+      const { password } = more;
+      client.on("keyboard-interactive", (_name, _instructions, _language, prompts, answer) =>
+        answer(prompts.length === 1 && /pass|密码/i.test(prompts[0]?.prompt ?? "") ? [password ?? ""] : []),
+      );
       client.on("ready", () => resolve(client));
       client.on("close", () => reject(new Error(`host-facts: ${where} closed the connection before the login`)));
       client.connect({
@@ -41,6 +46,7 @@ async function dial(host: FactsInputs["host"]): Promise<{ client: Client; end: (
         privateKey: to.privateKey,
         passphrase: to.privateKeyPassword,
         agent: to.agent ? process.env.SSH_AUTH_SOCK : undefined,
+        tryKeyboard: password !== undefined,
         // Whoever rents knows of a box that is gone: no longer than it takes a busy one to answer.
         readyTimeout: 30_000,
         hostVerifier: (key: Buffer) => {

@@ -6,6 +6,7 @@ import { unwrapMap } from "@atelier/engine/deploy/steps/marking";
 import ssh2, { type Client, type ClientChannel, type ConnectConfig } from "ssh2";
 import { cache, workspace } from "../../stacks/docker/place.ts";
 import type { SshHostSettings } from "../../stacks/schema/host.ts";
+import { hint } from "./commands/command.ts";
 import { isOnHost, listResources } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { readIfThere } from "./files.ts";
@@ -57,15 +58,20 @@ interface Place extends Dialled {
 }
 
 /** Logs in; `sock` is the way there, where another host leads to it. */
-async function dial(place: Dialled, where: string, sock?: ClientChannel): Promise<Client> {
+async function dial(stack: string, place: Dialled, where: string, sock?: ClientChannel): Promise<Client> {
   const client = new ssh2.Client();
   let offered = false;
   // Else each small packet waits up to 40 ms for the one before to be acknowledged.
   client.once("connect", () => client.setNoDelay(true));
+  const { password } = place.login;
+  // Some servers take a password as the answer to a question alone.
+  client.on("keyboard-interactive", (_name, _instructions, _language, prompts, answer) =>
+    answer(prompts.length === 1 && /pass|密码/i.test(prompts[0]?.prompt ?? "") ? [password ?? ""] : []),
+  );
   await new Promise<void>((resolve, reject) => {
     const fail = (error: Error) => {
       const why = offered
-        ? "it shows another host key than the pinned one; if the box is a new one: npx atelier trust --replace"
+        ? `it shows another host key than the pinned one; if the box is a new one: ${hint("trust", stack)} --replace`
         : messageOf(error);
       reject(
         new UserError(
@@ -84,6 +90,7 @@ async function dial(place: Dialled, where: string, sock?: ClientChannel): Promis
       port: place.port,
       username: place.user,
       ...place.login,
+      tryKeyboard: password !== undefined,
       ...(sock && { sock }),
       readyTimeout: patience * 1000,
       keepaliveInterval: 15_000,
@@ -113,10 +120,11 @@ const reach = (client: Client, where: string, { address, port }: { address: stri
 export async function openSession(stack: Stack): Promise<Session> {
   const place = await placeOf(stack);
   const where = `${place.user}@${place.address}:${place.port}`;
-  const jump = place.jump && (await dial(place.jump, `${place.jump.user}@${place.jump.address}:${place.jump.port}`));
+  const jump =
+    place.jump && (await dial(stack.name, place.jump, `${place.jump.user}@${place.jump.address}:${place.jump.port}`));
   let client: Client;
   try {
-    client = await dial(place, where, jump && (await reach(jump, "The Docker host", place)));
+    client = await dial(stack.name, place, where, jump && (await reach(jump, "The Docker host", place)));
   } catch (error) {
     jump?.end();
     throw error;

@@ -1,5 +1,7 @@
+import { spawn } from "node:child_process";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer } from "node:net";
+import ssh2 from "ssh2";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
 import { Clone, nowhere } from "./clone.ts";
@@ -32,6 +34,73 @@ describe("a host that takes a connection and logs nobody in", () => {
         new RegExp(`^root@127\\.0\\.0\\.1:${port} can't be reached: [^\\n]+ Is the box running, [^\\n]+\\n$`),
       ),
     ]);
+  });
+});
+
+describe("a host that takes a password as the answer to a question alone", () => {
+  let clone: Clone;
+  let server: ssh2.Server;
+  let hostKey: string;
+  beforeAll(async () => {
+    const pair = ssh2.utils.generateKeyPairSync("ed25519");
+    hostKey = pair.public.split(" ").slice(0, 2).join(" ");
+    // OpenSSH would ask for the machine's own passwords: this is ssh2's server, whose commands are real.
+    server = new ssh2.Server({ hostKeys: [pair.private] }, (client) => {
+      client.on("error", () => {});
+      client.on("authentication", (context) => {
+        if (context.method !== "keyboard-interactive") context.reject(["keyboard-interactive"]);
+        else
+          context.prompt([{ prompt: "root's password: ", echo: false }], ([given]) =>
+            given === "the-password" ? context.accept() : context.reject(["keyboard-interactive"]),
+          );
+      });
+      client.on("session", (accept) =>
+        accept().on("exec", (run, _reject, { command }) => {
+          const channel = run();
+          const child = spawn("sh", ["-c", command], { stdio: ["ignore", "pipe", "pipe"] });
+          child.stdout.pipe(channel, { end: false });
+          child.stderr.pipe(channel.stderr, { end: false });
+          child.on("close", (code) => {
+            channel.exit(code ?? 1);
+            channel.end();
+          });
+        }),
+      );
+    });
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    clone = new Clone();
+    clone.program(`
+import { HostFacts } from "./facts.ts";
+import { readSettings } from "./settings.ts";
+new HostFacts("facts", { host: readSettings().host, steps: ["step"] });
+`);
+  });
+  afterAll(() => {
+    clone?.remove();
+    server?.close();
+  });
+  const settings = (host: object) => {
+    const { port } = server.address() as AddressInfo;
+    clone.settings("asks", { host: { ...nowhere, port, hostKey, workspace: `${clone.dir}/ws`, ...host } });
+  };
+  const run = async (...args: string[]) => {
+    const { stdout, stderr } = await clone.run([...args, "--stack", "asks"]);
+    return stdout + stderr;
+  };
+
+  it("is looked at by a plan, and reached by the commands that log in", async () => {
+    settings({ password: "the-password" });
+    // The first one has nothing to look at yet.
+    await run("up", "--yes", "--skip-preview");
+    expect(await run("preview")).toContain("step is not in place: the workspace is not there");
+    expect(await run("models", "verify")).toContain(`${clone.dir}/ws/bin/store.sh`);
+  });
+
+  it("refuses another one, and another key than the pinned one names the stack to trust it for", async () => {
+    settings({ password: "wrong" });
+    expect(await run("models", "verify")).toContain("All configured authentication methods failed");
+    settings({ password: "the-password", hostKey: nowhere.hostKey });
+    expect(await run("models", "verify")).toContain("npx atelier trust --stack asks --replace");
   });
 });
 
