@@ -111,6 +111,9 @@ export class InitFailed extends Error {
   }
 }
 
+/** A call that was given up when the resource's own time was over, while the provider goes on unheard: what it did is not known. */
+export class GivenUp extends Error {}
+
 /** Makes the provider of one package for one provider resource (its inputs, its version). */
 export type ProviderFactory = (options: {
   version: string;

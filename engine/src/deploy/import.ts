@@ -1,3 +1,4 @@
+import { DYNAMIC_PACKAGE } from "../providers/dynamic/index.ts";
 import type { ResourceState } from "../resource.ts";
 import { createUrn, STACK_TYPE } from "../urn.ts";
 import type { Deployment } from "./deployment.ts";
@@ -21,6 +22,9 @@ export interface Import {
   protect?: boolean;
 }
 
+const OF_THE_PROGRAM =
+  "the code of a dynamic resource is the program's, without which it can't be read. Give it the option `import` in the program, and run up.";
+
 /** Reads what is there into the state, without the program. @throws Refusal when a name or a URN doesn't fit the state */
 export async function importAll(deployment: Deployment, imports: Import[]): Promise<void> {
   const stackUrn = await ensureStack(deployment);
@@ -30,10 +34,15 @@ export async function importAll(deployment: Deployment, imports: Import[]): Prom
     if (type.split(":").length !== 3 || isProviderType(type)) {
       throw new Refusal(`"${type}" is no type of a resource that can be imported: it reads package:module:Name.`);
     }
+    if (packageOf(type) === DYNAMIC_PACKAGE) throw new Refusal(`${type} "${name}": ${OF_THE_PROGRAM}`);
     if (parent !== stackUrn && !deployment.olds.has(parent)) throw new Refusal(missingMessage([parent]));
     const urn = createUrn(deployment.stack, deployment.project, parent, type, name);
-    const taken = deployment.olds.has(urn) || states.some(({ state }) => state.urn === urn);
-    if (taken) throw new Refusal(`${urn} is in the state already. Import it under another name.`, urn);
+    const old = deployment.olds.get(urn);
+    // Imported by a run before, which failed at a later one.
+    if (old !== undefined && !old.external && (old.importID || old.id) === id) continue;
+    if (old !== undefined)
+      throw new Refusal(`${urn} is in the state already, with the id "${old.id}". Import it under another name.`, urn);
+    if (states.some(({ state }) => state.urn === urn)) throw new Refusal(`${urn} is to be imported twice.`, urn);
     states.push({
       id,
       state: {

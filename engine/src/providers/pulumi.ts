@@ -3,7 +3,7 @@ import { equalValues } from "../compare.ts";
 import { notCovered } from "../deploy/plan/goal.ts";
 import { containsSecret } from "../deploy/steps/marking.ts";
 import type { CheckResult, Provider } from "../provider.ts";
-import type { PropertyMap } from "../values.ts";
+import { type PropertyMap, type PropertyValue, Secret } from "../values.ts";
 
 const STACK_REFERENCE = "pulumi:pulumi:StackReference";
 const STASH = "pulumi:index:Stash";
@@ -16,9 +16,10 @@ export type ReadStack = (name: string) => Promise<PropertyMap>;
 
 /** The package `pulumi`, which is the engine's own: references to other stacks, and the stash. */
 export function pulumiProvider(readStack: ReadStack): Provider {
-  const reference = async (name: unknown): Promise<PropertyMap> => {
-    if (typeof name !== "string" || name === "") throw new Error("A stack reference needs the other stack's name.");
-    const outputs = await readStack(name);
+  const reference = async (name: PropertyValue = null): Promise<PropertyMap> => {
+    const text = name instanceof Secret ? name.element : name;
+    if (typeof text !== "string" || text === "") throw new Error("A stack reference needs the other stack's name.");
+    const outputs = await readStack(text);
     const secret = Object.keys(outputs).filter((key) => containsSecret(outputs[key] ?? null));
     return { name, outputs, secretOutputNames: secret.sort() };
   };

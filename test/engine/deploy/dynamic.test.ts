@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Workspace } from "./workspace.ts";
 
+const DYNAMIC = "pulumi-nodejs:dynamic:Resource";
 const PASSWORD = "pass-w0rd-of-the-file";
 
 function setUp() {
@@ -106,6 +107,24 @@ describe("pitfall 16: the code that stands in the state", () => {
     work.write("helper.mjs", "export const remove = () => {};");
     expect((await run("destroy")).result).toBe("succeeded");
   });
+});
+
+test("its own time over: its code can't be stopped, so that what it did is not known, and said", async () => {
+  const { work, run } = setUp();
+  work.write(
+    "index.ts",
+    `import * as pulumi from "@pulumi/pulumi";
+    class Slow extends pulumi.dynamic.Resource { constructor() { super({
+      async create() { await new Promise((done) => setTimeout(done, 600_000)); return { id: "slow", outs: {} }; },
+    }, "slow", {}, { customTimeouts: { create: "1s" } }); } }
+    new Slow();`,
+  );
+  const failed = await run("up");
+  expect(failed.errors.join()).toMatch(/time is over \(customTimeouts gives it more\).*what it did is not known/);
+  expect(work.checkpoint().pending_operations).toMatchObject([{ type: "creating", resource: { type: DYNAMIC } }]);
+  work.write("index.ts", "");
+  const after = await run("up");
+  expect(after.diagnostics.map(({ message }) => message).join()).toMatch(/cut off while it was creating .*::slow/);
 });
 
 test("a file is compared by what is in it, and not by where it lies", async () => {

@@ -192,4 +192,21 @@ describe("half-made resources", () => {
     expect(work.resource("a").initErrors).toBeUndefined();
     expect(fake.calls).toEqual(["create a", "update a"]);
   });
+
+  test("by an update keep the inputs that they had: after a refresh that finds them well, the update is still to do", async () => {
+    const { fake, work, run } = setUp();
+    await run("up", { name: "a", inputs: { n: 1 } });
+    fake.update = async ({ id }) => {
+      throw new InitFailed(id, { out: "half" }, ["still starting"]);
+    };
+    fake.read = async (request) => request;
+    const changed = { name: "a", inputs: { n: 2 } };
+    expect((await run("up", changed)).errors).toEqual(["still starting"]);
+    expect(work.resource("a")).toMatchObject({ inputs: { n: 1 }, outputs: { out: "half" } });
+    await run("refresh");
+    expect(work.resource("a").initErrors).toBeUndefined();
+    fake.update = undefined;
+    expect((await run("up", changed)).steps).toEqual(["update a"]);
+    expect(work.resource("a").inputs).toEqual({ n: 2 });
+  });
 });

@@ -122,6 +122,27 @@ describe("the command import", () => {
     expect((await run("preview", ...described)).changes).toEqual({ same: 4 });
   });
 
+  test("goes on where a run before has failed: what that has imported is left alone, and a name given twice is refused", async () => {
+    const { fake, work } = setUp();
+    const options = work.options({ providers: fake.providers });
+    const all = ["a", "b"].map((name) => ({ type: TYPE, name, id: `${name}-outside`, version: "1.0.0" }));
+    fake.world.set("a-outside", { n: 1 });
+    const failed = await importResources(options, all);
+    expect(failed.diagnostics.map(({ message }) => message).join()).toContain(
+      'no fake:index:Thing with the id "b-outside"',
+    );
+    fake.world.set("b-outside", { n: 2 });
+    const done = await importResources(options, all);
+    expect(done.diagnostics).toEqual([]);
+    expect(done.changes).toEqual({ import: 1 });
+    expect(["a", "b"].map((name) => work.resource(name).inputs)).toEqual([{ n: 1 }, { n: 2 }]);
+    const twice = await importResources(
+      options,
+      [1, 2].map((id) => ({ type: TYPE, name: "c", id: `${id}` })),
+    );
+    expect(twice.diagnostics.map(({ message }) => message).join()).toContain("::c is to be imported twice");
+  });
+
   test("names that are taken, parents and providers that are not there are refused before anything is read", async () => {
     const { fake, work, run } = setUp();
     await run("up", { name: "a" });
@@ -130,7 +151,8 @@ describe("the command import", () => {
       const { diagnostics } = await importResources(options, [{ type: TYPE, name: "x", id: "y", ...one }]);
       return diagnostics.map(({ message }) => message).join();
     };
-    expect(await fails({ name: "a" })).toContain(`${THING}a is in the state already`);
+    expect(await fails({ name: "a" })).toContain(`${THING}a is in the state already, with the id "a-1"`);
+    expect(await fails({ type: "pulumi-nodejs:dynamic:Resource" })).toContain("Give it the option `import`");
     expect(await fails({ parent: `${THING}none` })).toContain("there is no such resource");
     expect(await fails({ provider: `${THING}a` })).toContain('is no provider of the package "fake"');
     expect(await fails({ type: "fake" })).toContain("package:module:Name");

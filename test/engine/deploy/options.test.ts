@@ -222,8 +222,19 @@ describe("custom time-outs", () => {
     expect(work.resource("a").customTimeouts).toEqual({ create: 5400, update: 120, delete: 0.5, read: 90 });
     await run("destroy");
     expect(seconds).toEqual([5400, 0.5]);
-    const failed = await run("up", { name: "a", options: { customTimeouts: { create: "soon" } } });
-    expect(failed.errors.join()).toContain('"soon" is no duration');
+  });
+
+  test("are durations as Go reads them; what is none is told with its resource, all at once", async () => {
+    const { fake, work, run } = setUp();
+    const written = { create: ".5s", update: "+3m", delete: "0", read: "1.5h" };
+    await run("up", { name: "a", options: { customTimeouts: written } });
+    expect(work.resource("a").customTimeouts).toEqual({ create: 0.5, update: 180, read: 5400 });
+    const wrong = { create: "soon", update: "-5s", delete: "2d", read: "1m" };
+    const failed = await run("up", { name: "b", options: { customTimeouts: wrong } });
+    expect(failed.errors).toEqual([
+      'The option "customTimeouts" of fake:index:Thing "b": create "soon", update "-5s", delete "2d" is no duration. Write it as 90s, 10m or 1h30m.',
+    ]);
+    expect(fake.calls).toEqual(["create a"]);
   });
 
   test("the signal of a call is aborted a little after its time", async () => {

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Unknown } from "../../../engine/src/values.ts";
@@ -138,6 +138,25 @@ describe.each(CASES)("$name", ({ program, registers, check, outputs, fails }) =>
       expect(fake.calls).toEqual([]);
     }
   });
+});
+
+test("files among the outputs of the stack and of components have their content's hash, as with the official CLI", async () => {
+  const fake = new FakeProvider();
+  const work = new Workspace("spec.ts");
+  const program = `const file = new pulumi.asset.FileAsset("told.txt");
+new Part("part").registerOutputs({ file });
+export const tree = new pulumi.asset.AssetArchive({ file });`;
+  writeFileSync(join(work.dir, "index.ts"), HEAD + program);
+  work.write("told.txt", "hello");
+  const hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+  expect((await work.run("up", { providers: fake.providers })).errors).toEqual([]);
+  expect(work.resource("part").outputs).toMatchObject({ file: { hash, path: "told.txt" } });
+  const { tree } = work.resource("tiny-dev").outputs as { tree: Record<string, unknown> };
+  expect(tree).toMatchObject({ hash: expect.stringMatching(/^[0-9a-f]{64}$/), assets: { file: { hash } } });
+
+  rmSync(join(work.dir, "told.txt"));
+  const failed = await work.run("up", { providers: fake.providers });
+  expect(failed.errors.join()).toMatch(/told\.txt/);
 });
 
 test("what a targeted update leaves out is unknown to the program, which goes on without it", async () => {

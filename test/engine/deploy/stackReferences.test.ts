@@ -52,6 +52,16 @@ test("a stack reference gives the other stack's outputs, and its secrets stay se
   );
 });
 
+test("its name may be a secret", async () => {
+  const { second, run } = await twoProjects();
+  const name = "organization/first/dev";
+  const secret = { $secret: [name] };
+  const done = await run(second, "up", { ...reference(name), name: "first", inputs: { name: secret } });
+  expect(done.errors).toEqual([]);
+  const { outputs } = second.resource("first") as { outputs?: Record<string, unknown> };
+  expect(outputs).toMatchObject({ name: { ciphertext: expect.any(String) }, outputs: { a: "a-out" } });
+});
+
 test("it is read anew by every run and by a refresh, and destroyed in the state alone", async () => {
   const { fake, first, second, run } = await twoProjects();
   await run(second, "up", reference("organization/first/dev"));

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { formatDuration, parseDuration } from "../../../engine/src/duration.ts";
 import { parseGpus } from "../../../engine/src/providers/docker/container/gpus.ts";
 import { diffResource } from "../../../engine/src/providers/docker/diff.ts";
-import { formatDuration, parseDuration } from "../../../engine/src/providers/docker/duration.ts";
 import { parseImage } from "../../../engine/src/providers/docker/registry/reference.ts";
 import { tables } from "../../../engine/src/providers/docker/schema/tables.ts";
 import { type PropertyMap, Secret, Unknown } from "../../../engine/src/values.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatDuration, parseDuration } from "../../../engine/src/providers/docker/duration.ts";
+import { formatDuration, parseDuration } from "../../../engine/src/duration.ts";
 import { duration } from "../../../stacks/dify/duration.ts";
 
 test("a time is written as the engine tells it again", () => {

@@ -100,7 +100,9 @@ export class Monitor {
       registerResource: this.#unary((request: RegisterRequest) => this.#register(request)),
       registerResourceOutputs: this.#unary(
         async (request: InstanceType<typeof resourcePb.RegisterResourceOutputsRequest>) => {
-          await (await this.#host).registerOutputs(request.getUrn(), fromStruct(request.getOutputs()));
+          const host = await this.#host;
+          const outputs = await hashAssets(fromStruct(request.getOutputs()), host.sources.programDir);
+          await host.registerOutputs(request.getUrn(), outputs);
           return new emptyPb.Empty();
         },
       ),

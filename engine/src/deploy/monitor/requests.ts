@@ -1,9 +1,10 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseDuration } from "../../duration.ts";
 import { formatPath, parsePath } from "../../paths.ts";
 import { isUrn } from "../../urn.ts";
 import type { PropertyMap } from "../../values.ts";
-import { type AliasSpec, type Goal, notCovered, parseDuration, Refusal } from "../plan/goal.ts";
+import { type AliasSpec, type Goal, notCovered, Refusal } from "../plan/goal.ts";
 import { isProviderType } from "../plan/references.ts";
 import { containsUnknown } from "../steps/marking.ts";
 import type { resourcePb } from "./rpc.ts";
@@ -74,7 +75,7 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
     customTimeouts:
       timeouts === undefined
         ? undefined
-        : seconds({
+        : seconds(label, {
             create: timeouts.getCreate(),
             update: timeouts.getUpdate(),
             delete: timeouts.getDelete(),
@@ -133,10 +134,25 @@ function aliases(request: Registration, label: string): AliasSpec[] {
   return found;
 }
 
-function seconds(texts: Record<"create" | "update" | "delete" | "read", string>): Goal["customTimeouts"] {
+/** @throws Refusal with every one that is no duration */
+function seconds(
+  label: string,
+  texts: Record<"create" | "update" | "delete" | "read", string>,
+): Goal["customTimeouts"] {
   const found: NonNullable<Goal["customTimeouts"]> = {};
+  const faults: string[] = [];
   for (const key of ["create", "update", "delete", "read"] as const) {
-    if (texts[key] !== "") found[key] = parseDuration(texts[key]);
+    const text = texts[key];
+    if (text === "") continue;
+    const nanoseconds = parseDuration(text) ?? -1;
+    if (nanoseconds < 0) faults.push(`${key} "${text}"`);
+    // Nothing is no time of its own, as with the official CLI.
+    else if (nanoseconds > 0) found[key] = nanoseconds / 1e9;
+  }
+  if (faults.length > 0) {
+    throw new Refusal(
+      `The option "customTimeouts" of ${label}: ${faults.join(", ")} is no duration. Write it as 90s, 10m or 1h30m.`,
+    );
   }
   return Object.keys(found).length > 0 ? found : undefined;
 }

@@ -83,17 +83,3 @@ export function notCovered(what: string, urn?: string): Refusal {
     urn,
   );
 }
-
-const UNIT_SECONDS: Record<string, number> = { h: 3600, m: 60, s: 1, ms: 1e-3, us: 1e-6, µs: 1e-6, ns: 1e-9 };
-
-/**
- * Seconds of a duration such as `2m`, `1h30m`, `500ms`.
- * @throws Refusal when it is no duration
- */
-export function parseDuration(text: string): number {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)/g)];
-  if (parts.length === 0 || parts.map((part) => part[0]).join("") !== text) {
-    throw new Refusal(`customTimeouts: "${text}" is no duration. Write it as 90s, 10m or 1h30m.`);
-  }
-  return parts.reduce((sum, part) => sum + Number(part[1]) * UNIT_SECONDS[part[2] as string]!, 0);
-}

@@ -1,4 +1,4 @@
-import { type CallContext, InitFailed } from "../../provider.ts";
+import { type CallContext, GivenUp, InitFailed } from "../../provider.ts";
 import { newProviderId, type ProviderRegistry, providerOutputs } from "../../providers/registry.ts";
 import type { PendingOperation, PendingOperationType, ResourceState } from "../../resource.ts";
 import { Refusal } from "../plan/goal.ts";
@@ -147,7 +147,11 @@ export class StepRunner {
         });
         this.#setOutputs(state, outputs);
       } catch (error) {
-        if (error instanceof InitFailed) this.#setUnfinished(state, error);
+        if (error instanceof InitFailed) {
+          this.#setUnfinished(state, error);
+          // With the new ones it would pass for updated once a refresh has cleared its reasons.
+          state.inputs = old.inputs;
+        }
         throw error;
       }
     });
@@ -274,7 +278,8 @@ export class StepRunner {
     } catch (error) {
       const exists = error instanceof InitFailed;
       // Cut off in the middle, nobody knows what was done: the operation stays in the state.
-      if (exists || !this.#host.killed) await this.#end(operation, exists ? finish : () => {});
+      const unknown = this.#host.killed || error instanceof GivenUp;
+      if (exists || !unknown) await this.#end(operation, exists ? finish : () => {});
       throw error;
     }
     await this.#end(operation, finish);

@@ -1,7 +1,7 @@
 import { CLIENT_OPTIONS, grpc, providerGrpc, providerPb, statusPb, type structPb } from "../../deploy/monitor/rpc.ts";
 import { fromStruct } from "../../deploy/monitor/structs.ts";
 import { NodeChild } from "../../deploy/program/childProcess.ts";
-import { type CallContext, InitFailed } from "../../provider.ts";
+import { type CallContext, GivenUp, InitFailed } from "../../provider.ts";
 
 const START_TIMEOUT_MS = 60_000;
 /** The child insists on the address of an engine, and never dials it. */
@@ -53,7 +53,9 @@ export async function startDynamicProcess(options: {
     try {
       return await new Promise<T>((resolve, reject) => {
         const sent = send(client, new grpc.Metadata(), (error, response) =>
-          error === null ? resolve(response) : reject(asError(error)),
+          error === null
+            ? resolve(response)
+            : reject(context && timeIsOver(context) ? new GivenUp(TIME_OVER) : asError(error)),
         );
         abort = () => sent.cancel();
         context?.signal.addEventListener("abort", abort, { once: true });
@@ -85,6 +87,10 @@ export async function startDynamicProcess(options: {
     throw error;
   }
   return { call, close };
+}
+
+function timeIsOver({ signal }: CallContext): boolean {
+  return signal.aborted && signal.reason instanceof DOMException && signal.reason.name === "TimeoutError";
 }
 
 /** The port that the process prints first; later lines of stdout go to `onLine`. */
@@ -139,4 +145,6 @@ function asError(error: grpc.ServiceError): Error {
   return new Error(error.details || error.message);
 }
 
+const TIME_OVER =
+  "The resource's time is over (customTimeouts gives it more). The code of a dynamic resource can't be told to stop: what it did is not known.";
 const INIT_FAILED = "pulumirpc.ErrorResourceInitFailed";

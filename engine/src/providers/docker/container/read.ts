@@ -1,6 +1,6 @@
+import { formatDuration } from "../../../duration.ts";
 import type { PropertyMap, PropertyValue } from "../../../values.ts";
 import { canonical } from "../diff.ts";
-import { formatDuration } from "../duration.ts";
 import { flag, mapOrNull, objects, text, texts } from "../plain.ts";
 import { isImageId } from "../registry/reference.ts";
 import { container } from "../schema/container.ts";

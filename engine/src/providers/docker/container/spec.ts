@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
+import { parseDuration } from "../../../duration.ts";
 import type { PropertyMap } from "../../../values.ts";
-import { parseDuration } from "../duration.ts";
 import { flag, labelsOf, number, object, objects, text, textMap, texts } from "../plain.ts";
 import { deviceRequests } from "./gpus.ts";
 import { mounts, volumes } from "./storage.ts";

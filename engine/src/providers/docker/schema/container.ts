@@ -1,4 +1,4 @@
-import { parseDuration } from "../duration.ts";
+import { parseDuration } from "../../../duration.ts";
 import {
   atLeast0,
   bool,

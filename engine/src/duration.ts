@@ -2,11 +2,11 @@ const NANOSECONDS: Record<string, number> = { ns: 1, us: 1e3, µs: 1e3, μs: 1e3
 
 /** A duration as Go writes it (`1m30s`, `500ms`, `0`), in nanoseconds; undefined: it is none. */
 export function parseDuration(value: string): number | undefined {
-  if (value === "0") return 0;
   const body = value.replace(/^[+-]/, "");
-  if (!/^(\d+(\.\d*)?(ns|us|µs|μs|ms|s|m|h))+$/.test(body)) return undefined;
+  if (body === "0") return 0;
+  if (!/^((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$/.test(body)) return undefined;
   let total = 0;
-  for (const [, number, unit] of body.matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|μs|ms|s|m|h)/g)) {
+  for (const [, number, unit] of body.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
     total += Number(number) * (NANOSECONDS[unit as string] as number);
   }
   return value.startsWith("-") ? -total : Math.round(total);
