@@ -36,9 +36,13 @@ export async function decodeCheckpoint(
   path = "",
 ): Promise<DecodedCheckpoint> {
   const file = parseState(text, path);
-  refuseUnknown(file);
-  const checkpoint = (file.checkpoint ?? { latest: file.deployment }) as Json;
-  const latest = (checkpoint.latest ?? {}) as Json;
+  refuseUnknown(file, path);
+  const checkpoint = "checkpoint" in file ? file.checkpoint : { latest: file.deployment };
+  // Null is a stack that nothing was done to yet; a file that only says its version must not pass for one.
+  const empty =
+    isForm(checkpoint) && (checkpoint.latest === null || ("checkpoint" in file && !("latest" in checkpoint)));
+  const latest = empty ? {} : isForm(checkpoint) && checkpoint.latest;
+  if (!isForm(checkpoint) || !isForm(latest)) throw holdsNone(path);
   const secrets = await openSecrets(latest.secrets_providers as Json | null | undefined, open);
   const manifest = (latest.manifest ?? freshManifest()) as Json;
   const resources = listAt(latest, "resources").map((form, i) => decodeResource(form, secrets, i));
@@ -122,22 +126,39 @@ function listAt(latest: Json, key: string): (Json | null)[] {
 
 /** The JSON of a state's file. @throws when it is none, with the way out */
 export function parseState(text: string, path: string): Json {
-  const file = path === "" ? "The state file" : `The state file ${path}`;
-  const wayOut = "Restore the backup beside it (.bak) or one under .pulumi/backups.";
   let form: unknown;
   try {
-    form = JSON.parse(text);
+    // The mark with which some editors and shells begin a file.
+    form = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
-    throw new Error(`${file} is not valid JSON (${(error as Error).message}). ${wayOut}`);
+    throw new Error(`${fileAt(path)} is not valid JSON (${(error as Error).message}). ${wayOut(path)}`);
   }
-  if (typeof form !== "object" || form === null || Array.isArray(form)) {
-    throw new Error(`${file} holds no state. ${wayOut}`);
-  }
-  return form as Json;
+  if (!isForm(form)) throw holdsNone(path);
+  return form;
 }
 
-function refuseUnknown(file: Json): void {
-  const version = Number(file.version ?? 0);
+function isForm(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function holdsNone(path: string): Error {
+  return new Error(`${fileAt(path)} holds no state. ${wayOut(path)}`);
+}
+
+function fileAt(path: string): string {
+  return path === "" ? "The file" : `The state file ${path}`;
+}
+
+/** @param path "": what was given from outside, and not the stack's own file */
+function wayOut(path: string): string {
+  return path === ""
+    ? 'It has to be what "stack export" prints: {"version": 3, "deployment": {…}}.'
+    : "Restore the backup beside it (.bak) or one under .pulumi/backups.";
+}
+
+function refuseUnknown(file: Json, path: string): void {
+  if (file.version === undefined) throw holdsNone(path);
+  const version = Number(file.version);
   if (version < VERSION) {
     throw new Error(
       `The state is of version ${version}, which is too old. Let a current official CLI write it once: pulumi stack export | pulumi stack import.`,
@@ -145,7 +166,8 @@ function refuseUnknown(file: Json): void {
   }
   if (version > FEATURES_VERSION) {
     throw new Error(
-      `The state is of version ${version}, newer than this engine knows (${VERSION}). Use the official CLI: --engine pulumi.`,
+      `The state is of version ${version}. This engine reads version ${VERSION}, and the official CLI of today ${FEATURES_VERSION}. ` +
+        "Go on with a CLI that knows it (--engine pulumi), or go back to a state from before it (.pulumi/backups).",
     );
   }
   const features = Array.isArray(file.features) ? file.features.map(String) : [];

@@ -228,7 +228,7 @@ export class Stack {
       );
     }
     try {
-      const { snapshot } = await decodeCheckpoint(text, ({ salt }) => this.#secretsOf(salt));
+      const { snapshot } = await decodeCheckpoint(text, ({ salt }) => this.#secretsOf(salt), this.#store.fileOf(place));
       return snapshot.resources.find((state) => state.type === STACK_TYPE && !state.delete)?.outputs ?? {};
     } catch (error) {
       throw new Error(`The stack "${reference}" can't be read: ${(error as Error).message}`, { cause: error });

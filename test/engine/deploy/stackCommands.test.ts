@@ -64,7 +64,8 @@ describe("stack export and import", () => {
     await expect(importStack(work.options(), broken)).rejects.toThrow(
       /stack "prod"[\s\S]*parent urn:pulumi:prod::x::y::z does not exist[\s\S]*--force/,
     );
-    await expect(importStack(work.options(), "{}")).rejects.toThrow("version 0");
+    for (const nothing of ["{}", '{"version":3}', '{"version":3,"deployment":"x"}', "no JSON"])
+      await expect(importStack(work.options(), nothing)).rejects.toThrow(/It has to be what "stack export" prints/);
     expect(readFileSync(work.stateFile, "utf8")).toBe(before);
     const { warnings } = await importStack(work.options(), broken, { force: true });
     expect(warnings.length).toBeGreaterThan(3);
@@ -166,6 +167,13 @@ test("a stack that has no state yet has none to export or rename", async () => {
   expect(await stackHistory(work.options())).toEqual([]);
 });
 
+test("an export is read with a byte order mark before it, and one of a stack that nothing was done to yet", async () => {
+  const { work } = await stack();
+  const exported = await exportStack(work.options());
+  expect((await importStack(work.options(), `\uFEFF${JSON.stringify(exported)}`)).resources).toBe(4);
+  expect((await importStack(work.options(), '{"version":3,"deployment":null}')).resources).toBe(0);
+});
+
 test.each(["", "null", '{"version":3,"checkp'])(
   "a state file that holds %j is named, with the way out",
   async (text) => {
@@ -178,3 +186,12 @@ test.each(["", "null", '{"version":3,"checkp'])(
     await expect(run("preview", { name: "a" })).rejects.toThrow(named);
   },
 );
+
+test("a state file that holds a version alone does not pass for an empty state, whose resources an up would make anew", async () => {
+  const { work, run } = setUp();
+  await run("up", { name: "a" });
+  writeFileSync(work.stateFile, '{"version":3}');
+  await expect(run("up", { name: "a" })).rejects.toThrow(/holds no state.*\.bak/);
+  writeFileSync(work.stateFile, '{"version":3,"checkpoint":{"stack":"organization/tiny/dev"}}');
+  expect((await run("preview")).changes).toEqual({ create: 1 });
+});

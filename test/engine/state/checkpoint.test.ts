@@ -26,11 +26,15 @@ function byName(resources: ResourceState[], name: string): ResourceState {
 
 describe("what is no state of ours", () => {
   const refused: [string, string, RegExp][] = [
-    ["no JSON", "{", /not valid JSON.*\.bak/],
+    ["no JSON", "{", /not valid JSON.*stack export/],
     ["no object", "[]", /holds no state/],
     ["too old", '{"version":2,"checkpoint":{}}', /version 2, which is too old.*stack export/],
-    ["without a version", "{}", /version 0/],
-    ["too new", '{"version":5,"checkpoint":{}}', /version 5, newer.*--engine pulumi/],
+    ["without a version", "{}", /holds no state.*stack export/],
+    ["a version alone", '{"version":3}', /holds no state/],
+    ["no deployment", '{"version":3,"deployment":"x"}', /holds no state/],
+    ["no checkpoint", '{"version":3,"checkpoint":null}', /holds no state/],
+    ["no latest state", '{"version":3,"checkpoint":{"latest":[]}}', /holds no state/],
+    ["too new", '{"version":5,"checkpoint":{}}', /version 5.*reads version 3.*--engine pulumi.*\.pulumi\/backups/],
     ["features", '{"version":4,"features":["taint","views"],"checkpoint":{}}', /uses taint, views.*--engine pulumi/],
     [
       "another secrets provider",
