@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -144,6 +144,31 @@ describe.skipIf(noSsh)(`an engine over ssh://${noSsh ? ` (skipped: ${noSsh})` : 
     } finally {
       await sshd.stop();
     }
+  });
+
+  test("says what is missing there: Docker's command line, or the right to its socket", async () => {
+    const [none, nobody] = [join(dir, "none"), join(dir, "nobody")];
+    for (const folder of [none, nobody]) {
+      mkdirSync(folder);
+      symlinkSync("/bin/sh", join(folder, "sh"));
+    }
+    const client = execFileSync("which", ["docker"], { encoding: "utf8" }).trim();
+    writeFileSync(join(nobody, "docker"), `#!/bin/sh\n/usr/bin/setpriv --reuid=65534 --clear-groups ${client} "$@"\n`, {
+      mode: 0o755,
+    });
+    const said = async (path: string) => {
+      const sshd = await startSshd({ config: [`SetEnv PATH=${path}`] });
+      try {
+        const { key, hosts } = loginOf(sshd);
+        const host = `ssh://${sshd.user}@127.0.0.1:${sshd.port}${it.host.replace("unix://", "")}`;
+        const sshOpts = JSON.stringify(["-F", "none", "-o", `UserKnownHostsFile=${hosts}`, "-i", key]);
+        return await (await harness({ host, sshOpts })).create(NETWORK, { name: "n" }).catch(String);
+      } finally {
+        await sshd.stop();
+      }
+    };
+    expect(await said(none)).toMatch(/not found\. Install Docker's command line on the host/);
+    expect(await said(nobody)).toMatch(/connect: permission denied\. .* add that user to the group docker/);
   });
 
   test("may drop while a container is waited for", async () => {

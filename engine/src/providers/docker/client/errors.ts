@@ -53,6 +53,10 @@ function adviceFor(code: string | undefined, said: string, host: string): string
   if (/Host key verification failed/i.test(said)) {
     return "Its host key is not known here: log in once by hand (ssh) and compare its fingerprint, or name a known_hosts file in the provider's sshOpts.";
   }
+  if (/dial unix \S+: connect: permission denied/.test(said))
+    return "The user who logs in there may not use its socket: add that user to the group docker on the host, or log in as another.";
+  if (/docker: (command )?not found|exit code 127\b/.test(said))
+    return "Install Docker's command line on the host: through it the engine is asked (docker system dial-stdio).";
   if (/Permission denied|ssh ended/.test(said))
     return "Check that `ssh` logs in there by key without asking, and that `docker` runs there for that user.";
   const where =
