@@ -60,7 +60,7 @@ function connect(host: Host, seconds: number): Promise<Client> {
     ssh.once("error", (error) => {
       const what = `No SSH connection to ${user}@${address}:${port} for the tunnel (${reason(error)})`;
       const next = strange
-        ? "The host's key has changed: look why, then `npx atelier trust --replace`"
+        ? "The host's key has changed: look why, then `npx atelier trust --replace --stack …`"
         : "Check that the host runs and that address, port and login in the stack's settings are right";
       reject(new CallFailed("unreachable", what, next));
     });

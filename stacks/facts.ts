@@ -26,8 +26,8 @@ async function dial(host: FactsInputs["host"]): Promise<{ client: Client; end: (
       let offered = "";
       client.on("error", (error) => {
         const why = offered
-          ? `the host key of ${where} is not the pinned one (offered ${offered}); if the box is a new one: npx atelier trust --replace`
-          : `${where} can't be reached (${error.message}); is the box running, and are address, port and login still right? If it is gone: npx atelier down --host-gone`;
+          ? `the host key of ${where} is not the pinned one (offered ${offered}); if the box is a new one: npx atelier trust --replace --stack …`
+          : `${where} can't be reached (${error.message}); is the box running, and are address, port and login still right? If it is gone: npx atelier down --host-gone --stack …`;
         reject(new Error(`host-facts: ${why}`));
       });
       // Else each small packet waits up to 40 ms for the one before to be acknowledged.

@@ -210,7 +210,7 @@ function pinnedKey(host: { hostKey?: string | undefined }, address: string, home
   const hostKey = host.hostKey ?? (existsSync(pinned) ? readFileSync(pinned, "utf8").trim() : undefined);
   if (!hostKey) {
     mistakes.push(
-      `atelier:host.hostKey: missing, and no key is pinned for ${address}; \`npx atelier trust\` shows the host's key and pins it`,
+      `atelier:host.hostKey: missing, and no key is pinned for ${address}; \`npx atelier trust --stack …\` shows the host's key and pins it`,
     );
   }
   return hostKey ?? "";

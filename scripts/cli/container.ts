@@ -1,8 +1,9 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { unwrapMap } from "@atelier/engine/deploy/steps/marking";
 import type { EngineLogin } from "../../stacks/docker/login.ts";
 import { look } from "../../stacks/docker/look.ts";
-import { exportState, importState, listResources } from "./engines/state.ts";
-import { messageOf } from "./errors.ts";
+import { exportState, importState, isOnHost, listResources } from "./engines/state.ts";
+import { messageOf, UserError } from "./errors.ts";
 import type { Stack } from "./stack.ts";
 
 /** The box of `host.kind: docker`, as the stack's state knows it. */
@@ -11,9 +12,12 @@ interface Box {
   container: string;
 }
 
+/** Undefined where none was made: a container of that name is somebody else's then. */
 async function boxOf(stack: Stack): Promise<Box | undefined> {
   if (stack.settings.host.kind !== "docker") return undefined;
-  const facts = (await listResources(stack.name)).find(({ urn }) => urn.endsWith("::docker-facts"));
+  const states = await listResources(stack.name);
+  if (!states.some((state) => isOnHost(state) || state.type === "docker:index/container:Container")) return undefined;
+  const facts = states.find(({ urn }) => urn.endsWith("::docker-facts"));
   return facts && (unwrapMap(facts.inputs) as unknown as Box);
 }
 
@@ -32,11 +36,29 @@ export async function containerState(
   }
 }
 
-/** Whether there is surely no running container any more: an engine that can't be asked is no proof of that. */
+/**
+ * Why the stack's container does not run, after an update that failed: no step can tell who finds nobody there, or somebody else on
+ * its port. One that ends again and again runs at times, so it is looked at more than once.
+ */
+export async function containerTrouble(stack: Stack): Promise<string | undefined> {
+  for (let looks = 1; ; looks++) {
+    const box = await containerState(stack);
+    if (box?.runs !== true || looks === 4) return box?.why;
+    await sleep(700);
+  }
+}
+
+/**
+ * Whether there is surely no running container any more.
+ * @throws UserError where the engine can't be asked: that is no proof of it
+ */
 export async function containerIsGone(stack: Stack): Promise<boolean> {
   const box = await boxOf(stack);
   if (!box) return false;
-  return (await look(box.engine, box.container, "")).container !== undefined;
+  const seen = await look(box.engine, box.container, "").catch((error) => {
+    throw new UserError(`Nothing was removed: ${messageOf(error)}`);
+  });
+  return seen.container !== undefined;
 }
 
 /** Volumes outlive a `down`; from here on the state says that these go. */

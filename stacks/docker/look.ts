@@ -17,7 +17,7 @@ export async function look(engine: EngineLogin, container: string, image: string
   const url = new URL(engine.host);
   const unreachable = (why: string) =>
     new Error(
-      `the Docker engine at ${engine.host} can't be asked (${why.trim().slice(-500)}); does it run, and may this user use it? If it is gone: npx atelier down --host-gone`,
+      `the Docker engine at ${engine.host} can't be asked (${why.trim().slice(-500)}); does it run, and may this user use it? If it is gone: npx atelier down --host-gone --stack …`,
     );
   const overSsh = async (what: string): Promise<{ code: number; text: string }> => {
     const { execFile } = await import("node:child_process");

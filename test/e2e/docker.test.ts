@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../rehearsal/lib/ports.ts";
@@ -107,6 +107,35 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
     expect(await atelier(["up", "--skip-preview"])).toContain("box replaced");
     expect((await box().inspect()).State).toMatchObject({ Running: true, Paused: false });
     expect(await webuiStatus()).toBe(401);
+  });
+
+  it("that finds its port taken, and so ends again and again, is told beside the step that met somebody else there", async () => {
+    // Its own network is this machine's: no engine refuses it.
+    await settings({ sshPort: sshd.port });
+    const { exitCode, all } = await project.atelier(["up", "--skip-preview"]);
+    expect(exitCode, all).toBe(1);
+    expect(all).toMatch(/Container +the container atelier-t does not run \(restarting; `docker logs atelier-t`/);
+    await settings();
+    await atelier(["up", "--skip-preview"]);
+  });
+
+  it("whose engine does not answer is left by `down`, which says so; a stack that made none asks for none", async () => {
+    const socket = engine.host.replace("unix://", "");
+    renameSync(socket, `${socket}.away`);
+    try {
+      const { exitCode, all } = await project.atelier(["down"]);
+      expect(exitCode, all).toBe(1);
+      expect(all).toMatch(
+        /^Nothing was removed: the Docker engine at unix:\S+ can't be asked .*--host-gone --stack …$/m,
+      );
+      project.stack = "u";
+      await settings();
+      expect((await project.atelier(["up", "--skip-preview"])).all).toContain("Is the Docker engine running?");
+      expect(await atelier(["down"])).toContain("Removed");
+    } finally {
+      project.stack = "t";
+      renameSync(`${socket}.away`, socket);
+    }
   });
 
   it("goes with `down`, but for its volume", async () => {

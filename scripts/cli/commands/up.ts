@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { confirm } from "../ask.ts";
+import { containerTrouble } from "../container.ts";
 import { changesAnything } from "../display/plan.ts";
 import type { Runner } from "../engines/engine.ts";
 import { openRunner } from "../engines/open.ts";
@@ -69,6 +70,8 @@ export async function up(context: Context): Promise<number> {
     const code = giveUp("update", update, runner, context);
     const rental = await rentalState(stack);
     if (rental) terminal.line(`  Rental     ${rentalWords(rental, stack.name)}`);
+    const trouble = update.result === "failed" ? await containerTrouble(stack) : undefined;
+    if (trouble) terminal.line(`  Container  ${trouble}`);
     if (report) terminal.line(`  Report     ${relative(process.cwd(), report)}`);
     return code;
   }
