@@ -3,6 +3,7 @@ import { planLines } from "./display/plan.ts";
 import { problemLines } from "./display/problems.ts";
 import type { RecordDisplay } from "./display/record.ts";
 import { seconds } from "./display/text.ts";
+import { isOnHost } from "./engines/state.ts";
 import { UserError } from "./errors.ts";
 
 /** Lines of an update that did not succeed: what was tried, what came back, what to do next. */
@@ -46,3 +47,9 @@ export const lostConnection = ({ steps }: RecordDisplay): boolean =>
   steps.problems.some(
     ({ severity, lines }) => severity === "error" && lines.some((line) => /connection lost while running/i.test(line)),
   );
+
+/** The URNs of steps on the host that were to be removed, and were not. */
+export const notRemoved = ({ steps }: RecordDisplay): string[] =>
+  steps.steps
+    .filter(({ type, op, status }) => status === "failed" && op === "delete" && isOnHost({ type }))
+    .map(({ urn }) => urn);

@@ -115,8 +115,14 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
     const { exitCode, all } = await project.atelier(["up", "--skip-preview"]);
     expect(exitCode, all).toBe(1);
     expect(all).toMatch(/Container +the container atelier-t does not run \(restarting; `docker logs atelier-t`/);
-    await settings();
-    await atelier(["up", "--skip-preview"]);
+  });
+
+  it("may move to another port while a step goes, which was made at the one before", async () => {
+    sshPort = await freePort();
+    await settings({}, { exposure: "tunnel" });
+    const said = await atelier(["up", "--skip-preview"]);
+    expect(said).toContain("What was to be removed was looked for at an earlier address");
+    expect(said).toContain("- gate deleted");
   });
 
   it("whose engine does not answer is left by `down`, which says so; a stack that made none asks for none", async () => {

@@ -1,3 +1,4 @@
+import { equalValues } from "../compare.ts";
 import { SecretFilter } from "../masking.ts";
 import type { EngineOptions } from "../options.ts";
 import type { ResourceState, Snapshot } from "../resource.ts";
@@ -113,6 +114,8 @@ export interface Adoption {
   types: string[];
   /** Input properties, whole: `connection`. */
   properties: string[];
+  /** Resources that the program has no more take what all others are given alike: they are yet to be deleted. */
+  orphans?: boolean;
 }
 
 /**
@@ -122,15 +125,18 @@ export interface Adoption {
 export function adopt(
   snapshot: Snapshot,
   wanted: Map<ResourceState, PropertyMap>,
-  { types, properties }: Adoption,
+  { types, properties, orphans = false }: Adoption,
 ): { snapshot: Snapshot; urns: string[] } {
   const patterns = types.map(
     (type) => new RegExp(`^${type.replace(/[.+?^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*")}$`),
   );
+  const isMeant = ({ type }: ResourceState): boolean => patterns.some((pattern) => pattern.test(type));
+  const given = [...wanted].filter(([old]) => isMeant(old)).map(([, news]) => news);
+  const forOrphans = orphans ? alike(given, properties) : undefined;
   const urns: string[] = [];
   const resources = snapshot.resources.map((old) => {
-    const news = wanted.get(old);
-    if (news === undefined || !patterns.some((pattern) => pattern.test(old.type))) return old;
+    const news = wanted.get(old) ?? forOrphans;
+    if (news === undefined || !isMeant(old)) return old;
     const state = { ...old, inputs: { ...old.inputs }, outputs: { ...old.outputs } };
     let changed = false;
     for (const property of properties) {
@@ -145,6 +151,13 @@ export function adopt(
     return state;
   });
   return { snapshot: { ...snapshot, resources }, urns };
+}
+
+/** Of these properties those that have one value in all of the maps. */
+function alike(maps: PropertyMap[], properties: string[]): PropertyMap {
+  const [first = {}] = maps;
+  const same = properties.filter((key) => maps.every((map) => equalValues(map[key] ?? null, first[key] ?? null)));
+  return Object.fromEntries(same.flatMap((key) => (first[key] === undefined ? [] : [[key, first[key]]])));
 }
 
 /**

@@ -5,9 +5,9 @@ import { containerTrouble } from "../container.ts";
 import { changesAnything } from "../display/plan.ts";
 import type { Runner } from "../engines/engine.ts";
 import { openRunner } from "../engines/open.ts";
-import { readOutputs } from "../engines/state.ts";
+import { moveConnection, readOutputs } from "../engines/state.ts";
 import { UsageError, UserError } from "../errors.ts";
-import { failureLines, lostConnection, showPlan, throwSettingsMistakes } from "../failure.ts";
+import { failureLines, lostConnection, notRemoved, showPlan, throwSettingsMistakes } from "../failure.ts";
 import { startMachine } from "../machine.ts";
 import { checkPlace } from "../place.ts";
 import { settlePlatform } from "../platform.ts";
@@ -60,6 +60,12 @@ export async function up(context: Context): Promise<number> {
   let update = await runShown(runner, "up", context);
   for (let again = 1; again <= reconnects && update.result === "failed" && lostConnection(update.record); again++) {
     terminal.line(`The line to the host dropped; its work goes on there. Attaching again (${again} of ${reconnects}).`);
+    update = await runShown(runner, "up", context);
+  }
+  if (update.result === "failed" && (await moveConnection(stack.name, notRemoved(update.record))) > 0) {
+    terminal.line(
+      "What was to be removed was looked for at an earlier address, or with an earlier login. Again, with those of now.",
+    );
     update = await runShown(runner, "up", context);
   }
   if (update.result !== "succeeded") {

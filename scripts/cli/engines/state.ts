@@ -11,6 +11,7 @@ import {
   stackHistory,
   stackOutputs,
 } from "@atelier/engine";
+import { equalValues } from "@atelier/engine/compare";
 import { unwrapMap } from "@atelier/engine/deploy/steps/marking";
 import { asUserError, stateOptions } from "./embedded.ts";
 
@@ -65,10 +66,35 @@ export async function adoptConnection(stack: string, signal: AbortSignal): Promi
   const { adoptInputs } = await import("@atelier/engine");
   await adoptInputs(
     { ...stateOptions(stack), signal },
-    { types: ["command:remote:*"], properties: ["connection"] },
+    { types: ["command:remote:*"], properties: ["connection"], orphans: true },
   ).catch((error) => {
     throw asUserError(error);
   });
+}
+
+/**
+ * Gives steps that an update could not remove the address and login that all others on the host have by now: theirs are those that
+ * they were made with. Gives of how many they were others.
+ */
+export async function moveConnection(stack: string, urns: string[]): Promise<number> {
+  const steps = (await listResources(stack)).filter(isOnHost);
+  const [first, ...others] = steps.filter(({ urn }) => !urns.includes(urn));
+  const same = (state: ResourceState) =>
+    equalValues(state.inputs.connection ?? null, first?.inputs.connection ?? null, { ignoreSecretness: true });
+  const moved = steps.filter((state) => urns.includes(state.urn) && !same(state)).map(({ urn }) => urn);
+  if (!first || !others.every(same) || moved.length === 0) return 0;
+  const state = await exportState(stack, false);
+  const { resources = [] } = (state.deployment ?? {}) as {
+    resources?: { urn: string; inputs: Record<string, unknown>; outputs: Record<string, unknown> }[];
+  };
+  const good = resources.find(({ urn }) => urn === first.urn);
+  for (const { urn, inputs, outputs } of resources) {
+    if (!good || !moved.includes(urn)) continue;
+    inputs.connection = good.inputs.connection;
+    outputs.connection = good.outputs.connection;
+  }
+  await importState(stack, JSON.stringify(state), false);
+  return moved.length;
 }
 
 /** The state in the form of `pulumi stack export`. */

@@ -58,6 +58,22 @@ test("adopted inputs are the program's, in inputs and outputs, and no provider i
   expect(readFileSync(work.stateFile, "utf8")).not.toContain("the-key");
 });
 
+test("what the program has no more takes what all others are given alike, where that is asked for", async () => {
+  const { fake, work, run } = setUp();
+  const entry = (name: string, host: string, n = 1) => ({ name, inputs: { connection: { host }, n } });
+  await run("up", entry("a", "old"), entry("b", "old", 2), entry("gone", "old", 3));
+  const left = work.options(spec(entry("a", "new"), entry("b", "new", 2)));
+  const what = { types: ["fake:*"], properties: ["connection", "n"] };
+  expect((await adoptInputs(left, what)).map(nameOf)).toEqual(["a", "b"]);
+  expect((await adoptInputs(left, { ...what, orphans: true })).map(nameOf)).toEqual(["a", "b", "gone"]);
+  expect(work.resource("gone").inputs).toMatchObject({ connection: { host: "new" }, n: 3 });
+  const apart = work.options(spec(entry("a", "new"), entry("b", "other", 2)));
+  expect((await adoptInputs(apart, { ...what, orphans: true })).map(nameOf)).toEqual(["a", "b"]);
+  fake.calls.length = 0;
+  await run("up", entry("a", "new"), entry("b", "other", 2));
+  expect(fake.calls).toEqual(["delete gone"]);
+});
+
 test("a program that fails changes nothing in the state", async () => {
   const { work, run } = setUp();
   await run("up", { name: "a", inputs: { n: 1 } });
