@@ -41,17 +41,16 @@ export const model: Item<"model"> = {
     return { made: true };
   },
 
-  async remove({ console, input }) {
-    if (!(await pluginById(console, input.plugin))) return;
-    const { provider, name } = input;
-    const stored = await configured(console, provider);
-    // Of every model that the settings ever named: an app that somebody edited may have gone on with an earlier one.
-    for (const { model, model_type, available_model_credentials } of stored?.custom_models ?? [])
-      for (const { credential_id, credential_name } of available_model_credentials)
-        if (credential_name === name)
-          await console.delete(`${pathOf(provider)}/models/credentials`, { model, model_type, credential_id });
-    const ofProvider = input.scope === "provider" && stored && named(stored, name);
-    if (ofProvider) await console.delete(`${pathOf(provider)}/credentials`, { credential_id: ofProvider });
+  async remove({ console, input: { name } }) {
+    // Of every provider and model that the settings ever named: an app that somebody edited may have gone on with an earlier one.
+    for (const { provider, custom_configuration: stored } of await configured(console)) {
+      for (const { model, model_type, available_model_credentials } of stored.custom_models ?? [])
+        for (const { credential_id, credential_name } of available_model_credentials)
+          if (credential_name === name)
+            await console.delete(`${pathOf(provider)}/models/credentials`, { model, model_type, credential_id });
+      const ofProvider = named(stored, name);
+      if (ofProvider) await console.delete(`${pathOf(provider)}/credentials`, { credential_id: ofProvider });
+    }
   },
 
   async check(console, wanted, own) {
@@ -74,8 +73,8 @@ export const model: Item<"model"> = {
   },
 };
 
-const named = ({ available_credentials }: Pick<Stored, "available_credentials">, name: string): string | undefined =>
-  available_credentials.find(({ credential_name }) => credential_name === name)?.credential_id;
+const named = ({ available_credentials }: Partial<Stored>, name: string): string | undefined =>
+  available_credentials?.find(({ credential_name }) => credential_name === name)?.credential_id;
 
 /** Which of the values that can be seen are other ones. */
 const differing = (wanted: Record<string, string>, stored: Record<string, string>, secrets: string[]): string[] =>
@@ -106,14 +105,14 @@ interface Provider {
   custom_configuration: Configured;
 }
 
-/** What a provider has of credentials: its own, and those of its models. */
-async function configured(console: Console, provider: string): Promise<Configured | undefined> {
+/** What every provider has of credentials: its own, and those of its models. */
+async function configured(console: Console): Promise<Provider[]> {
   const { data } = await console.get<{ data: Provider[] }>("/workspaces/current/model-providers");
-  return data.find((one) => one.provider === provider)?.custom_configuration;
+  return data;
 }
 
 async function providerCredentials(console: Console, provider: string): Promise<Stored> {
-  const found = await configured(console, provider);
+  const found = (await configured(console)).find((one) => one.provider === provider)?.custom_configuration;
   return {
     credentials: null,
     current_credential_id: found?.current_credential_id ?? null,

@@ -18,7 +18,9 @@ export const plugin: Item<"plugin"> = {
   async apply({ console, input, say, before, force }) {
     const { plugin: wanted, own, dify } = input;
     const installed = await whenDaemonIsUp(() => pluginById(console, wanted.id), dify.timeout, say);
-    const made = before?.made === true;
+    const ours = isHere(console, before, installed) ? oursBefore(before) : [];
+    const made = ours.includes(wanted.id);
+    const others = ours.filter((id) => id !== wanted.id);
     const source = fromPackage(wanted) ? "package" : "marketplace";
     if (installed && !own && !made && !force) {
       // Other apps of theirs lean on it.
@@ -26,13 +28,14 @@ export const plugin: Item<"plugin"> = {
         throw new DifyError(
           `${console.url} has ${installed.plugin_unique_identifier}; this wiring was tried with version ${wanted.version}, and other apps there may use the other one. Install ${wanted.version} there yourself, or let \`npx atelier up --force\` replace it.`,
         );
-      return factsOf(installed, false, installed.source);
+      return factsOf(installed, false, installed.source, { earlier: others, at: console.url });
     }
     const asked = fromPackage(wanted)
       ? { identifier: await identify(console, wanted, installed, say), sure: true, by: "its package" }
       : await choosePackage({ console, wanted, installed, say });
     const { identifier } = asked;
-    if (installed?.plugin_unique_identifier === identifier) return factsOf(installed, made, source);
+    if (installed?.plugin_unique_identifier === identifier)
+      return factsOf(installed, made, source, { earlier: others, at: console.url });
     // Over another version or checksum an install says "success" and changes nothing.
     if (installed) await uninstall(console, installed, say);
     await install(console, { identifier, wanted, seconds: dify.timeout, say });
@@ -40,17 +43,18 @@ export const plugin: Item<"plugin"> = {
     const came = now?.plugin_unique_identifier;
     // What came is held against what was wanted here: Dify itself compares nothing.
     if (now && came && (came === identifier || (!asked.sure && isIdentifier(came, wanted))))
-      return factsOf(now, true, source);
+      return factsOf(now, true, source, { earlier: others, at: console.url });
     if (now && now.plugin_unique_identifier !== installed?.plugin_unique_identifier) await uninstall(console, now, say);
     throw new DifyError(
       `Installed was ${came ?? "nothing"}, wanted ${identifier}: what came is not what ${asked.by} says, and it was taken away again. A publisher can replace a package: \`npx atelier lock\` asks the marketplace, and shows what moved. Otherwise ask the one who serves it (marketplace, mirror, bundle).`,
     );
   },
 
-  async remove({ console, input, before, say }) {
-    if (before?.made !== true) return;
-    const installed = await pluginById(console, input.plugin.id);
-    if (installed) await uninstall(console, installed, say);
+  async remove({ console, before, say }) {
+    for (const id of oursBefore(before)) {
+      const installed = await pluginById(console, id);
+      if (installed) await uninstall(console, installed, say);
+    }
   },
 
   async check(console, { plugin: wanted }, own) {
@@ -64,6 +68,17 @@ export const plugin: Item<"plugin"> = {
   },
 };
 
+/** Every plugin that was installed from here and not taken away since: another provider's model has another. */
+function oursBefore(before: Work<"plugin">["before"]): string[] {
+  const { identifier, made, earlier } = before ?? {};
+  const last = made === true && typeof identifier === "string" ? identifier.split(":").slice(0, 1) : [];
+  return [...last, ...(Array.isArray(earlier) ? earlier.filter((id) => typeof id === "string") : [])];
+}
+
+/** Whether that was in this Dify: another one's plugins are not ours because ours had their names. */
+const isHere = (console: Console, before: Work<"plugin">["before"], installed: Installed | undefined): boolean =>
+  before?.at === undefined || before.at === console.url || before.installation === installed?.installation_id;
+
 /**
  * Its installation is in them because a provider's own credentials go with the one before: the very same plugin, installed anew, has to
  * apply what uses it.
@@ -72,11 +87,15 @@ const factsOf = (
   { plugin_unique_identifier: identifier, installation_id: installation }: Installed,
   made: boolean,
   source: string,
+  { earlier, at }: { earlier: string[]; at: string },
 ) => ({
   identifier,
   installation,
   made,
   source,
+  at,
+  // Apps that somebody made may use them still: they go at `down`.
+  ...(earlier.length > 0 && { earlier }),
 });
 
 /** What a package is; it goes to Dify for that, where it is not installed already. */

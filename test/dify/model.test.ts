@@ -159,6 +159,20 @@ describe("a provider with one credential for all of its models", () => {
     });
   });
 
+  test("one after the other: none of their credentials stays in somebody's Dify", async () => {
+    const theirs = stored().map(({ name, provider }) => [name, provider]);
+    const own = { own: false };
+    await world.apply(world.items.model, own);
+    await world.apply(item({ provider: "zhipuai", name: "glm-4-flash" }), own);
+    const last = item({ provider: "tongyi", name: "qwen3-8b", international: false });
+    await world.apply(last, own);
+    expect(stored().filter(({ name }) => name === "atelier-t")).toHaveLength(3);
+    expect((await world.run(last, "remove", own)).code).toBe(0);
+    expect(stored().filter(({ name }) => name === "atelier-t")).toEqual([]);
+    expect(theirs).toContainEqual(["theirs", openai]);
+    expect(stored().map(({ name }) => name)).toContain("theirs");
+  });
+
   test("a model that it does not have is named", async () => {
     expect(await why(item({ provider: "zhipuai", name: "glm-none" }, secrets.modelKey))).toMatch(/glm-none/);
   });

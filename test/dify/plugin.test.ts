@@ -65,6 +65,7 @@ describe("a package", () => {
       installation: expect.any(String),
       made: true,
       source: "package",
+      at: world.url,
     });
     const before = [...world.dify.state.plugins];
     const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) };
@@ -132,7 +133,13 @@ describe("the marketplace", () => {
   test("tells the checksum of a version that the lock has computed only, or not at all", async () => {
     world.marketplace.packages.set("langgenius/ollama", makePackage("ollama"));
     const { facts, stderr } = await world.run(ollama({ computed }));
-    expect(facts).toEqual({ identifier: known(), installation: expect.any(String), made: true, source: "marketplace" });
+    expect(facts).toEqual({
+      identifier: known(),
+      installation: expect.any(String),
+      made: true,
+      source: "marketplace",
+      at: world.url,
+    });
     expect(stderr).toContain(`the marketplace has ${known()}; computed was ${computed}`);
     // Once it is there, nobody is asked again.
     world.marketplace.asked.length = 0;
@@ -181,6 +188,7 @@ describe("the marketplace", () => {
       installation: expect.any(String),
       made: true,
       source: "marketplace",
+      at: world.url,
     });
   });
 
@@ -211,6 +219,7 @@ describe("a bundle", () => {
       installation: expect.any(String),
       made: true,
       source: "package",
+      at: world.url,
     });
     // Once it is there, it is not even sent.
     world.asked.length = 0;
@@ -296,6 +305,7 @@ describe("in somebody's Dify", () => {
       installation: expect.any(String),
       made: true,
       source: "package",
+      at: world.url,
     });
   });
 
@@ -306,6 +316,7 @@ describe("in somebody's Dify", () => {
       installation: expect.any(String),
       made: false,
       source: "package",
+      at: world.url,
     });
     const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) };
     expect((await world.run(world.items.sdPlugin, "remove", { own, env })).code).toBe(0);
@@ -315,6 +326,33 @@ describe("in somebody's Dify", () => {
     expect(identifier()).toBeDefined();
     expect((await world.run(world.items.sdPlugin, "remove", { own, env: made })).code).toBe(0);
     expect(identifier()).toBeUndefined();
+  });
+
+  test("another provider's in its place: theirs stays as it is, and what was made for an earlier one goes too", async () => {
+    const user = await world.user();
+    const envOf = (facts: object) => ({ PULUMI_COMMAND_STDOUT: JSON.stringify(facts) });
+    const first = await world.apply(world.items.llmPlugin, { own });
+    expect(first).toMatchObject({ made: true });
+    const zhipuai = { item: "plugin", plugin: { id: "langgenius/zhipuai", version: "0.0.33" } };
+    const theirs = world.dify.state.plugins.find(({ package: id }) => id.startsWith("langgenius/zhipuai:"))!;
+    const pinned = theirs.package;
+    const older = await user.install(makePackage("zhipuai", { version: "0.0.32" }));
+    theirs.package = older;
+    expect(await fails(zhipuai, "apply", { own, env: envOf(first) })).toMatch(
+      /tried with version 0\.0\.33, and other apps/,
+    );
+    theirs.package = pinned;
+    const then = await world.apply(zhipuai, { own, env: envOf(first) });
+    expect(then).toMatchObject({ made: false, earlier: ["langgenius/openai_api_compatible"] });
+    expect(await world.apply(world.items.llmPlugin, { own, env: envOf(then) })).toEqual(first);
+    // Of another Dify, which dify.url named before: what is here is theirs; the same one behind another address has the same installation.
+    const elsewhere = { ...first, at: "https://other.example", installation: "another" };
+    expect(await world.apply(world.items.llmPlugin, { own, env: envOf(elsewhere) })).toEqual({ ...first, made: false });
+    const moved = { ...first, at: "https://other.example" };
+    expect(await world.apply(world.items.llmPlugin, { own, env: envOf(moved) })).toEqual(first);
+    expect((await world.run(zhipuai, "remove", { own, env: envOf(then) })).code).toBe(0);
+    expect(installed()).toContain("langgenius/zhipuai:0.0.33");
+    expect(installed().join()).not.toContain("openai_api_compatible");
   });
 });
 
