@@ -1,5 +1,6 @@
 import { dependenciesOf } from "./deploy/plan/graph.ts";
 import { mapValues } from "./deploy/steps/marking.ts";
+import { didYouMean } from "./nearUrns.ts";
 import type { PendingOperation, ResourceState, Snapshot } from "./resource.ts";
 import { parseUrn, STACK_TYPE } from "./urn.ts";
 import { type PropertyMap, ResourceReference } from "./values.ts";
@@ -144,7 +145,11 @@ function select(snapshot: Snapshot, urn: string): ResourceState[] {
   const found = snapshot.resources.filter((state) => state.urn === urn);
   if (found.length === 1) return found;
   if (found.length === 0) {
-    throw new Error(`There is no resource ${urn} in the state. Its URNs are those of \`stack export\`.`);
+    const hint = didYouMean(
+      urn,
+      snapshot.resources.map((state) => state.urn),
+    );
+    throw new Error(`There is no resource ${urn} in the state.${hint} Its URNs are those of \`stack export\`.`);
   }
   const ids = found.map(({ id, delete: condemned }) => `"${id}"${condemned ? " (to be deleted)" : ""}`).join(", ");
   throw new Error(

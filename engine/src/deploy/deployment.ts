@@ -224,7 +224,13 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
   /** @throws Refusal when a resource was named that is neither in the state nor in the program */
   requireTargets(): void {
     const missing = this.targeting.missing((urn) => this.olds.has(urn) || this.#planner.knows(urn));
-    if (missing.length > 0) throw new Refusal(missingMessage(missing));
+    if (missing.length > 0) throw new Refusal(missingMessage(missing, this.olds.keys()));
+  }
+
+  /** @throws Refusal when what is to be made anew is not there: without targets, all else would be done before anybody knew */
+  requireReplaced(): void {
+    const missing = this.targeting.irreplaceable((urn) => this.olds.has(urn));
+    if (missing.length > 0) throw new Refusal(missingMessage(missing, this.olds.keys()));
   }
 
   /** Deletes what the program did not register, layer by layer. True when all of it is gone. */

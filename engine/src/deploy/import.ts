@@ -35,7 +35,8 @@ export async function importAll(deployment: Deployment, imports: Import[]): Prom
       throw new Refusal(`"${type}" is no type of a resource that can be imported: it reads package:module:Name.`);
     }
     if (packageOf(type) === DYNAMIC_PACKAGE) throw new Refusal(`${type} "${name}": ${OF_THE_PROGRAM}`);
-    if (parent !== stackUrn && !deployment.olds.has(parent)) throw new Refusal(missingMessage([parent]));
+    if (parent !== stackUrn && !deployment.olds.has(parent))
+      throw new Refusal(missingMessage([parent], deployment.olds.keys()));
     const urn = createUrn(deployment.stack, deployment.project, parent, type, name);
     const old = deployment.olds.get(urn);
     // Imported by a run before, which failed at a later one.

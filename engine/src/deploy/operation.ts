@@ -126,6 +126,7 @@ async function deploy(
 
 /** Serves the program to its end, and does what follows from it. */
 async function serve(deployment: Deployment, session: ServedProgram): Promise<void> {
+  deployment.requireReplaced();
   session.serve(deployment);
   startProvidersOf(deployment);
   const { program } = session;

@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
+import { deleteFromState } from "../../../engine/src/index.ts";
 import { setUp } from "./setUp.ts";
 import type { TinyEntry } from "./tinyProgram.ts";
 import { nameOf, spec } from "./workspace.ts";
@@ -25,6 +26,24 @@ function targeted() {
   const names = (): string[] => work.resources().map(({ urn }) => nameOf(urn));
   return { fake, work, run, only, names };
 }
+
+test("what is to be made anew and is not there is an error before anything is done, with what may have been meant", async () => {
+  const { fake, work, run, only } = targeted();
+  await run("up", { name: "box", component: true }, { name: "server", parent: "box", inputs: { n: 1 } });
+  fake.calls.length = 0;
+  const { urn } = work.resource("server");
+  expect(urn).toContain("$fake:");
+  const told = async (wrong: string) => {
+    const done = await only("up", { replace: [wrong] }, { name: "other" });
+    expect(done.result).toBe("failed");
+    return done.errors.join();
+  };
+  expect(await told(urn.replace("$fake", ""))).toContain(`write it in single ones: '${urn}'.`);
+  expect(await told(urn.replace("server", "sever"))).toContain(`Did you mean '${urn}'?`);
+  expect(await told("urn:pulumi:dev::tiny::none::none")).not.toMatch(/Did you mean|shell/);
+  expect(fake.calls).toEqual([]);
+  await expect(deleteFromState(work.options(), [urn.replace("Thing", "Thin")])).rejects.toThrow(`mean '${urn}'?`);
+});
 
 describe("pitfall 11: targets", () => {
   test("only the target changes; what the run is not about stays as it was, inputs and all", async () => {
@@ -205,7 +224,9 @@ describe("replace", () => {
     const thing = (protect: boolean): TinyEntry => ({ name: "a", options: { protect, deleteBeforeReplace: true } });
     await run("up", thing(true));
     fake.calls.length = 0;
-    expect((await only("up", { replace: [`${THING}a`] }, thing(true))).errors.join()).toContain("is protected");
+    expect((await only("up", { replace: [`${THING}a`] }, thing(true))).errors.join()).toMatch(
+      /is protected, and --replace would replace it.*don't name it/,
+    );
     expect(fake.calls).toEqual([]);
     await only("up", { replace: [`${THING}a`] }, thing(false));
     expect(fake.calls).toEqual(["delete a", "create a"]);

@@ -250,9 +250,10 @@ export class Planner {
       return [{ ...stepOf("update", state, old), diffs: diff.changedKeys, ignoreChanges: goal.ignoreChanges }];
     }
     if (old.protect && state.protect) {
+      const named = this.#host.targeting.replaces(urn);
       const error = new Refusal(
-        `${urn} is protected, and this change would replace it. To let it happen, take the option "protect" from the ` +
-          `resource in the program; or undo the change of ${diff.replaceKeys.join(", ") || "its inputs"}.`,
+        `${urn} is protected, and ${named ? "--replace" : "this change"} would replace it. To let it happen, take the option "protect" ` +
+          `from the resource in the program; or ${named ? "don't name it" : `undo the change of ${diff.replaceKeys.join(", ") || "its inputs"}`}.`,
         urn,
       );
       this.#refuse(error);

@@ -1,3 +1,4 @@
+import { didYouMean } from "../../nearUrns.ts";
 import type { ResourceState } from "../../resource.ts";
 import { parseUrn, STACK_TYPE } from "../../urn.ts";
 import { dependenciesOf } from "./graph.ts";
@@ -132,9 +133,12 @@ export class Targeting {
 
   /** The URNs that were named and are nowhere: mistyped, most likely. */
   missing(known: (urn: string) => boolean): string[] {
-    return [this.#targets, this.#excludes, this.#replace]
-      .flatMap((patterns) => [...patterns.literals])
-      .filter((urn) => !known(urn));
+    return [this.#targets, this.#excludes].flatMap((patterns) => [...patterns.literals]).filter((urn) => !known(urn));
+  }
+
+  /** Of the URNs to be made anew, those that are not there. */
+  irreplaceable(known: (urn: string) => boolean): string[] {
+    return [...this.#replace.literals].filter((urn) => !known(urn));
   }
 }
 
@@ -143,9 +147,11 @@ function isAlwaysIncluded({ type, urn }: ResourceState): boolean {
 }
 
 /** What to say of URNs that name nothing. */
-export function missingMessage(urns: string[]): string {
+export function missingMessage(urns: string[], known: Iterable<string>): string {
+  const all = [...known];
+  const hints = urns.map((urn) => didYouMean(urn, all)).join("");
   return (
-    `${urns.join(", ")}: there is no such resource, in the state or in the program. ` +
+    `${urns.join(", ")}: there is no such resource, in the state or in the program.${hints} ` +
     "The stack's URNs are those of `stack export`; a pattern may hold * (any text without a colon) and ** (any text)."
   );
 }
