@@ -4,7 +4,7 @@ import { EventsFile } from "./display/eventsFile.ts";
 import { Interrupted, messageOf, UsageError, UserError } from "./errors.ts";
 import { Interrupt } from "./interrupt.ts";
 import { type Command, commandOf, type Options, parseOptions, usage } from "./options.ts";
-import { openTerminal } from "./terminal.ts";
+import { openTerminal, watchOutputs } from "./terminal.ts";
 
 // Loaded when asked for: `--help` waits for no engine.
 const commands: Record<Command, () => Promise<CommandFunction>> = {
@@ -38,6 +38,16 @@ const stateless: ReadonlySet<Command> = new Set(["status", "outputs", "trust", "
  * @returns the exit code: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted
  */
 export async function main(args: string[]): Promise<number> {
+  const lost = watchOutputs();
+  const code = await run(args[0] === "help" ? [...args.slice(1), "--help"] : args);
+  // An error of the last write comes in the next turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  if (lost() === undefined || code !== 0) return code;
+  process.stderr.write(`What was done is done, but standard output could not be written: ${lost()}\n`);
+  return 1;
+}
+
+async function run(args: string[]): Promise<number> {
   const startedAt = Date.now();
   // A crash report that the user's NODE_OPTIONS ask for: without the environment, which may hold the passphrase.
   if (process.report) process.report.excludeEnv = true;
@@ -48,7 +58,10 @@ export async function main(args: string[]): Promise<number> {
     options = parseOptions(args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`${error.message}\n\n${usage(commandOf(args))}`);
+    const command = commandOf(args);
+    process.stderr.write(`${error.message}\n\n${usage(command)}`);
+    if (args.includes("--json"))
+      process.stdout.write(`${JSON.stringify({ command, result: "failed", error: error.message })}\n`);
     return error.exitCode;
   }
   if (options.help) {
@@ -69,8 +82,8 @@ export async function main(args: string[]): Promise<number> {
       endUpstreams = await interrupt.orLeave(useUpstreams(options.upstreams, options.stack, terminal));
     }
     if (options.events !== undefined) events = new EventsFile(options.events);
-    const run = await commands[options.command]();
-    const done = run({ options, terminal, interrupt, events, startedAt });
+    const command = await commands[options.command]();
+    const done = command({ options, terminal, interrupt, events, startedAt });
     return await (stateless.has(options.command) ? interrupt.orLeave(done) : done);
   } catch (error) {
     return report(error, options);

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { UsageError } from "./errors.ts";
 import { isSsh } from "./init/sshCommand.ts";
+import { didYouMean } from "./nearest.ts";
 import { checkStackName } from "./stackName.ts";
 
 interface CommandForm {
@@ -214,7 +215,8 @@ export function parseOptions(args: string[]): Options {
   const { values, positionals } = parse(named === "init" ? withSshCommand(args) : args, named);
   const [command, ...rest] = positionals;
   if (command === undefined && !values.help) throw new UsageError("A command is missing.");
-  if (command !== undefined && !isCommand(command)) throw new UsageError(`\`${command}\` is not a command.`);
+  if (command !== undefined && !isCommand(command))
+    throw new UsageError(`\`${command}\` is not a command.${didYouMean(command, Object.keys(commands))}`);
   const { action, args: more } = command && !values.help ? follow(command, rest) : { action: undefined, args: [] };
   for (const [name, flag] of Object.entries<Flag>(flags)) {
     const given = values[name];
@@ -241,7 +243,8 @@ function follow(command: Command, words: string[]): { action: string | undefined
   if (actions && !(action && actions.includes(action)))
     throw new UsageError(`\`${command}\` wants one of ${actions.join(", ")}${action ? `, not \`${action}\`` : ""}.`);
   const args = actions ? words.slice(1) : words;
-  if (args.length > 0 && !takes) throw new UsageError(`\`${args.join(" ")}\` is more than \`${command}\` takes.`);
+  if (args.length > 0 && !takes)
+    throw new UsageError(`\`${args.join(" ")}\` is more than \`${command}\` takes; a stack is named by --stack.`);
   return { action, args };
 }
 
@@ -268,7 +271,7 @@ function parse(args: string[], command: Command | undefined): { values: Given; p
     const options = Object.fromEntries(
       [...keys].map(([called, key]) => {
         const { type, multiple = false }: Flag = flags[key as keyof typeof flags];
-        return [called, { type, multiple }];
+        return [called, { type, multiple, ...(called === "help" && { short: "h" }) }];
       }),
     );
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true });
@@ -276,7 +279,10 @@ function parse(args: string[], command: Command | undefined): { values: Given; p
     return { values: Object.fromEntries(given), positionals };
   } catch (error) {
     // Node's first sentence names the flag; the second explains how to escape a dash.
-    throw new UsageError(`${(error as Error).message.split(/\. |\n/)[0]?.replace(/\.$/, "")}.`);
+    const [said = ""] = (error as Error).message.split(/\. |\n/);
+    const unknown = /^Unknown option '--([\w-]+)'/.exec(said)?.[1];
+    const near = unknown && didYouMean(unknown, [...keys.keys()], (name) => `--${name}`);
+    throw new UsageError(`${said.replace(/\.$/, "")}.${near ?? ""}`);
   }
 }
 

@@ -15,6 +15,19 @@ export interface Terminal {
   answer(text: string): void;
 }
 
+/**
+ * What can't be written becomes no stack trace, and stops no update midway. Gives what was lost of standard output;
+ * a reader that has gone away (`atelier up | head`) has had enough, and has lost nothing.
+ */
+export function watchOutputs(): () => string | undefined {
+  let lost: string | undefined;
+  process.stderr.on("error", () => {});
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") lost ??= error.message;
+  });
+  return () => lost;
+}
+
 /** The terminal that is there; with `json`, standard output is kept for the one document. */
 export function openTerminal({
   json = false,
@@ -24,8 +37,6 @@ export function openTerminal({
   env?: NodeJS.ProcessEnv;
 } = {}): Terminal {
   const stream = json ? process.stderr : process.stdout;
-  // A reader that has gone away (`atelier up | head`) must not become a stack trace, nor stop an update midway.
-  for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
   const capable = stream.isTTY === true && env.TERM !== "dumb";
   return {
     live: capable && !env.CI,

@@ -6,6 +6,12 @@ describe("wrong usage", () => {
   const wrong: [string[], RegExp][] = [
     [[], /command is missing/],
     [["install"], /`install` is not a command/],
+    [["staus"], /`staus` is not a command\. Did you mean `status`\?/],
+    [["destroy"], /`destroy` is not a command\. Did you mean `down`\?/],
+    [["xyz"], /`xyz` is not a command\.$/],
+    [["up", "--stak", "box"], /Unknown option '--stak'\. Did you mean --stack\?/],
+    [["up", "--frobnicate"], /Unknown option '--frobnicate'\.$/],
+    [["up", "mybox"], /more than `up` takes; a stack is named by --stack/],
     [["constructor"], /`constructor` is not a command/],
     [["up", "now"], /`now` is more than `up` takes/],
     [["down", "--force"], /--force belongs to `up`, `preview`, not to `down`|--force belongs to `stack`/],

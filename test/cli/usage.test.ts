@@ -1,5 +1,5 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { asUserError } from "../../scripts/cli/engines/embedded.ts";
@@ -23,11 +23,31 @@ describe("wrong usage ends with 2, the usage on standard error, and nothing on s
   });
 });
 
-test("--help ends with 0", async () => {
-  const { code, stdout } = await clone.run(["down", "--help"]);
+test("wrong usage is one JSON document with --json", async () => {
+  const { code, stdout } = await clone.run(["up", "--json", "--stak", "box"]);
+  expect([code, JSON.parse(stdout)]).toEqual([
+    2,
+    { command: "up", result: "failed", error: "Unknown option '--stak'. Did you mean --stack?" },
+  ]);
+});
+
+test.each([[["down", "--help"]], [["down", "-h"]], [["help", "down"]]])("%j ends with 0", async (args) => {
+  const { code, stdout } = await clone.run(args);
   expect(code).toBe(0);
   expect(stdout).toContain("--host-gone");
 });
+
+test.skipIf(!existsSync("/dev/full")).each([["--help"], ["status"], ["env"]])(
+  "%s on a full disk is no success: what it said is lost",
+  async (command) => {
+    clone.settings("full", { host: nowhere });
+    const start = [process.execPath, join(clone.dir, "scripts", "atelier.mjs"), command, "--stack", "full"];
+    const env = { ...process.env, ATELIER_PACKAGES: clone.dir };
+    const { status, stderr } = spawnSync("sh", ["-c", '"$@" >/dev/full', "sh", ...start], { env, encoding: "utf8" });
+    expect(stderr).toMatch(/^What was done is done, but standard output could not be written: ENOSPC\b.*\n$/);
+    expect(status).toBe(1);
+  },
+);
 
 describe("settings", () => {
   test("a stack without a file names those that are there", async () => {
