@@ -28,7 +28,9 @@ export function readLogin(settings: SshHostSettings | DockerHostSettings, mistak
   const login = plain({
     password:
       host.password ??
-      (host.passwordFile ? secret(host.passwordFile, "passwordFile")?.replace(/\r?\n$/, "") : undefined) ??
+      (host.passwordFile
+        ? filled(secret(host.passwordFile, "passwordFile")?.replace(/[\r\n]+$/, ""), host.passwordFile, mistakes)
+        : undefined) ??
       (host.passwordEnv ? variable(host.passwordEnv, "passwordEnv") : undefined),
     privateKey: host.key ?? (host.keyFile ? secret(host.keyFile, "keyFile") : undefined),
     privateKeyPassword:
@@ -92,6 +94,12 @@ function agentMistake({ agent }: Login): string | undefined {
 /** Where a file of the settings is: below the home folder, or the repository's. */
 export const fullPath = (path: string): string =>
   /^~[\\/]/.test(path) ? join(homedir(), path.slice(2)) : resolve(import.meta.dirname, "..", path);
+
+/** An empty password would be none: the server would be blamed. */
+function filled(password: string | undefined, file: string, mistakes: string[]): string | undefined {
+  if (password === "") mistakes.push(`atelier:host.passwordFile: ${file} is empty`);
+  return password;
+}
 
 function readFile(path: string, key: string, mistakes: string[]): string | undefined {
   try {

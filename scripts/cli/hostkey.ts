@@ -3,6 +3,7 @@ import ssh2 from "ssh2";
 import { enginePlace } from "../../stacks/docker/place.ts";
 import type { HostSettings } from "../../stacks/schema/host.ts";
 import { UserError } from "./errors.ts";
+import { readSshAlias } from "./sshConfig.ts";
 
 /** The SSH server whose key is pinned: the host's own, or the Docker host's, behind which the container is. */
 export function serverOf(
@@ -32,12 +33,12 @@ export function fetchHostKey(address: string, port: number, timeoutMs = 15_000):
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client();
     let key: HostKey | undefined;
-    const fail = (what: string) =>
-      reject(
-        new UserError(
-          `${address}:${port} did not show an SSH host key: ${what}. Is the box running, and are host.address and host.port those that its platform shows?`,
-        ),
-      );
+    const fail = (what: string) => {
+      const next =
+        (/ENOTFOUND|EAI_AGAIN/.test(what) && nameHint(address)) ||
+        "Is the box running, and are host.address and host.port those that its platform shows?";
+      reject(new UserError(`${address}:${port} did not show an SSH host key: ${what}. ${next}`));
+    };
     const late = setTimeout(() => {
       client.end();
       fail(`nothing came back in ${timeoutMs / 1000} s`);
@@ -64,6 +65,16 @@ export function fetchHostKey(address: string, port: number, timeoutMs = 15_000):
       },
     });
   });
+}
+
+/** A name that this machine's `ssh` alone knows: what to write in its place. */
+function nameHint(name: string): string | undefined {
+  const alias = readSshAlias(name);
+  if (!alias) return undefined;
+  const { through, ...said } = alias;
+  const settings = Object.entries(said).map(([key, value]) => `host.${key}: ${value}`);
+  const way = through === undefined ? "" : ` The way through ${through} is no setting of a stack.`;
+  return `\`${name}\` is a name of your SSH configuration, which a stack does not read. What it says there, as settings: ${settings.join(", ")}.${way}`;
 }
 
 /** A public key as SSH sends it: its first string is its type. */

@@ -3,6 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import { hostAddress } from "../../stacks/schema/words.ts";
 import { messageOf } from "../cli/errors.ts";
 import { readIfThere, writeWhole } from "../cli/files.ts";
 import { fetchHostKey, parseKey } from "../cli/hostkey.ts";
@@ -21,7 +22,7 @@ export interface Order {
 
 /** What `create` prints; further keys are kept, for `destroy`. */
 const rentalSchema = z.looseObject({
-  host: z.string().regex(/^[\w.:-]+$/, "a host name or address"),
+  host: hostAddress,
   port: z.coerce.number().int().min(1).max(65535).default(22),
   user: z
     .string()

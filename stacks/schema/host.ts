@@ -1,17 +1,14 @@
 import { z } from "zod";
 import { platformNames } from "../platforms/table.ts";
 import { dockerHost, dockerMistakes } from "./docker.ts";
-import { absolutePath, agent, ownFolder, port, url, word } from "./words.ts";
+import { absolutePath, agent, hostAddress, ownFolder, port, url, word } from "./words.ts";
 
 /** A shell line, or a program and its arguments. */
 const commandLine = z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]);
 const sshHost = z.strictObject({
   kind: z.literal("ssh"),
   /** Name or address of the box, as in `ssh root@address -p port`. */
-  address: z
-    .string()
-    .regex(/^[\w.:-]+$/, "a host name or address")
-    .optional(),
+  address: hostAddress.optional(),
   /** In place of `address`: commands on the control machine that rent a box, and end the rental. */
   rent: z
     .strictObject({

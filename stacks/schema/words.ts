@@ -15,6 +15,13 @@ export const ownFolder = absolutePath.refine(
   (path) => !/^\/[^/]+$/.test(path) && !whole.test(path) && !tops.test(path) && !/\/(\.{0,2})\//.test(path),
   "a folder for Atelier of its own, below a disk or a home, such as /root/atelier; no top folder, no home and none of the system's, and without `..`",
 );
+/** A host's. With a port behind it, or as a whole SSH command, it would be looked for as a name. */
+export const hostAddress = z
+  .string()
+  .regex(
+    /^([\w.-]+|[\da-fA-F]*:[\da-fA-F:.]*:[\da-fA-F:.]*)$/,
+    "a host name or address alone; port and user have settings of their own",
+  );
 export const port = z.number().int().min(1).max(65535);
 /** Passwords travel in `user:password` and in URLs: A1111 dies of a colon or a comma in them. */
 export const word = z.string().regex(/^[\w-]+$/, "letters, digits, `_` and `-` only");

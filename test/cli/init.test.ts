@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -144,6 +144,39 @@ describe("init", () => {
     await clone.run(["init", "--stack", "agent", "--login", "agent", "box.invalid"]);
     expect(written("agent")["atelier:host"]).toMatchObject({ agent: true });
   });
+
+  test.skipIf(!existsSync("/usr/bin/ssh"))(
+    "a name of the SSH configuration is what it stands for, and trust says so of one in the settings",
+    async () => {
+      // The real ssh, with a configuration of the test's own: HOME does not lead it to another.
+      const bin = join(clone.dir, "bin");
+      mkdirSync(bin);
+      const config = join(clone.dir, "ssh_config");
+      writeFileSync(join(bin, "ssh"), `#!/bin/sh\nexec /usr/bin/ssh -F '${config}' "$@"\n`, { mode: 0o755 });
+      const env = { PATH: `${bin}:${process.env.PATH}` };
+      const hosts = [
+        "Host gpu-box\n  HostName 203.0.113.7\n  Port 40722\n  User ubuntu\n  IdentityFile ~/.ssh/box",
+        "Host far-box\n  HostName 203.0.113.8\n  ProxyJump bastion",
+        "Host *\n  User everybody",
+      ];
+      writeFileSync(config, hosts.join("\n"));
+      const made = await clone.run(["init", "--stack", "alias", "ssh -p 22022 gpu-box"], { env });
+      expect([made.code, made.stdout]).toEqual([0, expect.stringContaining("`gpu-box` is a name of your SSH config")]);
+      const said = { address: "203.0.113.7", user: "ubuntu", keyFile: "~/.ssh/box" };
+      expect(written("alias")["atelier:host"]).toMatchObject({ ...said, port: 22022 });
+      await clone.run(["init", "--stack", "none", "box.invalid"], { env });
+      expect(written("none")["atelier:host"]).toMatchObject({ address: "box.invalid", user: "root" });
+      const far = await clone.run(["init", "--stack", "far", "far-box"], { env });
+      expect([far.code, far.stderr]).toEqual([2, expect.stringContaining("leads to far-box through bastion")]);
+
+      clone.settings("byhand", { host: { kind: "ssh", address: "gpu-box", agent: true } });
+      const { code, stderr } = await clone.run(["trust", "--stack", "byhand"], { env });
+      expect(code).toBe(1);
+      expect(stderr).toContain(
+        "as settings: host.address: 203.0.113.7, host.port: 40722, host.user: ubuntu, host.keyFile: ~/.ssh/box.",
+      );
+    },
+  );
 
   test("writes nothing that the settings would refuse", async () => {
     const { code, stderr } = await clone.run(["init", "--stack", "bad", "--public-url", "box:1", "ro.ot@box!"]);

@@ -40,6 +40,11 @@ it.each(["plain", "crlf", "pkcs8"])("a key that can be used is no mistake (%s)",
   expect(mistakes({ keyFile: file(name) })).toEqual([]);
 });
 
+it("an empty password file is named", () => {
+  writeFileSync(file("empty"), "\n");
+  expect(mistakes({ passwordFile: file("empty") })).toEqual([`atelier:host.passwordFile: ${file("empty")} is empty`]);
+});
+
 it("a file that an editor of Windows wrote is read without its mark and its line end", () => {
   writeFileSync(file("bom-password"), "\ufeffcorrect horse\r\n");
   writeFileSync(file("bom-key"), `\ufeff${readFileSync(file("crlf"), "utf8")}`);

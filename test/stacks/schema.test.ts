@@ -26,7 +26,7 @@ describe("settings", () => {
     });
     expect(all).toMatchInlineSnapshot(`
       [
-        "atelier:host.address: got "a b"; accepted: a host name or address",
+        "atelier:host.address: got "a b"; accepted: a host name or address alone; port and user have settings of their own",
         "atelier:host.port: got "x"; accepted: a number",
         "atelier:host: accepted: exactly one of password, passwordFile, passwordEnv, key, keyFile, agent",
         "atelier:webui.port: got 99999; accepted: 65535 or less",
@@ -39,6 +39,14 @@ describe("settings", () => {
         "atelier:bogus: not a setting; is it misspelt?",
       ]
     `);
+  });
+
+  it("an address is a name, an IPv4 or an IPv6 one, without a port or a user", () => {
+    const wrong = (address: string) => mistakes({ host: { ...host, address } }).length;
+    for (const address of ["box", "127.0.0.1", "::1", "2001:db8::7", "fe80:0:0:0:0:0:0:1", "::ffff:1.2.3.4", "a_b.c-d"])
+      expect(wrong(address), address).toBe(0);
+    for (const address of ["127.0.0.1:22", "box:22", "root@box", "ssh -p 1 root@box", "[::1]", "ssh://box", "", ":"])
+      expect(wrong(address), address).toBe(1);
   });
 
   it("never shows a secret in a mistake", () => {

@@ -6,6 +6,7 @@ import { UsageError, UserError } from "../errors.ts";
 import { type Login, settingsText } from "../init/settingsText.ts";
 import { type Box, readSshCommand } from "../init/sshCommand.ts";
 import { root } from "../paths.ts";
+import { readSshAlias } from "../sshConfig.ts";
 import type { Context } from "./command.ts";
 
 /** Where the password of a new box is looked for, unless it is said how to log in. */
@@ -19,7 +20,14 @@ export async function init({ options, terminal }: Context): Promise<number> {
       'The SSH command that the platform shows is missing: atelier init --stack mybox "ssh -p 40722 root@example.com"',
     );
   if (stack === "rehearsal") throw new UsageError("A new stack wants a name of its own: --stack mybox");
-  const box = readSshCommand(args);
+  const typed = readSshCommand(args);
+  const { through, ...alias } = readSshAlias(typed.address) ?? { address: typed.address };
+  if (through !== undefined)
+    throw new UserError(
+      `Your SSH configuration leads to ${typed.address} through ${through}, which is no setting of a stack; give the box's own address.`,
+      2,
+    );
+  const box: Box = { ...alias, ...typed, address: alias.address };
   // Told by RunPod itself: a terminal for people, without commands, files and ports.
   if (box.address === "ssh.runpod.io")
     throw new UserError(
@@ -46,6 +54,8 @@ export async function init({ options, terminal }: Context): Promise<number> {
   }
   if (options.json) terminal.answer(JSON.stringify({ stack, file, leftOut: box.leftOut }));
   terminal.line(`Wrote ${file}.`);
+  if (box.address !== typed.address)
+    terminal.line(`\`${typed.address}\` is a name of your SSH configuration: what it says there is taken.`);
   if (box.leftOut.length > 0)
     terminal.line(`Left out of it: ${box.leftOut.join(", ")}. \`up\` finds its own way to the WebUI.`);
   if ("keyFile" in login && !existsSync(fullPath(login.keyFile)))
