@@ -1,4 +1,3 @@
-import { DYNAMIC_PACKAGE } from "../providers/dynamic/index.ts";
 import type { ResourceState } from "../resource.ts";
 import { createUrn, STACK_TYPE } from "../urn.ts";
 import type { Deployment } from "./deployment.ts";
@@ -22,9 +21,6 @@ export interface Import {
   protect?: boolean;
 }
 
-const OF_THE_PROGRAM =
-  "the code of a dynamic resource is the program's, without which it can't be read. Give it the option `import` in the program, and run up.";
-
 /** Reads what is there into the state, without the program. @throws Refusal when a name or a URN doesn't fit the state */
 export async function importAll(deployment: Deployment, imports: Import[]): Promise<void> {
   const stackUrn = await ensureStack(deployment);
@@ -34,7 +30,6 @@ export async function importAll(deployment: Deployment, imports: Import[]): Prom
     if (type.split(":").length !== 3 || isProviderType(type)) {
       throw new Refusal(`"${type}" is no type of a resource that can be imported: it reads package:module:Name.`);
     }
-    if (packageOf(type) === DYNAMIC_PACKAGE) throw new Refusal(`${type} "${name}": ${OF_THE_PROGRAM}`);
     if (parent !== stackUrn && !deployment.olds.has(parent))
       throw new Refusal(missingMessage([parent], deployment.olds.keys()));
     const urn = createUrn(deployment.stack, deployment.project, parent, type, name);

@@ -34,7 +34,8 @@ export async function refreshAll(deployment: Deployment, show: { outcome: boolea
     deployment.rebase(rebuild(deployment.resources, found));
     await deployment.snapshot.save();
   }
-  for (const { resource } of deployment.snapshot.dropKeptOperations()) {
+  const dropped = deployment.snapshot.dropKeptOperations((resource) => deployment.targeting.includes(resource));
+  for (const { resource } of dropped) {
     deployment.tell(
       "warning",
       `An earlier run was cut off while it created ${resource.urn}. The state now forgets that; if something was made, it is yours to remove.`,

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { importResources } from "../../../engine/src/index.ts";
 import { Workspace } from "./workspace.ts";
 
 const DYNAMIC = "pulumi-nodejs:dynamic:Resource";
@@ -125,6 +126,19 @@ test("its own time over: its code can't be stopped, so that what it did is not k
   work.write("index.ts", "");
   const after = await run("up");
   expect(after.diagnostics.map(({ message }) => message).join()).toMatch(/cut off while it was creating .*::slow/);
+});
+
+test("one that is there already can't be imported, which is said with the ways that there are", async () => {
+  const { work, run } = setUp();
+  const refused = /can't be imported: its code is the program's.*The option `id` reads it.*`create`/;
+  const told = await importResources(work.options(), [{ type: DYNAMIC, name: "a", id: "there" }]);
+  expect(told.diagnostics.map(({ message }) => message).join()).toMatch(refused);
+  work.write(
+    "index.ts",
+    `import * as pulumi from "@pulumi/pulumi";
+    new pulumi.dynamic.Resource({ async create() { return { id: "a", outs: {} }; } }, "a", {}, { import: "there" });`,
+  );
+  expect((await run("up")).errors.join()).toMatch(refused);
 });
 
 test("a file is compared by what is in it, and not by where it lies", async () => {

@@ -152,7 +152,6 @@ describe("the command import", () => {
       return diagnostics.map(({ message }) => message).join();
     };
     expect(await fails({ name: "a" })).toContain(`${THING}a is in the state already, with the id "a-1"`);
-    expect(await fails({ type: "pulumi-nodejs:dynamic:Resource" })).toContain("Give it the option `import`");
     expect(await fails({ parent: `${THING}none` })).toContain("there is no such resource");
     expect(await fails({ provider: `${THING}a` })).toContain('is no provider of the package "fake"');
     expect(await fails({ type: "fake" })).toContain("package:module:Name");

@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test, vi } from "vitest";
 import { deleteFromState } from "../../../engine/src/index.ts";
 import { setUp } from "./setUp.ts";
@@ -43,6 +44,22 @@ test("what is to be made anew and is not there is an error before anything is do
   expect(await told("urn:pulumi:dev::tiny::none::none")).not.toMatch(/Did you mean|shell/);
   expect(fake.calls).toEqual([]);
   await expect(deleteFromState(work.options(), [urn.replace("Thing", "Thin")])).rejects.toThrow(`mean '${urn}'?`);
+});
+
+test("a refresh of targets leaves what else an earlier run was cut off in creating", async () => {
+  const { work, run, only } = targeted();
+  await run("up", { name: "a" });
+  const state = JSON.parse(readFileSync(work.stateFile, "utf8"));
+  const resource = { ...work.resource("a"), urn: `${THING}half`, id: undefined };
+  state.checkpoint.latest.pending_operations = [{ type: "creating", resource }];
+  writeFileSync(work.stateFile, JSON.stringify(state));
+  const forgets = async (options: object) =>
+    (await only("refresh", options)).diagnostics.some(({ message }) => message.includes("The state now forgets that"));
+  expect(await forgets({ targets: [`${THING}a`] })).toBe(false);
+  expect(await forgets({ excludes: ["**::half"] })).toBe(false);
+  expect(work.checkpoint().pending_operations).toHaveLength(1);
+  expect(await forgets({})).toBe(true);
+  expect(work.checkpoint().pending_operations).toBeUndefined();
 });
 
 describe("pitfall 11: targets", () => {

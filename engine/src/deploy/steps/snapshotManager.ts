@@ -87,11 +87,11 @@ export class SnapshotManager {
     this.#done.clear();
   }
 
-  dropKeptOperations(): PendingOperation[] {
-    const dropped = this.#kept;
-    if (dropped.length > 0) this.#dirty = true;
-    this.#kept = [];
-    return dropped;
+  dropKeptOperations(dropped: (resource: ResourceState) => boolean): PendingOperation[] {
+    const gone = this.#kept.filter(({ resource }) => dropped(resource));
+    if (gone.length > 0) this.#dirty = true;
+    this.#kept = this.#kept.filter((operation) => !gone.includes(operation));
+    return gone;
   }
 
   current(): Snapshot {

@@ -1,8 +1,9 @@
 import { type CallContext, GivenUp, InitFailed } from "../../provider.ts";
+import { DYNAMIC_PACKAGE } from "../../providers/dynamic/index.ts";
 import { newProviderId, type ProviderRegistry, providerOutputs } from "../../providers/registry.ts";
 import type { PendingOperation, PendingOperationType, ResourceState } from "../../resource.ts";
 import { Refusal } from "../plan/goal.ts";
-import { isProviderType, UNKNOWN_ID } from "../plan/references.ts";
+import { isProviderType, packageOf, UNKNOWN_ID } from "../plan/references.ts";
 import { protectedFromDelete } from "../removal.ts";
 import { cutOff } from "./cutOff.ts";
 import type { Deletions } from "./deletions.ts";
@@ -218,6 +219,14 @@ export class StepRunner {
   async #import({ old, new: state, condemnOld, importId = "", accept }: Step): Promise<void> {
     if (state === undefined) return;
     const { snapshot } = this.#host;
+    // Its code travels with its properties, and an import has none.
+    if (packageOf(state.type) === DYNAMIC_PACKAGE) {
+      throw new Refusal(
+        `${state.type} can't be imported: its code is the program's, and is not known here. The option \`id\` reads it without owning it; to own ` +
+          "it, let its `create` take over what is there.",
+        state.urn,
+      );
+    }
     const finish = () => {
       if (condemnOld && old !== undefined) old.delete = true;
       state.created = state.modified = new Date().toISOString();
