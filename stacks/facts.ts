@@ -7,6 +7,8 @@ interface FactsInputs {
   host: pulumi.Unwrap<Host>;
   /** Every step whose check is asked for, in order. */
   steps: string[];
+  /** Tells this stack's state from that of another clone. */
+  state?: string;
 }
 interface FactsOutputs {
   tokens: Record<string, string>;
@@ -139,7 +141,11 @@ async function runOnHost(
 }
 
 /** Which steps are not in place on the host, and why. */
-async function drift({ host, steps }: FactsInputs): Promise<{ drifted: Record<string, string>; workspaceId: string }> {
+async function drift({
+  host,
+  steps,
+  state,
+}: FactsInputs): Promise<{ drifted: Record<string, string>; workspaceId: string }> {
   // Plain words for any login shell; a missing script is an answer, not an error.
   const script = `${host.workspace}/bin/check-all.sh`;
   const { code, stdout, stderr } = await runOnHost(host, `sh -c 'test -f "$0" || exit 44; exec sh "$0"' '${script}'`);
@@ -149,15 +155,26 @@ async function drift({ host, steps }: FactsInputs): Promise<{ drifted: Record<st
     throw new Error(`host-facts: ${script} on ${host.address} ended with ${code}: ${stderr.trim().slice(-2000)}`);
   const found = new Map<string, { ok: boolean; why?: string }>();
   let workspaceId = "";
+  let appliedBy = "";
   for (const line of stdout.split("\n").filter((text) => text.startsWith("{"))) {
-    const fact = JSON.parse(line) as { step?: string; ok?: boolean; why?: string; workspace?: string };
+    const fact = JSON.parse(line) as {
+      step?: string;
+      ok?: boolean;
+      why?: string;
+      workspace?: string;
+      state?: string;
+    };
+    if (fact.state) appliedBy = fact.state;
     if (fact.step) found.set(fact.step, { ok: fact.ok === true, why: fact.why });
     if (fact.workspace) workspaceId = fact.workspace;
   }
+  // An unknown value stands as a word of another length.
+  const other = appliedBy !== "" && state !== undefined && state.length === appliedBy.length && state !== appliedBy;
   const drifted: Record<string, string> = {};
   for (const step of steps) {
     const answer = found.get(step);
-    if (!answer?.ok) drifted[step] = answer?.why ?? "never applied here";
+    if (other) drifted[step] = "another clone of this stack brought the host up since, with its own password";
+    else if (!answer?.ok) drifted[step] = answer?.why ?? "never applied here";
   }
   return { drifted, workspaceId };
 }
@@ -196,7 +213,11 @@ export class HostFacts extends DynamicResource {
   declare readonly tokens: pulumi.Output<Record<string, string>>;
   declare readonly workspaceId: pulumi.Output<string>;
 
-  constructor(name: string, args: { host: Host; steps: string[] }, opts: pulumi.CustomResourceOptions = {}) {
+  constructor(
+    name: string,
+    args: { host: Host; steps: string[]; state?: pulumi.Input<string> },
+    opts: pulumi.CustomResourceOptions = {},
+  ) {
     const { password, privateKey, privateKeyPassword, jump } = args.host;
     const secret = (value: pulumi.Input<string> | undefined) =>
       value === undefined ? undefined : pulumi.secret(value);
@@ -216,7 +237,7 @@ export class HostFacts extends DynamicResource {
     super(
       { provider, uses: [dial, dialPatiently, runOnHost, drift] },
       name,
-      { host, steps: args.steps, tokens: undefined, workspaceId: undefined },
+      { host, steps: args.steps, ...(args.state && { state: args.state }), tokens: undefined, workspaceId: undefined },
       opts,
     );
   }

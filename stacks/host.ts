@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
@@ -17,6 +18,8 @@ export interface GpuHostArgs {
   assembly: Assembly;
   /** Every later step's name, for host-facts. */
   steps: string[];
+  /** What only this stack's state has, and no other clone's: the WebUI's password, of which a trace is left on the host. */
+  password: pulumi.Output<string>;
 }
 
 /** A bare host made ready: reached, checked, with Atelier's scripts, its system packages and its Python. */
@@ -24,6 +27,8 @@ export class GpuHost extends pulumi.ComponentResource {
   readonly host: Host;
   readonly connection: command.types.input.remote.ConnectionArgs;
   readonly facts: HostFacts;
+  /** Tells this stack's state from that of another clone. */
+  readonly state: pulumi.Output<string>;
   readonly accelerator: string;
   readonly preflight: Step;
   readonly python: Step;
@@ -36,7 +41,9 @@ export class GpuHost extends pulumi.ComponentResource {
     this.accelerator = acceleratorOf(settings);
     this.connection = connectionTo(host);
     const own = ["scripts", "workspace", "preflight", "packages", "python"];
-    this.facts = new HostFacts(`${name}-facts`, { host, steps: [...own, ...args.steps] }, { parent: this });
+    const state = pulumi.unsecret(args.password.apply(traceOf));
+    this.state = state;
+    this.facts = new HostFacts(`${name}-facts`, { host, steps: [...own, ...args.steps], state }, { parent: this });
 
     const scripts = new command.remote.Command(
       "scripts",
@@ -67,6 +74,7 @@ export class GpuHost extends pulumi.ComponentResource {
         ...(wants.innerPort === undefined ? {} : { inner_port: wants.innerPort }),
         listen: wants.listen,
         owner: owner(),
+        state,
         ...(renamed ? { renamed } : {}),
         upstreams: probes,
         upstreams_order: upstreams.order,
@@ -116,6 +124,9 @@ function acceleratorOf(settings: HostSettings): string {
   if (settings.kind !== "ssh" || settings.proxy || settings.accelerator === "none") return "";
   return settings.accelerator ?? "";
 }
+
+/** Says nothing of a password that was made at random, and is another for each. */
+const traceOf = (password: string) => createHash("sha256").update(`atelier ${password}`).digest("hex").slice(0, 16);
 
 /** Who may use a workspace: one stack of one project. */
 const owner = () => `${pulumi.getProject()}/${pulumi.getStack()}`;

@@ -12,7 +12,13 @@ const { settings, assembly, dify: difyTarget } = stack;
 
 const { host: target, publicUrl, tunnel } = await targetOf(stack);
 const webuiPassword = new Password("webui-password", { length: 24 }).value;
-const host = new GpuHost("host", { host: target, settings: settings.host, assembly, steps: webuiSteps(assembly) });
+const host = new GpuHost("host", {
+  host: target,
+  settings: settings.host,
+  assembly,
+  steps: webuiSteps(assembly),
+  password: webuiPassword,
+});
 const models = createModels(host, settings, assembly);
 const webui = new Webui("webui", { host, settings, assembly, models, password: webuiPassword });
 const url = webuiAddress(settings, target, publicUrl);

@@ -54,6 +54,7 @@ export class Webui extends pulumi.ComponentResource {
         ui: JSON.stringify(uiConfig(settings)),
         flags: launchFlags(settings),
         ...memoryInputs(settings, args.assembly),
+        state: host.state,
         user: webui.user,
         password_secret: password,
       },

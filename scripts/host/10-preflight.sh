@@ -2,7 +2,7 @@
 # uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh lib-offline.sh
 # Refuses, before anything is spent, a host that can't work: every reason at once, exit code 3.
 # Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, min_ram_mb, disk_mb, port, inner_port (behind a gate), listen, python, upstreams (kind, base, probe),
-# upstreams_order=auto|given, owner, renamed (the id of the workspace that the stack had under an earlier name), proxy;
+# upstreams_order=auto|given, owner, state (what only this clone's state has), renamed (the id of the workspace that the stack had under an earlier name), proxy;
 # offline=yes|no, and then needs (name, what it is known by) and bundle (base URL of a served one).
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-offline.sh"
@@ -32,6 +32,11 @@ $(sed 's/^/  - /' "$RUN/refusals")" 3
   fi
   printf '%s\n' "$(input owner)" >"$WORKSPACE/run/owner.new"
   mv "$WORKSPACE/run/owner.new" "$WORKSPACE/run/owner"
+  # The step config writes it.
+  case $(cat "$WORKSPACE/run/state" 2>/dev/null) in
+    '' | "$(input state)") ;;
+    *) say "another clone of this stack, with a state of its own, brought this workspace up before; this one takes it over, with its own password" ;;
+  esac
 }
 
 check_owner() {

@@ -1,7 +1,8 @@
 #!/bin/sh
 # uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh config_write.py
 # What the WebUI is started with: data/config.json and data/ui-config.json (both merged: the rest is the user's), data/credentials (0600), run/flags.
-# Inputs: listen, port, options (JSON), ui (JSON), flags (a line a flag), vram=auto|full|medvram|lowvram, sdxl=yes|no, user, password_secret.
+# Inputs: listen, port, options (JSON), ui (JSON), flags (a line a flag), vram=auto|full|medvram|lowvram, sdxl=yes|no, user, password_secret,
+# state (whose password it is: each clone of a stack with a state of its own has another; host-facts looks at run/state).
 . "$(dirname "$0")/lib.sh"
 
 # all_flags: the WebUI's whole argument list, a line a word. No password: that is in data/credentials.
@@ -81,12 +82,13 @@ step_apply() {
   chmod 600 "$WORKSPACE/data/credentials.new"
   mv "$WORKSPACE/data/credentials.new" "$WORKSPACE/data/credentials"
   hash_text <"$WORKSPACE/data/credentials" >"$RUN/credentials.sha256"
+  printf '%s\n' "$(input state)" >"$WORKSPACE/run/state"
   all_flags >"$WORKSPACE/run/flags.new"
   mv "$WORKSPACE/run/flags.new" "$WORKSPACE/run/flags"
   fact vram "$(vram_mode)"
   fact_json flags "$(grep -c . "$WORKSPACE/run/flags")"
 }
 
-step_remove() { rm -f "$WORKSPACE/data/config.json" "$WORKSPACE/data/ui-config.json" "$RUN/options.json" "$RUN/ui.json" "$WORKSPACE/data/credentials" "$WORKSPACE/run/flags"; }
+step_remove() { rm -f "$WORKSPACE/data/config.json" "$WORKSPACE/data/ui-config.json" "$RUN/options.json" "$RUN/ui.json" "$WORKSPACE/data/credentials" "$WORKSPACE/run/flags" "$WORKSPACE/run/state"; }
 
 run_step "$@"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every step's `check` in one go. Changes nothing.
 # Standard input: sections, `=== <step>` and that step's inputs; or nothing: then each step goes by what was applied last.
-# Standard output: a line of JSON a step, {"step":…,"ok":…,"why":…}, and {"workspace":"<run/id>"}. Without every answer it fails: silence is not "never applied".
+# Standard output: a line of JSON a step, {"step":…,"ok":…,"why":…}, and {"workspace":"<run/id>","state":"<run/state>"}. Without every answer it fails: silence is not "never applied".
 set -u
 LC_ALL=C
 export LC_ALL
@@ -108,4 +108,4 @@ if [ -n "$lost" ]; then
   echo "error: check-all: lost the answers of$lost: is the disk full? $(df -Pk "$answers" | sed -n 2p)" >&2
   exit 1
 fi
-printf '{"workspace":"%s"}\n' "$(cat "$WORKSPACE/run/id" 2>/dev/null)"
+printf '{"workspace":"%s","state":"%s"}\n' "$(cat "$WORKSPACE/run/id" 2>/dev/null)" "$(cat "$WORKSPACE/run/state" 2>/dev/null)"

@@ -58,6 +58,34 @@ describe.skipIf(noSshd)("a stack's place on a box", () => {
     expect(there()).toEqual(files);
   });
 
+  it("is taken over by another clone of the stack, with a state of its own; the first one sees it, and takes it back", async () => {
+    const second = new Project();
+    second.port = project.port;
+    try {
+      writeFileSync(join(second.dir, "key"), box.privateKey, { mode: 0o600 });
+      await settings("shared");
+      await second.settings({
+        host: {
+          ...asBox(box, join(second.dir, "key")),
+          ...plain,
+          workspace: join(disk, "shared"),
+          cache: join(project.home, "cache", "host"),
+        },
+      });
+      await atelier(["up", "--skip-preview"]);
+      const taken = await second.atelier(["up", "--skip-preview"]);
+      expect([taken.exitCode, taken.all]).toEqual([0, expect.stringMatching(/\d+ created/)]);
+      // It said "no changes", and each of its runs after that failed with "Run up again".
+      const back = await atelier(["up"]);
+      expect(back).toContain("another clone of this stack brought the host up since");
+      expect(back).toContain("live check passed now");
+      expect(await atelier(["up"])).toContain("No changes");
+    } finally {
+      await atelier(["down"]);
+      await second.remove();
+    }
+  });
+
   it("stays with a stack that is renamed, and the pinned key with it", async () => {
     await settings("ws");
     await atelier(["up", "--skip-preview"]);
