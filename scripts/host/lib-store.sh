@@ -44,21 +44,17 @@ fetching_now() {
   done
 }
 
-# unclaimed_files: files of the store that no workspace claims and no other name on the disk holds.
-unclaimed_files() {
-  for _path in "$CACHE"/sha256/*; do
-    _sha=${_path##*/}
-    case $_sha in *.ok) continue ;; esac
-    [ -f "$_path" ] || continue
-    # A link from elsewhere: somebody whose claim is lost still uses it.
-    if [ "$(stat -c %h "$_path")" = 1 ] && ! claimed "$_sha"; then printf '%s\n' "$_path"; fi
-  done
+# unclaimed PATH: a file of the store that no workspace claims and no other name on the disk holds.
+unclaimed() {
+  # A link from elsewhere: somebody whose claim is lost still uses it.
+  [ -f "$1" ] && [ "$(stat -c %h "$1" 2>/dev/null)" = 1 ] && ! claimed "${1##*/}"
 }
 
-# drop_unclaimed: removes them, and what was begun and belongs to nobody; says each as `sha256 <tab> bytes`.
+# drop_unclaimed: removes them, and what was begun and belongs to nobody; says each as `sha256 <tab> bytes`. Two may do so at once.
 drop_unclaimed() {
-  unclaimed_files | while IFS= read -r _path; do
-    _size=$(stat -c %s "$_path")
+  for _path in "$CACHE"/sha256/*; do
+    case $_path in *.ok) continue ;; esac
+    unclaimed "$_path" && _size=$(stat -c %s "$_path" 2>/dev/null) || continue
     rm -f "$_path" "$_path.ok"
     printf '%s\t%s\n' "${_path##*/}" "$_size"
   done

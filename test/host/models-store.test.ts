@@ -83,6 +83,22 @@ it("prune takes what no workspace names, and nothing that another one uses", asy
   expect(existsSync(join(other.path, "data/models/Stable-diffusion/b.safetensors"))).toBe(true);
 });
 
+it("two prunes at once take everything, and neither stops where the other was first", async () => {
+  mkdirSync(join(one.cache, "sha256"), { recursive: true });
+  const names = Array.from({ length: 60 }, (_, index) => createHash("sha256").update(String(index)).digest("hex"));
+  for (const name of names) writeFileSync(join(one.cache, "sha256", name), "idle");
+  const both = await Promise.all([store(one, "prune"), store(other, "prune")]);
+  expect(both.map(({ code, stderr }) => [code, stderr])).toEqual([
+    [0, ""],
+    [0, ""],
+  ]);
+  const taken = both.flatMap(({ json }) =>
+    (json as { removed: { sha256: string }[] }).removed.map(({ sha256 }) => sha256),
+  );
+  expect(new Set(taken)).toEqual(new Set(names));
+  expect(readdirSync(join(one.cache, "sha256"))).toEqual([]);
+});
+
 it("prune waits for nobody: while another stack fetches, it is refused", async () => {
   await apply(one, "a");
   await apply(one);
