@@ -35,6 +35,8 @@ const schemas = {
     owner: word,
     containers: z.array(word),
     networks: z.array(word),
+    /** Container -> the networks that it is in. */
+    joins: z.record(z.string(), z.array(word)).default({}),
     /** Name -> fingerprint of the password that its content was made with; empty: it has none. */
     volumes: z.record(z.string(), z.string()),
     images: z.record(z.string(), word),

@@ -17,7 +17,7 @@ const fingerprintLabel = "atelier.fingerprint";
 
 /** Asks the engine how everything stands; changes nothing. */
 export async function look(
-  { owner, containers, networks, volumes, images, mirrors }: Input<"look">,
+  { owner, containers, networks, joins, volumes, images, mirrors }: Input<"look">,
   call: Call,
 ): Promise<Seen> {
   const { engine } = call;
@@ -38,7 +38,9 @@ export async function look(
     else {
       const joined = Object.keys(box.NetworkSettings?.Networks ?? {});
       const lost = networks.find((net) => net in seen.networks && joined.includes(net));
+      const left = joins[name]?.find((net) => !joined.includes(net));
       if (lost) seen.containers[name] = `the container ${name} was in the network ${lost}, which is gone`;
+      else if (left) seen.containers[name] = `the container ${name} was taken from the network ${left}`;
     }
   }
   for (const [name, fingerprint] of Object.entries(volumes)) {

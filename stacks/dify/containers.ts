@@ -48,6 +48,9 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
       owner,
       containers: [...names.map(called), ...tunnel],
       networks: Object.values(networkNames),
+      joins: Object.fromEntries(
+        names.map((service) => [called(service), services[service].networks.map((net) => networkNames[net])]),
+      ),
       volumes: fingerprint.apply((print) =>
         Object.fromEntries(stores.map((name) => [called(`${name}-data`), name === "db" ? print : ""])),
       ),

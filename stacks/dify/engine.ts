@@ -45,6 +45,8 @@ export interface Looks {
   owner: string;
   containers: string[];
   networks: string[];
+  /** Container -> the networks that it is in. */
+  joins: Record<string, string[]>;
   /** Name -> fingerprint of the password that its content was made with; empty: it has none. */
   volumes: Record<string, string>;
   images: Record<string, string>;
@@ -63,8 +65,8 @@ interface Seen {
 }
 
 /** Asks the engine how everything stands. */
-async function ask({ engine, owner, containers, networks, volumes, images, mirrors }: Looks): Promise<Seen> {
-  const input = { engine, owner, containers, networks, volumes, images, mirrors };
+async function ask({ engine, owner, containers, networks, joins, volumes, images, mirrors }: Looks): Promise<Seen> {
+  const input = { engine, owner, containers, networks, joins, volumes, images, mirrors };
   const { code, stdout, why } = await runScript("scripts/docker/main.ts", "look", input);
   if (code !== 0) throw new Error(`dify-docker-facts: ${why}`);
   const seen = JSON.parse(stdout) as Seen;

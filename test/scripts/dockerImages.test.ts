@@ -92,6 +92,7 @@ describe.skipIf(missing)(`images for a Docker engine${missing ? ` (skipped: ${mi
           owner: "a/t",
           containers: ["gone"],
           networks: [],
+          joins: {},
           volumes: {},
           images: { a: IMAGE, b: "no:1" },
           mirrors: [],

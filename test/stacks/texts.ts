@@ -25,7 +25,7 @@ new DockerFacts("docker", { engine, container: "c", image: "" });
 new DifyFacts("dify", { dify: {}, own: false, items: {} });
 new EngineFacts(
   "engine",
-  { engine, owner: "o", containers: [], networks: [], volumes: {}, images: {}, mirrors: [] },
+  { engine, owner: "o", containers: [], networks: [], joins: {}, volumes: {}, images: {}, mirrors: [] },
   {},
 );
 await pulumi.runtime.disconnect();

@@ -169,7 +169,15 @@ describe.skipIf(missing)(`Dify's part of a bundle${missing ? ` (skipped: ${missi
     const { Id } = await it.docker.getImage(API).inspect();
     expect(images).toEqual({ api: Id });
     expect(await names()).toEqual([API, IMAGE, `langgenius/dify-api:${index.replace(":", "-")}`].sort());
-    const looks = { engine: { host: it.host }, owner: "a/t", containers: [], networks: [], volumes: {}, mirrors: [] };
+    const looks = {
+      engine: { host: it.host },
+      owner: "a/t",
+      containers: [],
+      networks: [],
+      joins: {},
+      volumes: {},
+      mirrors: [],
+    };
     expect((await look({ ...looks, images: { api: pinned } }, call())).images).toEqual({});
     const offline = { engine: { host: it.host }, token: "", mirrors: [], offline: true };
     expect(await getImages({ ...offline, images: { api: pinned } }, call())).toEqual({ images });

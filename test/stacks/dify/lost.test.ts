@@ -71,6 +71,17 @@ describe.skipIf(missing)(`Dify's volumes, gone from the engine${missing ? ` (ski
     expect(changes(await work.run("up"))).toEqual([]);
   });
 
+  test("a container that was taken from one of its networks is made anew: its own health says nothing of it", async () => {
+    const { Id } = await it.docker.getContainer(called("api")).inspect();
+    await it.docker.getNetwork(called("inside")).disconnect({ Container: Id });
+    const mended = await work.run("up");
+    expect(mended.errors).toEqual([]);
+    expect(changes(mended)).toContain("create-replacement dify-api");
+    const { NetworkSettings } = await it.docker.getContainer(called("api")).inspect();
+    expect(Object.keys(NetworkSettings.Networks).sort()).toEqual([called("inside"), called("net")]);
+    expect(changes(await work.run("up"))).toEqual([]);
+  });
+
   test("one is lost a second time, and a purge takes all", async () => {
     await lose("storage-data");
     expect((await work.run("up")).errors).toEqual([]);
