@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -194,5 +197,29 @@ describe.skipIf(missing)(`images${missing ? ` (skipped: ${missing})` : ""}`, () 
       /has no image .*RemoteImage pulls/,
     );
     await expect(known.create(REMOTE_IMAGE, { name: named("none") })).rejects.toThrow(/manifest unknown|not found/);
+  });
+
+  test("an image that a container is made of stays, and the error says what to do", async () => {
+    const made = await open.create(REMOTE_IMAGE, { name: BASE });
+    const box = await it.docker.createContainer({ Image: BASE });
+    await expect(open.delete(made)).rejects.toThrow(/409: .*Remove that container first, or set keepLocally/);
+    await box.remove();
+    expect(await open.read(made)).toBeDefined();
+  });
+
+  test("a registry that takes no more requests is told with the ways around it", async () => {
+    const errors = [{ code: "TOOMANYREQUESTS", message: "You have reached your pull rate limit." }];
+    const busy = createServer(({ url }, response) =>
+      response.writeHead(url === "/v2/" ? 200 : 429).end(JSON.stringify({ errors })),
+    ).listen(0, "127.0.0.1");
+    await once(busy, "listening");
+    const name = `127.0.0.1:${(busy.address() as AddressInfo).port}/team/app:1`;
+    try {
+      await expect(open.create(REMOTE_IMAGE, { name })).rejects.toThrow(
+        /toomanyrequests: You have reached your pull rate limit\. Wait, or pull with a login \(registryAuth\) or from a mirror/,
+      );
+    } finally {
+      busy.close();
+    }
   });
 });

@@ -83,6 +83,10 @@ function hintFor(said: string): string {
   const [, registry] = /https:\/\/([^/"]+)\/v2\/.*signed by unknown authority/i.exec(said) ?? [];
   if (registry)
     return `The engine does not know who signed that registry's certificate: put the authority's on the engine's host, as /etc/docker/certs.d/${registry}/ca.crt`;
+  if (/is using its referenced image|image is being used by \w+ container/i.test(said))
+    return "Remove that container first, or set keepLocally: the image stays then";
+  if (/toomanyrequests|rate limit/i.test(said))
+    return "Wait, or pull with a login (registryAuth) or from a mirror: the registry counts by address and login";
   if (/no space left on device/i.test(said)) return "Free some (docker system df shows what takes it)";
   if (/has active endpoints/i.test(said))
     return "Containers are in it (docker network inspect shows which): remove them, or take its name from the resource in the program, and they go before it";
