@@ -3,6 +3,10 @@ import { EnvHttpProxyAgent, fetch, type Response } from "undici";
 // This machine's own proxy variables count here, as they do for git and pip; node's own fetch would not look at them.
 let agent: EnvHttpProxyAgent | undefined;
 
+/** What goes past this machine's proxy: what its variables say, and the machine itself, which a proxy would look for on its own. */
+export const pastProxy = (env: NodeJS.ProcessEnv = process.env): string =>
+  [env.no_proxy || env.NO_PROXY, "localhost,127.0.0.1,::1"].filter(Boolean).join(",");
+
 /** A request from this machine. `seconds` is the deadline until the last byte. */
 export function request(
   url: string,
@@ -14,7 +18,7 @@ export function request(
     signal?: AbortSignal | undefined;
   },
 ): Promise<Response> {
-  agent ??= new EnvHttpProxyAgent();
+  agent ??= new EnvHttpProxyAgent({ noProxy: pastProxy() });
   const { seconds, signal, headers, ...rest } = options;
   const deadline = AbortSignal.timeout(seconds * 1000);
   return fetch(withoutLogin(url), {

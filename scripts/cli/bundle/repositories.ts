@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { promisify } from "node:util";
 import { messageOf } from "../errors.ts";
+import { pastProxy } from "../http.ts";
 
 const run = promisify(execFile);
 
@@ -13,6 +14,7 @@ async function git(folder: string, args: string[], signal?: AbortSignal): Promis
     maxBuffer: 16 << 20,
     env: {
       ...process.env,
+      no_proxy: pastProxy(),
       GIT_TERMINAL_PROMPT: "0",
       GIT_CONFIG_COUNT: "1",
       GIT_CONFIG_KEY_0: "safe.directory",

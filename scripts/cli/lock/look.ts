@@ -6,7 +6,7 @@ import { catalog } from "../../../images/catalog.ts";
 import type { AtelierLock, Seen } from "../../../images/lock.ts";
 import { lockNames, readLock } from "../../../images/locks.ts";
 import type { Upstreams } from "../../../stacks/upstreams.ts";
-import { inParallel, request, whyFailed, withoutLogin } from "../http.ts";
+import { inParallel, pastProxy, request, whyFailed, withoutLogin } from "../http.ts";
 import { root } from "../paths.ts";
 import { isTimeout, Servers } from "../silence.ts";
 import { indexAddresses, indexFiles, newestVersion } from "../simple-index.ts";
@@ -96,7 +96,7 @@ async function listRefs(url: string, tag: string | undefined): Promise<Record<st
   const wanted = ["HEAD", ...(tag ? [`refs/tags/${tag}`, `refs/tags/${tag}^{}`] : [])];
   const { stdout } = await run("git", ["ls-remote", "--", url, ...wanted], {
     timeout: patience * 1000,
-    env: { ...process.env, GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" },
+    env: { ...process.env, no_proxy: pastProxy(), GIT_TERMINAL_PROMPT: "0", LC_ALL: "C" },
   });
   const refs: Record<string, string> = {};
   // A tag with a message names an object of its own; `^{}` is the commit.
