@@ -146,9 +146,15 @@ async function drift({
   steps,
   state,
 }: FactsInputs): Promise<{ drifted: Record<string, string>; workspaceId: string }> {
-  // Plain words for any login shell; a missing script is an answer, not an error.
   const script = `${host.workspace}/bin/check-all.sh`;
-  const { code, stdout, stderr } = await runOnHost(host, `sh -c 'test -f "$0" || exit 44; exec sh "$0"' '${script}'`);
+  // Plain words for any login shell; a missing script is an answer, not an error, but not where this login may not look.
+  const look =
+    'test -f "$0" && exec sh "$0"; d=$0; until test -d "$d"; do d=$(dirname "$d"); done; test -x "$d" && exit 44; echo "$d"; exit 45';
+  const { code, stdout, stderr } = await runOnHost(host, `sh -c '${look}' '${script}'`);
+  if (code === 45)
+    throw new Error(
+      `host-facts: ${host.user} may not enter ${stdout.trim()} on ${host.address}, where the workspace ${host.workspace} would be. Set host.user to the login that it belongs to, or host.workspace to a folder of this one`,
+    );
   if (code === 44)
     return { drifted: Object.fromEntries(steps.map((step) => [step, "the workspace is not there"])), workspaceId: "" };
   if (code !== 0)

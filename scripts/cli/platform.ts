@@ -52,14 +52,17 @@ function settle(
 ): { proposal: Proposal; kept: string | undefined } {
   const place = before?.proposal.host;
   const same = before !== undefined && box.hostKey !== "" && before.box.hostKey === box.hostKey;
-  if (!same || !place?.workspace || place.workspace === now.host.workspace) return { proposal: now, kept: undefined };
+  if (!same || !place?.workspace || place.workspace === workspaceOf(now)) return { proposal: now, kept: undefined };
   const { workspace, cache } = place;
   const { cache: _, ...others } = now.host;
   return {
     proposal: { ...now, host: { ...others, workspace, ...(cache ? { cache } : {}) } },
-    kept: now.host.workspace ?? "/root/atelier",
+    kept: workspaceOf(now),
   };
 }
+
+/** What the settings have where nothing is proposed. */
+const workspaceOf = ({ host }: Proposal): string => host.workspace ?? "/root/atelier";
 
 /** What is proposed and taken, for people: nothing for a plain box. */
 function lines(
@@ -77,9 +80,9 @@ function lines(
     said.push(
       `The box would now get the workspace ${kept}; it stays at ${proposal.host.workspace}. To move it: \`down\`, then host.workspace.`,
     );
-  else if (was && was.host.workspace !== proposal.host.workspace)
+  else if (was && workspaceOf(was) !== workspaceOf(proposal))
     said.push(
-      `The workspace is now ${proposal.host.workspace ?? "the default"}; it was ${was.host.workspace ?? "the default"}, and what lies there stays there.`,
+      `The workspace is now ${workspaceOf(proposal)}; it was ${workspaceOf(was)}, and what lies there stays there.`,
     );
   if (was && was.webui.publicUrl !== proposal.webui.publicUrl && was.webui.publicUrl)
     said.push(`The public address is now ${proposal.webui.publicUrl ?? "not known"}; it was ${was.webui.publicUrl}.`);

@@ -133,6 +133,19 @@ describe.skipIf(noSshd)("the platform of a box, seen by preview", () => {
     box.become(shapes.vast);
   });
 
+  test("that is plain says nothing of a workspace that stays where it is, there or gone", async () => {
+    const { port, user, privateKey: key } = box.server;
+    clone.settings("plainbox", { host: { kind: "ssh", address: "127.0.0.1", port, user, key } });
+    const there = { files: { "/root/atelier/run/owner": "atelier/plainbox\n" } };
+    for (const shape of [{}, there, {}]) {
+      box.become(shape);
+      const { code, stdout, stderr } = await clone.run(["preview", "--stack", "plainbox", "--yes"]);
+      expect(code, stderr).toBe(0);
+      expect(stdout).not.toContain("workspace");
+    }
+    box.become(shapes.vast);
+  });
+
   test("is kept where plain pulumi finds it: `env` looks only where nobody did", async () => {
     const file = join(clone.home, "box", "platform.json");
     const before = readFileSync(file, "utf8");

@@ -41,6 +41,8 @@ describe("a host that takes a password as the answer to a question alone", () =>
   let clone: Clone;
   let server: ssh2.Server;
   let hostKey: string;
+  /** Whom the server lets in. */
+  let uid: number | undefined;
   beforeAll(async () => {
     const pair = ssh2.utils.generateKeyPairSync("ed25519");
     hostKey = pair.public.split(" ").slice(0, 2).join(" ");
@@ -57,7 +59,7 @@ describe("a host that takes a password as the answer to a question alone", () =>
       client.on("session", (accept) =>
         accept().on("exec", (run, _reject, { command }) => {
           const channel = run();
-          const child = spawn("sh", ["-c", command], { stdio: ["ignore", "pipe", "pipe"] });
+          const child = spawn("sh", ["-c", command], { stdio: ["ignore", "pipe", "pipe"], uid, cwd: "/" });
           child.stdout.pipe(channel, { end: false });
           child.stderr.pipe(channel.stderr, { end: false });
           child.on("close", (code) => {
@@ -70,9 +72,11 @@ describe("a host that takes a password as the answer to a question alone", () =>
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     clone = new Clone();
     clone.program(`
+import { ComponentResource } from "@pulumi/pulumi";
 import { HostFacts } from "./facts.ts";
 import { readSettings } from "./settings.ts";
-new HostFacts("facts", { host: readSettings().host, steps: ["step"] });
+const parent = new ComponentResource("a:b:C", "around");
+new HostFacts("facts", { host: readSettings().host, steps: ["step"] }, { parent });
 `);
   });
   afterAll(() => {
@@ -92,9 +96,21 @@ new HostFacts("facts", { host: readSettings().host, steps: ["step"] });
     settings({ password: "the-password" });
     // The first one has nothing to look at yet.
     await run("up", "--yes", "--skip-preview");
+    expect(await run("status")).toMatch(/^State +1 resource$/m);
     expect(await run("preview")).toContain("step is not in place: the workspace is not there");
     expect(await run("models", "verify")).toContain(`${clone.dir}/ws/bin/store.sh`);
   });
+
+  it.skipIf(process.getuid?.() !== 0)(
+    "says of a workspace where this login may not go that it can't tell",
+    async () => {
+      settings({ password: "the-password" });
+      uid = 65534;
+      // The clone's folder is root's alone.
+      expect(await run("preview")).toContain(`host-facts: root may not enter ${clone.dir} on 127.0.0.1, where`);
+      uid = undefined;
+    },
+  );
 
   it("refuses another one, and another key than the pinned one names the stack to trust it for", async () => {
     settings({ password: "wrong" });

@@ -85,7 +85,9 @@ describe("an update that fails", () => {
 
   test("leaves a report with the proofs that failed, and `status` says so; without a proof there is none", async () => {
     const report = join(clone.home, "unproved", "report");
-    const args = stackOf("unproved", { smoke: `test -e '${report}' && exit 3; exit 4` });
+    const args = stackOf("unproved", {
+      smoke: `test -e '${report}' || exit 4; echo 'error: smoke: the picture is black' >&2; exit 3`,
+    });
     const first = await clone.run(["up", ...args]);
     expect([first.code, existsSync(report)]).toEqual([1, false]);
     expect(first.stdout).not.toContain("report.json");
@@ -119,7 +121,7 @@ describe("an update that fails", () => {
       dify: dify.dify,
     });
     const status = ["status", "--stack", "unproved"];
-    expect((await clone.run(status)).stdout).toMatch(/^Failed +the update of .*: smoke: /m);
+    expect((await clone.run(status)).stdout).toMatch(/^Failed +the update of .*: error: smoke: the picture is black$/m);
     expect(JSON.parse((await clone.run([...status, "--json"])).stdout)).toMatchObject({ proof: { ok: false } });
   });
 

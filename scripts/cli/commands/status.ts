@@ -13,7 +13,10 @@ import type { Context } from "./command.ts";
 export async function status({ options, terminal }: Context): Promise<number> {
   const stack = openStack(options.stack);
   const engine = options.engine ?? stack.settings.engine;
-  const resources = (await listResources(stack.name)).filter(({ type }) => !type.startsWith("pulumi:"));
+  // As `up` counts them: components, and the stack itself, are names for what holds others.
+  const resources = (await listResources(stack.name)).filter(
+    ({ type, custom }) => custom && !type.startsWith("pulumi:"),
+  );
   const outputs = resources.length > 0 ? await readOutputs(stack.name) : {};
   // Its address is of the host's own loopback then: what answers there on this machine is something else.
   const tunnelled = stack.settings.webui.exposure === "tunnel" && isElsewhere(stack.settings.host);
@@ -68,10 +71,16 @@ export async function status({ options, terminal }: Context): Promise<number> {
       report &&
         `${report.provedAt}, ${plural(report.images.length, "picture")}, ${plural(report.checks.length, "check")}`,
     ],
-    ["Failed", report?.problems && `the update of ${report.startedAt}: ${report.problems.join("\n").split("\n")[0]}`],
+    ["Failed", report?.problems && `the update of ${report.startedAt}: ${firstReason(report.problems)}`],
   ];
   for (const [name, value] of rows) if (value !== undefined) terminal.answer(`${name.padEnd(10)} ${value}`);
   return 0;
+}
+
+/** A step's first line only says that it ended; its own error stands below. */
+function firstReason(problems: string[]): string | undefined {
+  const lines = problems.join("\n").split("\n");
+  return (lines.find((line) => /^\s*error: /.test(line)) ?? lines[0])?.trim();
 }
 
 const isElsewhere = (host: HostSettings): boolean =>
