@@ -62,6 +62,23 @@ test("a refresh of targets leaves what else an earlier run was cut off in creati
   expect(work.checkpoint().pending_operations).toBeUndefined();
 });
 
+test("what an excluded resource still uses is not deleted when it is replaced, until a run takes that resource in", async () => {
+  const { fake, work, run, only } = targeted();
+  const pair = (fixed: number): TinyEntry[] => [
+    { name: "a", inputs: { fixed } },
+    { name: "b", inputs: { from: { $out: "a" } } },
+  ];
+  await run("up", ...pair(1));
+  fake.calls.length = 0;
+  const done = await only("up", { excludes: [`${THING}b`] }, ...pair(2));
+  expect(done.errors).toEqual([]);
+  expect(fake.calls).toEqual(["create a"]);
+  expect(work.resources().filter(({ urn }) => nameOf(urn) === "a")).toHaveLength(2);
+  await run("up", ...pair(2));
+  expect(fake.calls).toContain("delete a");
+  expect(work.resources().filter(({ urn }) => nameOf(urn) === "a")).toHaveLength(1);
+});
+
 describe("pitfall 11: targets", () => {
   test("only the target changes; what the run is not about stays as it was, inputs and all", async () => {
     const { fake, work, run, only } = targeted();

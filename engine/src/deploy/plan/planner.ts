@@ -122,8 +122,9 @@ export class Planner {
     const kept = [...this.#kept.values()];
     const needed = neededBy(kept, this.#host.olds);
     for (const old of this.#host.resources) {
-      // What this run has replaced goes, also where only its dependence on a target brought it in.
-      if (!deletable.has(old) && !(old.delete && this.#replaced.has(old.urn))) continue;
+      // What this run has replaced goes, also where only its dependence on a target brought it in; but not while an excluded one uses it.
+      const replaced = old.delete && this.#replaced.has(old.urn) && !this.#host.targeting.excluding;
+      if (!deletable.has(old) && !replaced) continue;
       if (old.delete) {
         // A provider that was made anew goes when nothing is left of the one before.
         const inUse = kept.some(({ provider }) => provider === `${old.urn}::${old.id}`);

@@ -70,6 +70,11 @@ export class Targeting {
     return !this.#targets.empty || !this.#excludes.empty;
   }
 
+  /** True: the run is about all but some. */
+  get excluding(): boolean {
+    return !this.#excludes.empty;
+  }
+
   /** True when the resource is named as one to be made anew. */
   replaces(urn: string): boolean {
     return this.#replace.matches(urn);
