@@ -1,25 +1,14 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { FakeProvider } from "./fakeProvider.ts";
-import { spec, Workspace } from "./workspace.ts";
-
-const MODULES = join(import.meta.dirname, "..", "..", "..", "node_modules");
-const SDK = "node_modules/@pulumi/pulumi";
+import { SDK, withOwnSdk } from "./ownSdk.ts";
+import { spec } from "./workspace.ts";
 
 /** A project whose SDK ends, as those of before June 2025 do, without the word that all is registered. */
 function setUp() {
   const fake = new FakeProvider();
-  const work = new Workspace("spec.ts");
-  rmSync(join(work.dir, "node_modules"));
-  mkdirSync(join(work.dir, "node_modules", "@pulumi"), { recursive: true });
-  for (const name of readdirSync(MODULES)) {
-    if (name !== "@pulumi") symlinkSync(join(MODULES, name), join(work.dir, "node_modules", name));
-  }
-  cpSync(join(MODULES, "@pulumi", "pulumi"), join(work.dir, SDK), {
-    recursive: true,
-    filter: (path) => !/\.d\.ts$|\.map$/.test(path),
-  });
+  const work = withOwnSdk();
   const without = (file: string, what: RegExp, instead: string): void => {
     const text = readFileSync(join(work.dir, SDK, file), "utf8");
     expect(text).toMatch(what);

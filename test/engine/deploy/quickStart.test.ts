@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { expect, test } from "vitest";
+import { withOwnSdk } from "./ownSdk.ts";
 import { Workspace } from "./workspace.ts";
 
 /** What the preload of programs leaves out of the SDK's start, and that it is there for who asks. */
@@ -61,7 +62,14 @@ export const why = await pulumi.runtime.serializeFunction(() => native(1)).catch
 });
 
 test("a program that uses the SDK's packages itself may call them, make objects of them and extend them", async () => {
-  const workspace = programOf(`
+  const workspace = withOwnSdk();
+  // A class by itself, and a package of SDKs before 3.276.
+  const modules = "node_modules/@npmcli/arborist";
+  workspace.write(`${modules}/package.json`, JSON.stringify({ name: "@npmcli/arborist", main: "index.js" }));
+  workspace.write(`${modules}/index.js`, "module.exports = class { constructor({ path }) { this.path = path; } };\n");
+  workspace.write(
+    "index.ts",
+    `
 import Arborist from "@npmcli/arborist";
 import normalize from "normalize-package-data";
 const packaged = { name: " spaced ", version: "1.0.0" };
@@ -71,7 +79,8 @@ class Own extends Arborist {}
 const own = new Own({ path: "/elsewhere" });
 export const name = packaged.name;
 export const paths = [tree.path, own.path];
-export const kinds = [tree instanceof Arborist, own instanceof Own, own instanceof Arborist, typeof normalize.fixer];`);
+export const kinds = [tree instanceof Arborist, own instanceof Own, own instanceof Arborist, typeof normalize.fixer];`,
+  );
   const outcome = await workspace.run("preview");
   expect(outcome.errors).toEqual([]);
   expect(outcome.outputs).toMatchObject({

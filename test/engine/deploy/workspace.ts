@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll } from "vitest";
 import {
@@ -68,6 +68,7 @@ export class Workspace {
   }
 
   write(name: string, text: string): void {
+    mkdirSync(dirname(join(this.dir, name)), { recursive: true });
     writeFileSync(join(this.dir, name), text);
   }
 

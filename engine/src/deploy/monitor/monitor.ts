@@ -8,7 +8,7 @@ import { STACK_TYPE } from "../../urn.ts";
 import type { PropertyMap } from "../../values.ts";
 import { toWire } from "../../wire.ts";
 import { type Goal, notCovered, Refusal } from "../plan/goal.ts";
-import { isProviderType, packageOf } from "../plan/references.ts";
+import { isProviderType, packageOf, UNKNOWN_ID } from "../plan/references.ts";
 import { InvokeFailed } from "./invokeFailed.ts";
 import { type ReadGoal, readGoal, registrationGoal, type Sources } from "./requests.ts";
 import { CHANNEL_OPTIONS, emptyPb, engineGrpc, enginePb, grpc, providerPb, resourceGrpc, resourcePb } from "./rpc.ts";
@@ -211,11 +211,12 @@ export class Monitor {
       );
     }
     const state = await host.read(goal);
+    const accepted = { secrets: request.getAcceptsecrets(), resources: request.getAcceptresources() };
+    // SDKs since 3.276 take the id from here, and one that is missing in a preview for unknown.
     return new resourcePb.ReadResourceResponse()
       .setUrn(state.urn)
-      .setProperties(
-        toStruct(state.outputs, { secrets: request.getAcceptsecrets(), resources: request.getAcceptresources() }),
-      );
+      .setId(state.id === UNKNOWN_ID ? "" : state.id)
+      .setProperties(toStruct(state.outputs, accepted));
   }
 
   async #invoke(request: InstanceType<typeof resourcePb.ResourceInvokeRequest>) {
