@@ -184,11 +184,11 @@ describe("a file of a bundle", () => {
       honest(request, response);
     });
     expect(await get([cutting, other])).toMatchObject({ sha256 });
-    // What had come when the line was cut is kept; on a busy machine not all that was sent has come.
+    // What had come when the line was cut is kept; on a busy machine not all that was sent has come, the second time perhaps nothing.
     const [first, second = 0] = asked;
     expect([first, second > 0 && second <= 100_000]).toEqual([0, true]);
     expect(rest).toHaveLength(1);
-    expect([rest[0]! > second, rest[0]! <= second + 100_000]).toEqual([true, true]);
+    expect([rest[0]! >= second, rest[0]! <= second + 100_000]).toEqual([true, true]);
   });
 
   it("that is there is checked, and brought anew where it is not what it should be", async () => {
