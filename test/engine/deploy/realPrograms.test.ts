@@ -158,6 +158,11 @@ new pulumi.ComponentResource("test:index:Part", "b", {}, ${options});
       'The error hook "again"',
     ],
     ["replaceWith", "{ replaceWith: [a] }", 'The option "replaceWith" of test:index:Part "b"'],
+    [
+      "state migrations",
+      "{ stateMigrations: [async () => undefined] }",
+      'The option "stateMigrations" of test:index:Part "b"',
+    ],
   ])("%s", async (_name, options, what) => {
     const work = new Workspace("spec.ts");
     work.write("index.ts", component(options));

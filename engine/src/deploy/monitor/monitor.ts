@@ -64,18 +64,21 @@ export interface MonitorHost {
   refuse(error: unknown, urn?: string): void;
 }
 
-const FEATURES = new Set([
-  "secrets",
-  "resourceReferences",
-  "aliasSpecs",
-  "deletedWith",
-  "transforms",
-  "invokeTransforms",
+const { ResourceMonitorFeature } = resourcePb;
+/** By the names under which older SDKs ask for them, one by one. */
+const FEATURES = new Map<string, number>([
+  ["secrets", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_SECRETS],
+  ["resourceReferences", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES],
+  ["aliasSpecs", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS],
+  ["deletedWith", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_DELETED_WITH],
+  ["transforms", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_TRANSFORMS],
+  ["invokeTransforms", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_INVOKE_TRANSFORMS],
   // Refused when they are asked for, with the way out: the SDK itself would have its user update a CLI that there is not.
-  "replaceWith",
-  "parameterization",
-  "resourceHooks",
-  "errorHooks",
+  ["replaceWith", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_REPLACE_WITH],
+  ["parameterization", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_PARAMETERIZATION],
+  ["resourceHooks", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_RESOURCE_HOOKS],
+  ["errorHooks", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS],
+  ["stateMigrations", ResourceMonitorFeature.RESOURCE_MONITOR_FEATURE_STATE_MIGRATIONS],
 ]);
 const SEVERITIES = ["debug", "info", "warning", "error"] as const;
 
@@ -96,6 +99,10 @@ export class Monitor {
     this.#server.addService(MONITOR_SERVICE, {
       supportsFeature: this.#unary((request: InstanceType<typeof resourcePb.SupportsFeatureRequest>) =>
         new resourcePb.SupportsFeatureResponse().setHassupport(FEATURES.has(request.getId())),
+      ),
+      // What the program itself is, its runner tells it.
+      getDeploymentInfo: this.#unary(() =>
+        new resourcePb.DeploymentInfo().setSupportedfeaturesList([...FEATURES.values()]),
       ),
       registerResource: this.#unary((request: RegisterRequest) => this.#register(request)),
       registerResourceOutputs: this.#unary(

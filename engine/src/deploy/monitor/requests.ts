@@ -32,6 +32,7 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
   if (request.getReplaceWithList().length > 0)
     throw notCovered(`The option "replaceWith" of ${label}, which needs a state of version 4,`);
   if (request.hasReplacementTrigger()) throw notCovered(`The option "replacementTrigger" of ${label}`);
+  if (request.getStateMigrationsList().length > 0) throw notCovered(`The option "stateMigrations" of ${label}`);
   if (request.getEnvvarmappingsMap().getLength() > 0) throw notCovered(`The option "envVarMappings" of ${label}`);
   const custom = request.getCustom();
   if (custom && type.split(":").length !== 3) {
