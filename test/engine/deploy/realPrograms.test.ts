@@ -169,4 +169,17 @@ new pulumi.ComponentResource("test:index:Part", "b", {}, ${options});
     const { errors } = await work.run("up");
     expect(errors).toEqual([expect.stringMatching(new RegExp(`^${what}.* is not covered .*--engine pulumi`))]);
   });
+
+  test.each([
+    ["a look", "existsResource('test:index:Thing', 'one')", 'The question whether test:index:Thing "one" exists'],
+    ["a method", "call('test:index:Part/draw', {})", 'The method "test:index:Part/draw"'],
+  ])("%s", async (_name, expression, what) => {
+    const work = new Workspace("spec.ts");
+    work.write(
+      "index.ts",
+      `import * as pulumi from "@pulumi/pulumi";\nexport const said = pulumi.runtime.${expression};`,
+    );
+    const { errors } = await work.run("up");
+    expect(errors).toEqual([expect.stringMatching(new RegExp(`^${what}.* is not covered .*--engine pulumi`))]);
+  });
 });

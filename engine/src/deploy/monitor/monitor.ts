@@ -24,7 +24,7 @@ const SHUT_DOWN = "resource monitor shut down";
  * where nothing in the program caught it.
  */
 const ENDS = new RegExp(
-  `^(Running program '[^\\n]*' failed with an unhandled exception:\\n)?(<ref \\*\\d+> )?Error: 14 UNAVAILABLE: (${SHUT_DOWN}|Channel closed before call started)\\n`,
+  `^(Running program '[^\\n]*' failed with an unhandled exception:\\n)?(<ref \\*\\d+> )?Error: (failed to check existence of resource [^\\n]*)?14 UNAVAILABLE: (${SHUT_DOWN}|Channel closed before call started)\\n`,
 );
 
 /** What makes a resource's URN. */
@@ -125,6 +125,12 @@ export class Monitor {
       }),
       registerPackage: this.#unary((request: InstanceType<typeof resourcePb.RegisterPackageRequest>) => {
         throw notCovered(`The parameterized package of "${request.getName()}"`);
+      }),
+      existsResource: this.#unary((request: InstanceType<typeof resourcePb.ExistsResourceRequest>) => {
+        throw notCovered(`The question whether ${request.getType()} "${request.getId()}" exists`);
+      }),
+      call: this.#unary((request: InstanceType<typeof resourcePb.ResourceCallRequest>) => {
+        throw notCovered(`The method "${request.getTok()}"`);
       }),
       registerResourceHook: this.#unary((request: InstanceType<typeof resourcePb.RegisterResourceHookRequest>) => {
         throw notCovered(`The resource hook "${request.getName()}"`);
