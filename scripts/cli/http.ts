@@ -29,6 +29,12 @@ export function request(
   });
 }
 
+/** Ends all lines to servers: one that a proxy was asked for, and has not opened, outlives its request, and this process with it. */
+export async function endRequests(): Promise<void> {
+  await agent?.destroy();
+  agent = undefined;
+}
+
 /** An address as it may be shown: this machine's own index may hold a login, as pip has it. */
 export const withoutLogin = (url: string): string => url.replace(/^(https?:\/\/)[^/?#]*@/, "$1");
 

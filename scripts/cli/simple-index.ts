@@ -48,10 +48,14 @@ async function defaultIndex(): Promise<string | undefined> {
  * @param index its address without a slash at the end
  * @throws Error with the answer, where it is no page of an index
  */
-export async function indexFiles(index: string, name: string, seconds = 30): Promise<IndexFile[]> {
+export async function indexFiles(
+  index: string,
+  name: string,
+  { seconds = 30, signal }: { seconds?: number; signal?: AbortSignal } = {},
+): Promise<IndexFile[]> {
   const url = `${index}/${name.toLowerCase().replace(/[-_.]+/g, "-")}/`;
   const accept = "application/vnd.pypi.simple.v1+json, text/html;q=0.2";
-  const answer = await request(url, { headers: { accept }, seconds });
+  const answer = await request(url, { headers: { accept }, seconds, signal });
   const shown = withoutLogin(url);
   if (!answer.ok) throw new Error(`${shown} answered HTTP ${answer.status}`);
   const text = await answer.text();

@@ -79,7 +79,7 @@ async function fill(
   // Looked up before anything is fetched: what has no room is refused as a whole.
   const indexes = await indexAddresses(upstreams.pypi);
   const { dify, usable } = contents;
-  const foundWheels = await findWheels(contents.wheels.values(), { indexes, usable, attempt });
+  const foundWheels = await findWheels(contents.wheels.values(), { indexes, usable, signal, attempt });
   const foundImages = await inParallel(dify.images, 2, (wanted) =>
     attempt(`image ${wanted.image}`, findImage(wanted, { platform: dify.platform, mirrors: upstreams.docker, signal })),
   );
@@ -144,7 +144,7 @@ async function fill(
   );
   const wanted = wheelsOfPlugins(folder, there(plugins), dify.platform, say);
   const pluginWheels = await getWheels(
-    await findWheels(wanted, { indexes, usable: () => true, attempt }),
+    await findWheels(wanted, { indexes, usable: () => true, signal, attempt }),
     "plugins/wheels",
   );
   signal.throwIfAborted();

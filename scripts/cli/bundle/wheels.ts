@@ -15,23 +15,27 @@ export interface FoundWheel {
 
 /**
  * Looks up packages in all indexes: of each locked file that is of use, where it is.
- * @param attempt runs a look-up, and notes why it failed
+ * @param attempt runs a look-up, and notes why it failed; throws when the signal was given
  */
 export async function findWheels(
   packages: Iterable<WantedWheels>,
   {
     indexes,
     usable,
+    signal,
     attempt,
   }: {
     indexes: string[];
     usable: (file: string) => boolean;
+    signal: AbortSignal;
     attempt: <T>(what: string, work: Promise<T>) => Promise<T | undefined>;
   },
 ): Promise<FoundWheel[]> {
   const servers = new Servers();
+  const ask = (index: string, name: string): Promise<IndexFile[]> =>
+    servers.ask(index, () => indexFiles(index, name, { signal }), isTimeout);
   const found = await inParallel([...packages], 6, async ({ name, version, sha256 }) => {
-    const files = await attempt(`package ${name} ${version}`, wheelFiles(indexes, name, sha256, usable, servers));
+    const files = await attempt(`package ${name} ${version}`, wheelFiles(indexes, name, sha256, usable, ask));
     return [...(files ?? [])].map(([hash, same]) => ({
       project: name,
       file: same[0]?.file ?? name,
@@ -49,13 +53,13 @@ async function wheelFiles(
   name: string,
   sha256: Set<string>,
   usable: (file: string) => boolean,
-  servers: Servers,
+  ask: (index: string, name: string) => Promise<IndexFile[]>,
 ): Promise<Map<string, IndexFile[]>> {
   const found = new Map<string, IndexFile[]>();
   const whys: string[] = [];
   for (const index of indexes) {
     try {
-      for (const file of await servers.ask(index, () => indexFiles(index, name), isTimeout)) {
+      for (const file of await ask(index, name)) {
         if (file.sha256 === undefined || !sha256.has(file.sha256) || !usable(file.file)) continue;
         found.set(file.sha256, [...(found.get(file.sha256) ?? []), file]);
       }

@@ -10,6 +10,7 @@ import { rememberBundle } from "../bundle/pushed.ts";
 import { serveBundle } from "../bundle/server.ts";
 import { plural } from "../display/text.ts";
 import { Interrupted, messageOf, UsageError, UserError } from "../errors.ts";
+import { endRequests } from "../http.ts";
 import { keepPushed } from "../recorded.ts";
 import { openSession } from "../ssh.ts";
 import { openStack } from "../stack.ts";
@@ -96,9 +97,9 @@ async function untilInterrupted<T>(interrupt: AbortSignal, work: (signal: AbortS
   try {
     return await work(interrupt);
   } catch (error) {
-    if (interrupt.aborted)
-      throw new Interrupted("Interrupted. What came so far stays; the same command goes on from there.");
-    throw error;
+    if (!interrupt.aborted) throw error;
+    await endRequests();
+    throw new Interrupted("Interrupted. What came so far stays; the same command goes on from there.");
   }
 }
 

@@ -136,7 +136,7 @@ async function lookAtIndex(lock: AtelierLock, pypi: readonly string[], servers: 
     for (const index of indexes) {
       const shown = withoutLogin(index);
       try {
-        const files = await servers.ask(index, () => indexFiles(index, name, patience), isTimeout);
+        const files = await servers.ask(index, () => indexFiles(index, name, { seconds: patience }), isTimeout);
         const mine = files.filter((file) => file.sha256 !== undefined && sha256.includes(file.sha256));
         const newest = newestVersion(files);
         const before = lock.seen?.packages[name];
