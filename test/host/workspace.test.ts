@@ -126,7 +126,7 @@ describe("check-all", () => {
     ]) {
       expect(of(step)).toMatchObject({ ok: false, why: "never applied here" });
     }
-    expect(lines.at(-1)).toEqual({ workspace: workspace.file("run/id").trim() });
+    expect(lines.at(-1)).toEqual({ workspace: workspace.file("run/id").trim(), state: "" });
   });
 
   it("answers for the sections that it is given, and for no other", async () => {
@@ -156,7 +156,7 @@ describe("check-all", () => {
     rmSync(join(workspace.path, "run"), { recursive: true });
     const { of, lines } = await checkAll();
     expect(of("workspace")).toMatchObject({ ok: false });
-    expect(lines.at(-1)).toEqual({ workspace: "" });
+    expect(lines.at(-1)).toEqual({ workspace: "", state: "" });
   });
 });
 
