@@ -1,8 +1,10 @@
+import { lettersApart } from "./lettersApart.ts";
 import { parseUrn } from "./urn.ts";
 
 const MOST = 3;
 /** So many letters may be wrong. */
 const TYPOS = 3;
+const MANY = Number.POSITIVE_INFINITY;
 
 /** What to say of a URN that names nothing: those that may have been meant, the nearest first; "" where there is none. */
 export function didYouMean(urn: string, known: Iterable<string>): string {
@@ -11,7 +13,7 @@ export function didYouMean(urn: string, known: Iterable<string>): string {
   if (eaten.length > 0)
     return ` A shell replaces what follows a $ in double quotes; write it in single ones: '${eaten.join("', '")}'.`;
   const near = all
-    .map((one) => ({ one, apart: lettersApart(one, urn) }))
+    .map((one) => ({ one, apart: Math.abs(one.length - urn.length) > TYPOS ? MANY : lettersApart(one, urn) }))
     .filter(({ one, apart }) => apart <= TYPOS || nameIn(one) === nameIn(urn))
     .sort((a, b) => a.apart - b.apart)
     .slice(0, MOST);
@@ -29,19 +31,4 @@ function nameIn(urn: string): string {
   } catch {
     return urn;
   }
-}
-
-/** How many letters have to be put in, left out or changed, as far as that matters here. */
-function lettersApart(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > TYPOS) return Number.POSITIVE_INFINITY;
-  let before = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (const [i, letter] of [...a].entries()) {
-    const row = [i + 1];
-    for (const [j, other] of [...b].entries()) {
-      const change = (before[j] ?? 0) + (letter === other ? 0 : 1);
-      row.push(Math.min(change, (before[j + 1] ?? 0) + 1, (row[j] ?? 0) + 1));
-    }
-    before = row;
-  }
-  return before.at(-1) ?? 0;
 }
