@@ -106,39 +106,32 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
     await exec.start({});
     expect((await engine.update(made, { ...wanted, waitTimeout: 60 })).outputs.id).toBe(made.id);
     await engine.delete(made);
-    // Long enough to make it, on a slow machine too.
-    const late = (await failure(
-      engine.create(CONTAINER, { ...wanted, waitTimeout: 60 }, { timeout: 15 }),
-    )) as InitFailed;
+    const failing = (inputs: object, context?: object) =>
+      failure(engine.create(CONTAINER, { ...wanted, ...inputs }, context)) as Promise<InitFailed>;
+    const panic =
+      'printf "panic: no database\\n\\ngoroutine 1 [running]:\\nmain.main()\\n\\t/src/main.go:8 +0x1a\\n"; exit 2';
+    // Side by side: most of their time is waiting.
+    const [late, none, ended, looping, over, crashing, went] = await Promise.all([
+      // Long enough to make it, on a slow machine too.
+      failing({ waitTimeout: 60 }, { timeout: 15 }),
+      failure(engine.create(CONTAINER, { ...NONE, wait: true })) as Promise<InitFailed>,
+      failing({ command: shell("exit 4") }),
+      failing({ restart: "always", command: shell("exit 4") }),
+      // One that Docker gives up is not waited for, nor one that ends again and again for longer than it needs to be sure.
+      failing({ waitTimeout: 600, restart: "on-failure", maxRetryCount: 2, command: shell("echo no; exit 5") }),
+      failing({ waitTimeout: 600, restart: "unless-stopped", command: shell("echo no; exit 6") }),
+      failing({ name: "it-plugin-1", envs: new Secret(["KIND=plugin"]), command: shell(panic) }),
+    ]);
     expect(late.reasons[0]).toMatch(/^stopped waiting to look at the container .*the resource's time is over/);
-    const none = (await failure(engine.create(CONTAINER, { ...NONE, wait: true }))) as InitFailed;
     expect(none.reasons[0]).toContain("has no health check");
-    const ended = (await failure(engine.create(CONTAINER, { ...wanted, command: shell("exit 4") }))) as InitFailed;
     expect(ended.reasons[0]).toContain("ended with exit code 4 before it was healthy");
-    const loops = { ...wanted, restart: "always", command: shell("exit 4") };
-    const looping = (await failure(engine.create(CONTAINER, loops))) as InitFailed;
     expect(looping.reasons[0]).toMatch(
       /not healthy, after 10 s .*; it ended( with exit code 4)? and was started again \d+ times\./s,
     );
-    // One that Docker gives up is not waited for, nor one that ends again and again for longer than it needs to be sure.
-    const few = {
-      ...wanted,
-      waitTimeout: 600,
-      restart: "on-failure",
-      maxRetryCount: 2,
-      command: shell("echo no; exit 5"),
-    };
-    const over = (await failure(engine.create(CONTAINER, few))) as InitFailed;
     expect(over.reasons[0]).toMatch(
       /^the container it-\w{7} ended with exit code 5, 3 times, before it was healthy\. Its last words \(docker logs it-\w{7} shows what it said\):\n(no\n?){3}$/,
     );
-    const crash = { ...wanted, waitTimeout: 600, restart: "unless-stopped", command: shell("echo no; exit 6") };
-    const crashing = (await failure(engine.create(CONTAINER, crash))) as InitFailed;
     expect(crashing.reasons[0]).toMatch(/ ended with exit code 6, 9 times, before it was healthy\. .*:\n(no\n?){8}$/s);
-    const panic =
-      'printf "panic: no database\\n\\ngoroutine 1 [running]:\\nmain.main()\\n\\t/src/main.go:8 +0x1a\\n"; exit 2';
-    const named = { ...wanted, name: "it-plugin-1", envs: new Secret(["KIND=plugin"]), command: shell(panic) };
-    const went = (await failure(engine.create(CONTAINER, named))) as InitFailed;
     expect(went.reasons[0]).toBe(
       "the container it-plugin-1 ended with exit code 2 before it was healthy. Its last words (docker logs it-plugin-1 shows what it said):\npanic: no database",
     );
