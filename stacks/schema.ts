@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { difySchema } from "./schema/dify.ts";
 import { hostSchema } from "./schema/host.ts";
-import { describe } from "./schema/mistakes.ts";
+import { describe, type Held } from "./schema/mistakes.ts";
 import { modelSchema } from "./schema/models.ts";
 import { proofSchema } from "./schema/proof.ts";
 import { sourceOverrideSchema, upstreamsSchema } from "./schema/upstreams.ts";
@@ -60,13 +60,18 @@ export class SettingsError extends Error {
  * Validates what the configuration holds.
  * @param raw the values by key, without the `atelier:` prefix; secrets in clear
  * @param stack for the error's text
+ * @param nearest finds the key that a misspelt one was meant to be; without it, all that there are are named
  * @throws SettingsError with every mistake
  */
-export function parseSettings(raw: Record<string, unknown>, stack: string): Settings {
+export function parseSettings(
+  raw: Record<string, unknown>,
+  stack: string,
+  nearest: Held["nearest"] = () => undefined,
+): Settings {
   const parsed = checked.safeParse(raw, { reportInput: true });
   if (parsed.success) return parsed.data;
   throw new SettingsError(
     stack,
-    parsed.error.issues.flatMap((issue) => describe(issue)),
+    parsed.error.issues.flatMap((issue) => describe(issue, { schema: settingsSchema, raw, nearest })),
   );
 }

@@ -5,6 +5,7 @@ import { readPlatform, withPlatform } from "../../stacks/platforms/saved.ts";
 import { parseSettings, type Settings, SettingsError } from "../../stacks/schema.ts";
 import { UserError } from "./errors.ts";
 import { readIfThere } from "./files.ts";
+import { didYouMean, nearestOf } from "./nearest.ts";
 import { home, project, root } from "./paths.ts";
 
 /** A stack as its settings file tells it, before any engine runs. */
@@ -27,7 +28,7 @@ export function openStack(name: string): Stack {
   const text = readIfThere(settingsFile);
   if (text === undefined) {
     throw new UserError(
-      `There is no stack \`${name}\`: ${settingsFile} does not exist. Stacks here: ${stackNames().join(", ")}. ` +
+      `There is no stack \`${name}\`: ${settingsFile} does not exist. Stacks here: ${stackNames().join(", ")}.${didYouMean(name, stackNames())} ` +
         `A new one, for a rented box: npx atelier init --stack ${name} "<the SSH command that its platform shows>"`,
       2,
     );
@@ -67,6 +68,12 @@ function readConfig(text: string, file: string): Record<string, unknown> {
       2,
     );
   const config = read.config ?? {};
+  const strange = Object.keys(config).filter(isMisspelt);
+  if (strange.length > 0)
+    throw new UserError(
+      `${file}: of a project that there is not, so nobody reads them: ${strange.join(", ")}. Did you mean \`${project}:\`?`,
+      2,
+    );
   const raw: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(config as Record<string, unknown>)) {
     // Without a namespace it is the project's, as both engines have it.
@@ -74,6 +81,12 @@ function readConfig(text: string, file: string): Record<string, unknown> {
     if (namespace === project && name) raw[name] = withoutSecrets(value);
   }
   return raw;
+}
+
+/** Whether a key's namespace was meant to be ours: those of others are none of our business. */
+function isMisspelt(key: string): boolean {
+  const [namespace = "", name] = key.split(":");
+  return name !== undefined && namespace !== project && nearestOf(namespace, [project]) !== undefined;
 }
 
 /** What makes a line no YAML and is hard to see there. */
@@ -109,7 +122,7 @@ function withoutSecrets(value: unknown): unknown {
 
 function validate(name: string, raw: Record<string, unknown>): Settings {
   try {
-    return parseSettings(raw, name);
+    return parseSettings(raw, name, nearestOf);
   } catch (error) {
     if (error instanceof SettingsError) throw new UserError(error.message, 2);
     throw error;

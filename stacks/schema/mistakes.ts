@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { keysAt, placesOf } from "./known.ts";
 
 /** Paths that hold secrets: never shown in a mistake, never accepted in clear. */
 const secretPaths = [
@@ -10,19 +11,39 @@ const secretPaths = [
   "dify.model.apiKey",
 ];
 
+/** What the settings were held against. */
+export interface Held {
+  schema: z.ZodObject;
+  raw: unknown;
+  /** Which of the known words a misspelt one is near to; undefined: none. */
+  nearest: (word: string, known: readonly string[]) => string | undefined;
+}
+
 /** A mistake as lines for people: the key, what was got, what is accepted. */
-export function describe(issue: z.core.$ZodIssue, prefix: PropertyKey[] = []): string[] {
+export function describe(issue: z.core.$ZodIssue, held: Held, prefix: PropertyKey[] = []): string[] {
   const path = [...prefix, ...issue.path];
   const key = `atelier:${path.join(".")}`;
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((name) => `${key === "atelier:" ? key : `${key}.`}${name}: not a setting; is it misspelt?`);
+    const inside = key === "atelier:" ? key : `${key}.`;
+    return issue.keys.map((name) => `${inside}${name}: ${meant(name, path, inside, held)}`);
   }
   if (issue.code === "invalid_union" && issue.errors.length > 0) {
     // The branch that got furthest is the one that was meant.
     const closest = [...issue.errors].sort((a, b) => depth(b) - depth(a) || a.length - b.length)[0] ?? [];
-    if (closest.length > 0) return closest.flatMap((inner) => describe(inner, path));
+    if (closest.length > 0) return closest.flatMap((inner) => describe(inner, held, path));
   }
   return [`${key.replace(/:$/, "")}: ${got(path.join("."), issue.input)}accepted: ${accepted(issue)}`];
+}
+
+/** What an unknown key stands for: one beside it, else one of its name elsewhere; else all that there are. */
+function meant(name: string, path: PropertyKey[], inside: string, { schema, raw, nearest }: Held): string {
+  if (keysAt(schema, path, undefined).includes(name)) return "a setting, but not one that goes with the others there";
+  const known = keysAt(schema, path, raw);
+  const near = nearest(name, known);
+  if (near !== undefined) return `not a setting; did you mean ${inside}${near}?`;
+  const elsewhere = placesOf(schema, name).map((place) => `atelier:${place}`);
+  const more = elsewhere.length > 0 ? `did you mean ${elsewhere.join(" or ")}?` : `accepted: ${known.join(", ")}`;
+  return `not a setting; ${more}`;
 }
 
 const depth = (issues: z.core.$ZodIssue[]) => Math.max(0, ...issues.map((issue) => issue.path.length));

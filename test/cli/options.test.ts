@@ -9,6 +9,7 @@ describe("wrong usage", () => {
     [["staus"], /`staus` is not a command\. Did you mean `status`\?/],
     [["destroy"], /`destroy` is not a command\. Did you mean `down`\?/],
     [["xyz"], /`xyz` is not a command\.$/],
+    [["up", "--stakc", "box"], /Unknown option '--stakc'\. Did you mean --stack\?/],
     [["up", "--stak", "box"], /Unknown option '--stak'\. Did you mean --stack\?/],
     [["up", "--frobnicate"], /Unknown option '--frobnicate'\.$/],
     [["up", "mybox"], /more than `up` takes; a stack is named by --stack/],

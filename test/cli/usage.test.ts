@@ -54,6 +54,31 @@ describe("settings", () => {
     const { code, stderr } = await clone.run(["up", "--stack", "nix"]);
     expect(code).toBe(2);
     expect(stderr).toMatch(/no stack `nix`.*Stacks here: .*rehearsal/);
+    expect((await clone.run(["up", "--stack", "rehersal"])).stderr).toContain("Did you mean `rehearsal`?");
+  });
+
+  test("a misspelt key is told with the one that was meant, each of them", async () => {
+    clone.settings("typos", {
+      host: { ...nowhere, adress: "box", keyfile: "x", gpus: "all" },
+      webui: { prot: 1, proxy: "http://x", gate: { quue: 1 } },
+      models: [{ name: "x", file: "x.ckpt", sources: [{ huggingface: "a", url: "https://b" }] }],
+      dify: { model: { provider: "tongyi", apiKeyENV: "A" } },
+      gpu: "none",
+    });
+    const { code, stderr } = await clone.run(["status", "--stack", "typos"]);
+    expect(code).toBe(2);
+    for (const [wrong, meant] of [
+      ["host.adress", "host.address"],
+      ["host.keyfile", "host.keyFile"],
+      ["webui.prot", "webui.port"],
+      ["webui.proxy", "host.proxy or atelier:dify.proxy"],
+      ["webui.gate.quue", "webui.gate.queue"],
+      ["dify.model.apiKeyENV", "dify.model.apiKeyEnv"],
+      ["gpu", "host.gpu"],
+    ])
+      expect(stderr).toContain(`atelier:${wrong}: not a setting; did you mean atelier:${meant}?`);
+    for (const one of ["host.gpus", "models.0.sources.0.url"])
+      expect(stderr).toContain(`atelier:${one}: a setting, but not one that goes with the others there`);
   });
 
   test("every mistake at once, without a stack trace, and one JSON document with --json", async () => {
@@ -78,6 +103,10 @@ describe("settings", () => {
     const { code, stderr } = await clone.run(["status", "--stack", "bare"]);
     expect([code, stderr]).toEqual([2, expect.stringContaining("atelier:webui.port")]);
     expect(stderr).not.toContain("colour");
+    writeFileSync(file, JSON.stringify({ config: { "atelier:host": nowhere, "Atelier:webui": {} } }));
+    expect((await clone.run(["status", "--stack", "bare"])).stderr).toContain(
+      "Atelier:webui. Did you mean `atelier:`?",
+    );
     writeFileSync(file, JSON.stringify({ config: { "atelier:host": nowhere, "atelier.webui": {} } }));
     expect((await clone.run(["status", "--stack", "bare"])).stderr).toContain("atelier.webui");
   });

@@ -19,7 +19,7 @@ describe("settings", () => {
   it("names every mistake at once, with key, what was got and what is accepted", () => {
     const all = mistakes({
       host: { kind: "ssh", address: "a b", port: "x", password: "hunter2", keyFile: "k" },
-      webui: { port: 99999, flags: ["--ckpt=x.ckpt", "zz"], foo: 1 },
+      webui: { port: 99999, flags: ["--ckpt=x.ckpt", "zz"], gate: { foo: 1 } },
       models: ["a", { name: "x", file: "a.exe", sources: [] }],
       proof: { width: 65 },
       bogus: 1,
@@ -30,13 +30,13 @@ describe("settings", () => {
         "atelier:host.port: got "x"; accepted: a number",
         "atelier:host: accepted: exactly one of password, passwordFile, passwordEnv, key, keyFile, agent",
         "atelier:webui.port: got 99999; accepted: 65535 or less",
+        "atelier:webui.gate.foo: not a setting; accepted: enabled, innerPort, queue, deadline, interrupt",
         "atelier:webui.flags.0: got "--ckpt=x.ckpt"; accepted: not by hand: --ckpt is set by webui.checkpoint (the flag silently switches back to its file at every refresh)",
         "atelier:webui.flags.1: got "zz"; accepted: a flag such as --no-half-vae",
-        "atelier:webui.foo: not a setting; is it misspelt?",
         "atelier:models.1.file: got "a.exe"; accepted: a file name such as model.safetensors",
         "atelier:models.1.sources: got []; accepted: at least 1 of them",
         "atelier:proof.width: got 65; accepted: a multiple of 8",
-        "atelier:bogus: not a setting; is it misspelt?",
+        "atelier:bogus: not a setting; accepted: engine, host, webui, models, upstreams, sources, huggingfaceToken, proof, dify",
       ]
     `);
   });
