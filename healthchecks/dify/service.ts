@@ -1,6 +1,6 @@
 import { Agent, EnvHttpProxyAgent, request } from "undici";
 import { z } from "zod";
-import { isNear } from "../../scripts/dify/http.ts";
+import { isNear, oneEach } from "../../scripts/dify/http.ts";
 import { CallFailed, CheckFailed, reason } from "../failure.ts";
 import type { Session } from "../session.ts";
 import { type Chat, newChat, takeAnswer, takeEvent } from "./chat.ts";
@@ -9,7 +9,7 @@ import { readEvents } from "./stream.ts";
 const errorBody = z.looseObject({ code: z.string().optional(), message: z.string().optional() });
 const info = z.looseObject({ name: z.string(), mode: z.string() });
 
-const patient = { connections: 4, keepAliveTimeout: 2000, headersTimeout: 0, bodyTimeout: 0 };
+const patient = { ...oneEach, connections: 4, headersTimeout: 0, bodyTimeout: 0 };
 
 /** What an app is asked by its key, and its pictures by their signed links. Every call has a deadline. */
 export class Service {

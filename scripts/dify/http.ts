@@ -29,9 +29,12 @@ const agents = new Map<boolean, Dispatcher>();
 /** Dialled directly; for any other address this machine's own proxy variables count. */
 export const isNear = (url: string): boolean => /^(localhost|127\.[\d.]+|\[::1\])$/.test(new URL(url).hostname);
 
+/** A line for each request: Dify's API itself drops one that was idle for 2 s, and may do so under the next request on it. */
+export const oneEach = { pipelining: 0 };
+
 function agentFor(url: string): Dispatcher {
   const near = isNear(url);
-  const options = { keepAliveTimeout: 2000, connect: { timeout: 10_000 } };
+  const options = { ...oneEach, connect: { timeout: 10_000 } };
   const agent = agents.get(near) ?? (near ? new Agent(options) : new EnvHttpProxyAgent(options));
   agents.set(near, agent);
   return agent;
@@ -103,7 +106,7 @@ function cookiesOf(set: string | string[] | undefined): Map<string, string> {
   return new Map(pairs);
 }
 
-/** Ends the connections that are kept open. */
+/** Ends the connections that are open. */
 export async function closeAll(): Promise<void> {
   await Promise.all([...agents.values()].map((agent) => agent.destroy()));
   agents.clear();

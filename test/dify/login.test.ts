@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Console } from "../../scripts/dify/client.ts";
 import { setup } from "../../scripts/dify/setup.ts";
-import { selfSigned } from "../helpers/faults.ts";
+import { endsKeptLines, selfSigned } from "../helpers/faults.ts";
 import { secrets, World } from "./world.ts";
 
 describe("the first admin, and every later login", () => {
@@ -181,6 +181,7 @@ describe("a session", () => {
         return response.writeHead(401).end('{"code": "unauthorized", "message": "Token has expired."}');
       return response.end('{"fine": true}');
     });
+    endsKeptLines(server);
     await new Promise<void>((listens) => server.listen(0, "127.0.0.1", listens));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   });

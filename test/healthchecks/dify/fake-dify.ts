@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { keepLines } from "../../../rehearsal/lib/lines.ts";
+import { endsKeptLines } from "../../helpers/faults.ts";
 import { password, user } from "../fake-webui.ts";
 
 type Event = Record<string, unknown> & { event: string };
@@ -52,7 +52,7 @@ export class FakeDify {
     this.#server = createServer((request, response) => {
       this.#serve(request, response).catch((error: unknown) => response.destroy(error as Error));
     });
-    keepLines(this.#server).on("connection", (socket) => {
+    endsKeptLines(this.#server).on("connection", (socket) => {
       this.#sockets.add(socket);
       socket.on("close", () => this.#sockets.delete(socket));
     });

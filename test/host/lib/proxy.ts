@@ -17,7 +17,14 @@ export async function startProxy(names: Record<string, number>): Promise<HttpPro
     const port = names[url.hostname];
     if (port === undefined) return void response.writeHead(502).end("this proxy does not know the name\n");
     const passed = forward(
-      { port, host: "127.0.0.1", path: url.pathname + url.search, method: request.method, headers: request.headers },
+      {
+        port,
+        host: "127.0.0.1",
+        path: url.pathname + url.search,
+        method: request.method,
+        headers: request.headers,
+        agent: false,
+      },
       (answer) => {
         response.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(response);
