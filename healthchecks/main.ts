@@ -37,8 +37,10 @@ async function main(): Promise<number> {
     const proof = await proofs[mode](session);
     const masked = (_key: string, value: unknown) => (typeof value === "string" ? session.mask(value) : value);
     const text = `${JSON.stringify(proof, masked)}\n`;
-    process.stdout.write(text);
-    if (mode !== "live" && !interrupted) keepFailed(input.reportDir, mode, proof.ok, text);
+    const kept = mode !== "live" && !interrupted;
+    if (kept) keepFailed(input.reportDir, mode, proof.ok, text);
+    // What a command printed is part of its error: a failed proof is told in words there, and lies beside its pictures.
+    if (proof.ok || !kept) process.stdout.write(text);
     if (interrupted) return 130;
     if (proof.ok) return 0;
     process.stderr.write(`${summary(proof.checks, session.mask)}\n`);
