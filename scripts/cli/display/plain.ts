@@ -8,18 +8,29 @@ import { seconds } from "./text.ts";
 
 /** Seconds between two progress lines of one step. */
 const every = 10;
+/** Seconds after which a step that says nothing is told: one with secrets never does, and CI ends what is silent. */
+const silence = 30;
 
-/** Without a terminal: a line when a step ends, and now and then what a long one says. */
+export interface PlainOptions {
+  verbose?: boolean;
+  quiet?: boolean;
+  now?: () => number;
+}
+
+/** Without a terminal: a line when a step ends, now and then what a long one says, and how long a silent one has taken. */
 export class PlainDisplay implements Display {
   readonly #steps = new Steps();
   readonly #terminal: Terminal;
-  readonly #options: { verbose?: boolean; quiet?: boolean };
+  readonly #options: PlainOptions;
+  readonly #timer: NodeJS.Timeout;
   /** By urn: when its last line was shown. */
   readonly #shown = new Map<string, number>();
 
-  constructor(terminal: Terminal, options: { verbose?: boolean; quiet?: boolean } = {}) {
+  constructor(terminal: Terminal, options: PlainOptions = {}) {
     this.#terminal = terminal;
     this.#options = options;
+    this.#timer = setInterval(() => this.tellSilent(), 1000);
+    this.#timer.unref();
   }
 
   event(event: EngineEvent): void {
@@ -43,7 +54,20 @@ export class PlainDisplay implements Display {
     this.#terminal.line(text);
   }
 
-  end(): void {}
+  end(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** Tells of each running step that has shown nothing for a while. */
+  tellSilent(): void {
+    if (this.#options.quiet) return;
+    const now = this.#options.now?.() ?? Date.now() / 1000;
+    for (const { urn, name, op, startedAt } of this.#steps.running) {
+      if (op === "same" || now - (this.#shown.get(urn) ?? startedAt) < silence) continue;
+      this.#shown.set(urn, now);
+      this.#terminal.line(`  ${name}: ${seconds(now - startedAt)} so far`);
+    }
+  }
 
   #isDue(urn: string | undefined, now: number): boolean {
     if (urn === undefined || now - (this.#shown.get(urn) ?? now) < every) return false;

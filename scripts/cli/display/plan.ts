@@ -47,7 +47,7 @@ export function planLines(steps: Steps, { columns, colours }: Pick<Terminal, "co
     lines.push(...host.map((finding) => `  ${cut(finding, columns - 2)}`));
   }
   // What somebody edited stands at a line's end: it is not cut.
-  if (dify.length > 0) lines.push("Dify is not as it was left:", ...dify.map((finding) => `  ${finding}`));
+  if (dify.length > 0) lines.push("Dify is not as the settings have it:", ...dify.map((finding) => `  ${finding}`));
   const counts = countPlan(steps.steps);
   const words = [
     counts.create && `${counts.create} to create`,

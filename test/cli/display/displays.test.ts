@@ -65,7 +65,7 @@ test("a plan without changes says what was found out of place in Dify, whole", (
   display.event(says("dify-facts", `dify-facts: ${edited}`, 1));
   display.event(done("dify-facts", "same", 2));
   expect(planLines(display.steps, fakeTerminal())).toEqual([
-    "Dify is not as it was left:",
+    "Dify is not as the settings have it:",
     `  ${edited}`,
     "Plan: no changes, 1 resource.",
   ]);
@@ -144,6 +144,32 @@ describe("plain", () => {
     };
     expect(heard(false)).toEqual(["  models: models 10 %", "  models: models 20 %", "  models: models 30 %"]);
     expect(heard(true)).toHaveLength(15);
+  });
+
+  test("one that says nothing is told every thirty seconds, until it ends", () => {
+    const heard = (quiet: boolean) => {
+      const terminal = fakeTerminal();
+      let second = 0;
+      const display = new PlainDisplay(terminal, { quiet, now: () => second });
+      display.event(start("ready", "create", 0));
+      display.event(start("models", "create", 0));
+      for (second = 1; second <= 70; second++) {
+        display.event(says("models", `models ${second} %`, second));
+        display.tellSilent();
+      }
+      display.event(done("ready", "create", 75));
+      second = 120;
+      display.tellSilent();
+      display.end();
+      return terminal.text().split("\n");
+    };
+    expect(heard(false).filter((line) => line.includes("ready"))).toEqual([
+      "  ready: 30.0 s so far",
+      "  ready: 60.0 s so far",
+      "+ ready created (75.0 s)",
+    ]);
+    expect(heard(false).filter((line) => / so far$/.test(line))).toHaveLength(3);
+    expect(heard(true).join("")).toBe("");
   });
 });
 
