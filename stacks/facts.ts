@@ -4,7 +4,8 @@ import { DynamicResource } from "./dynamic.ts";
 import type { Host, Jump } from "./settings.ts";
 
 interface FactsInputs {
-  host: pulumi.Unwrap<Host>;
+  /** `stack`: for what to do next. */
+  host: pulumi.Unwrap<Host> & { stack: string };
   /** Every step whose check is asked for, in order. */
   steps: string[];
   /** Tells this stack's state from that of another clone. */
@@ -28,8 +29,8 @@ async function dial(host: FactsInputs["host"]): Promise<{ client: Client; end: (
       let offered = "";
       client.on("error", (error) => {
         const why = offered
-          ? `the host key of ${where} is not the pinned one (offered ${offered}); if the box is a new one: npx atelier trust --replace --stack …`
-          : `${where} can't be reached (${error.message}); is the box running, and are address, port and login still right? If it is gone: npx atelier down --host-gone --stack …`;
+          ? `the host key of ${where} is not the pinned one (offered ${offered}); if the box is a new one: npx atelier trust --replace --stack ${host.stack}`
+          : `${where} can't be reached (${error.message}); is the box running, and are address, port and login still right? If it is gone: npx atelier down --host-gone --stack ${host.stack}`;
         reject(new Error(`host-facts: ${why}`));
       });
       // Else each small packet waits up to 40 ms for the one before to be acknowledged.
@@ -229,6 +230,7 @@ export class HostFacts extends DynamicResource {
       value === undefined ? undefined : pulumi.secret(value);
     const host = {
       ...args.host,
+      stack: pulumi.getStack(),
       password: secret(password),
       privateKey: secret(privateKey),
       privateKeyPassword: secret(privateKeyPassword),

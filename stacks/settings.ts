@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { LockError, pinnedInputs } from "../images/lock.ts";
 import type { Tokenizer } from "../images/tokenizer.ts";
@@ -210,7 +210,7 @@ function pinnedKey(host: { hostKey?: string | undefined }, address: string, home
   const hostKey = host.hostKey ?? (existsSync(pinned) ? readFileSync(pinned, "utf8").trim() : undefined);
   if (!hostKey) {
     mistakes.push(
-      `atelier:host.hostKey: missing, and no key is pinned for ${address}; \`npx atelier trust --stack …\` shows the host's key and pins it`,
+      `atelier:host.hostKey: missing, and no key is pinned for ${address}; \`npx atelier trust --stack ${basename(home)}\` shows the host's key and pins it`,
     );
   }
   return hostKey ?? "";

@@ -57,6 +57,9 @@ describe.skipIf(noSshd)("down, against a real OpenSSH server", () => {
 
   test("a host that is gone is one clear error that names --host-gone, and that forgets it without dialling", async () => {
     await server.stop();
+    const read = await clone.run(["refresh", "--stack", "box", "--yes", "--json"]);
+    expect([read.code, JSON.parse(read.stdout)]).toEqual([1, expect.objectContaining({ result: "failed" })]);
+    expect(read.stderr).toMatch(/can't be reached: .*ECONNREFUSED[\s\S]*nobody looked.* down --stack box --host-gone/);
     const failed = await clone.run(["down", "--stack", "box", "--yes"]);
     expect(failed.code).toBe(1);
     expect(failed.stdout).toContain("npx atelier down --stack box --host-gone");

@@ -107,7 +107,9 @@ new HostFacts("facts", { host: readSettings().host, steps: ["step"] }, { parent 
       settings({ password: "the-password" });
       uid = 65534;
       // The clone's folder is root's alone.
-      expect(await run("preview")).toContain(`host-facts: root may not enter ${clone.dir} on 127.0.0.1, where`);
+      const [plan, ...others] = await Promise.all([run("preview"), run("logs"), run("models", "verify")]);
+      expect(plan).toContain(`host-facts: root may not enter ${clone.dir} on 127.0.0.1, where`);
+      for (const said of others) expect(said).toContain(` may not read ${clone.dir}: what is there, this login can't`);
       uid = undefined;
     },
   );
@@ -117,6 +119,7 @@ new HostFacts("facts", { host: readSettings().host, steps: ["step"] }, { parent 
     expect(await run("models", "verify")).toContain("All configured authentication methods failed");
     settings({ password: "the-password", hostKey: nowhere.hostKey });
     expect(await run("models", "verify")).toContain("npx atelier trust --stack asks --replace");
+    expect(await run("preview")).toContain("npx atelier trust --replace --stack asks");
   });
 });
 

@@ -1,5 +1,6 @@
 import { listResources } from "../engines/state.ts";
 import { UsageError, UserError } from "../errors.ts";
+import { mayGo, noEntry } from "../mayGo.ts";
 import { openSession } from "../ssh.ts";
 import { openStack } from "../stack.ts";
 import { type Context, hint } from "./command.ts";
@@ -18,8 +19,8 @@ const usual = 100;
 
 // Plain words and single quotes: it must mean the same to any login shell. The end of standard input ends `tail` too, which else stays.
 const script = (lines: number, follow: boolean) =>
-  `cd "$0" 2>/dev/null && test -f "$1" || exit 44; ` +
-  (follow ? `tail -n ${lines} -F "$1" 2>/dev/null & cat >/dev/null; kill $!` : `exec tail -n ${lines} "$1"`);
+  `${mayGo} test -f "$0" || exit 44; ` +
+  (follow ? `tail -n ${lines} -F "$0" 2>/dev/null & cat >/dev/null; kill $!` : `exec tail -n ${lines} "$0"`);
 
 /** `atelier logs`: the end of one of the host's logs. */
 export async function logs({ options, terminal, interrupt }: Context): Promise<number> {
@@ -37,12 +38,13 @@ export async function logs({ options, terminal, interrupt }: Context): Promise<n
   const session = await interrupt.orLeave(openSession(stack));
   try {
     const path = `${session.workspace}/${files[name as Log]}`;
-    const command = `sh -c '${script(lines, options.follow)}' '${session.workspace}' '${files[name as Log]}'`;
+    const command = `sh -c '${script(lines, options.follow)}' '${path}'`;
     interrupt.say = () => {};
     const { code, stdout, stderr } = options.follow
       ? await session.follow(command, (text) => terminal.raw(text), interrupt.signal)
       : await interrupt.orLeave(session.run(command));
     if (interrupt.pressed) return 130;
+    if (code === 45) throw noEntry(session, stdout);
     if (code === 44) throw new UserError(`${session.where} has no ${path}: ${lacks[name as Log]}`);
     if (code !== 0) throw new UserError(`${session.where}: ${stderr.trim() || `the line dropped (exit code ${code})`}`);
     if (options.json)

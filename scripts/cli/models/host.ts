@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { UserError } from "../errors.ts";
+import { mayGo, noEntry } from "../mayGo.ts";
 import { openSession } from "../ssh.ts";
 import type { Stack } from "../stack.ts";
 
@@ -32,8 +33,9 @@ export async function askStore<V extends Verb>(
     const script = `${session.workspace}/bin/store.sh`;
     const inputs = `atelier=1\nworkspace=${session.workspace}\ncache=${session.cache}\n`;
     // Plain words and single quotes: it must mean the same to any login shell.
-    const command = `sh -c 'test -f "$0" || exit 44; exec sh "$0" ${verb}' '${script}'`;
+    const command = `sh -c '${mayGo} test -f "$0" || exit 44; exec sh "$0" ${verb}' '${script}'`;
     const { code, stdout, stderr } = await session.run(command, inputs);
+    if (code === 45) throw noEntry(session, stdout);
     if (code === 44)
       throw new UserError(
         `${session.where} has no ${script}: the stack was never brought up there, or by an older version. First: npx atelier up --stack ${stack.name}`,
