@@ -27,12 +27,17 @@ export class Interrupt {
   say: (text: string) => void;
   words = plainWords;
   readonly #handler = () => this.press();
+  /** The end of a terminal, which is none of ours where we have none: under `nohup`, whose word Node does not hand on. */
+  readonly #hangUp = () => {
+    if ([process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY)) this.press();
+  };
   #last = Number.NEGATIVE_INFINITY;
   #left = false;
 
   constructor(say: (text: string) => void) {
     this.say = say;
     for (const signal of signals) process.on(signal, this.#handler);
+    process.on("SIGHUP", this.#hangUp);
   }
 
   /** Aborted at the first press. */
@@ -95,7 +100,8 @@ export class Interrupt {
 
   close(): void {
     for (const signal of signals) process.off(signal, this.#handler);
+    process.off("SIGHUP", this.#hangUp);
   }
 }
 
-const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const signals = ["SIGINT", "SIGTERM"] as const;

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer, type Server, type Socket } from "node:net";
@@ -28,6 +30,24 @@ test("no listener stays behind", () => {
   const before = process.listenerCount("SIGINT");
   new Interrupt(() => {}).close();
   expect(process.listenerCount("SIGINT")).toBe(before);
+});
+
+test.skipIf(process.platform === "win32").each([
+  ["without one, as under nohup, is none of ours", false],
+  ["is a press", true],
+])("a terminal's end %s", async (_, terminal) => {
+  const module = new URL("../../scripts/cli/interrupt.ts", import.meta.url).href;
+  const program = `
+    import { Interrupt } from "${module}";
+    const interrupt = new Interrupt(() => {});
+    setTimeout(() => process.exit(interrupt.pressed ? 3 : 4), 200);
+    process.kill(process.pid, "SIGHUP");
+  `;
+  const node = [process.execPath, "--input-type=module", "-e", program];
+  const quoted = node.map((word) => `'${word}'`).join(" ");
+  const [command = "", ...args] = terminal ? ["script", "-qec", quoted, "/dev/null"] : node;
+  const child = spawn(command, args, { stdio: "ignore" });
+  expect(await once(child, "exit")).toEqual([terminal ? 3 : 4, null]);
 });
 
 const noDocker = (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, "docker")))
