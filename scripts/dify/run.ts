@@ -1,17 +1,19 @@
-import { app } from "./app.ts";
-import { check } from "./check.ts";
 import { Console } from "./client.ts";
 import { DifyError, InputError, unreachable } from "./errors.ts";
 import { type CheckInput, type ItemInput, type ItemName, itemNames, parseCheck, parseItem } from "./input.ts";
 import type { Making } from "./item.ts";
-import { key } from "./key.ts";
 import { Masker } from "./masker.ts";
-import { model } from "./model.ts";
-import { plugin } from "./plugin.ts";
-import { setup } from "./setup.ts";
-import { baseUrl, tool } from "./tool.ts";
+import { baseUrl } from "./tool.ts";
 
-const items: { [Name in ItemName]: Making<Name> } = { setup, plugin, tool, model, app, key };
+/** Each process makes one of them, and loads that one. */
+const items: { [Name in ItemName]: () => Promise<Making<Name>> } = {
+  setup: async () => (await import("./setup.ts")).setup,
+  plugin: async () => (await import("./plugin.ts")).plugin,
+  tool: async () => (await import("./tool.ts")).tool,
+  model: async () => (await import("./model.ts")).model,
+  app: async () => (await import("./app.ts")).app,
+  key: async () => (await import("./key.ts")).key,
+};
 
 export interface Job {
   /** `<item> apply|remove`, or `check`. */
@@ -72,7 +74,8 @@ async function run<Name extends ItemName>(
   // The first item finds out what stands there, and logs in itself.
   if (name !== "setup") await (what === "remove" ? loginAsLeft(console) : console.login());
   const before = facts(job.env.PULUMI_COMMAND_STDOUT);
-  return items[name][what]({ console, input, say, before, force: Boolean(job.env.ATELIER_FORCE) });
+  const item = await items[name]();
+  return item[what]({ console, input, say, before, force: Boolean(job.env.ATELIER_FORCE) });
 }
 
 /** The login of the last `up`: no settings of today reach what is deleted. */
@@ -88,6 +91,7 @@ const loginAsLeft = (console: Console) =>
 async function checkAll(input: CheckInput, masker: Masker) {
   masker.add(input.dify.password, input.dify.initPassword);
   for (const item of Object.values(input.items)) learn(item, masker);
+  const { check } = await import("./check.ts");
   return { items: await check(consoleOf(input, masker), input) };
 }
 
