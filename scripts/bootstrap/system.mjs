@@ -3,11 +3,14 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { BootstrapError, say } from "./errors.mjs";
 
+/** Looked for, not loaded, and without the site's packages: a fifth of the time. */
+const HAS_VENV = "import sys; from importlib.util import find_spec as f; sys.exit(not (f('venv') and f('ensurepip')))";
+
 /** What a host on this machine needs of the system, and the Debian package that has it. */
 const wanted = [
   { package: "openssh-server", missing: () => !onPath("sshd", ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"]) },
   { package: "git", missing: () => !onPath("git") },
-  { package: "python3-venv", missing: () => !succeeds("python3", ["-c", "import venv, ensurepip"]) },
+  { package: "python3-venv", missing: () => !succeeds("python3", ["-I", "-S", "-c", HAS_VENV]) },
 ];
 
 /** What the tests of Docker need besides: an engine (about 75 MB to fetch, 290 MB on disk), a registry, a root file system. */
