@@ -56,7 +56,7 @@ export class GpuHost extends pulumi.ComponentResource {
         addPreviousOutputInEnv: false,
         logging: command.remote.Logging.Stderr,
       },
-      { parent: this },
+      { parent: this, deleteBeforeReplace: true },
     );
     const renamed = readRenamed(atelierHome(), pulumi.getStack());
     const workspace = this.step("workspace", "00-workspace.sh", { owner: owner() }, [scripts]);
@@ -92,13 +92,13 @@ export class GpuHost extends pulumi.ComponentResource {
     this.registerOutputs({});
   }
 
-  /** Adds a step to this host. `name` is one of the `steps` that host-facts watches. */
+  /** Adds a step to this host. `name` is one of the `steps` that host-facts watches. What it makes goes, and is made anew, with `within`. */
   step(
     name: string,
     script: string,
     inputs: StepInputs,
     dependsOn: pulumi.Resource[],
-    more: Pick<StepArgs, "secret" | "removeWithoutScript"> = {},
+    { within, ...more }: Pick<StepArgs, "secret" | "removeWithoutScript"> & { within?: Step } = {},
   ): Step {
     const { host, connection } = this;
     const token = this.token(name);
@@ -107,7 +107,7 @@ export class GpuHost extends pulumi.ComponentResource {
     return createStep(
       name,
       { host, connection, script, inputs: accelerated, token, ...more },
-      { parent: this, dependsOn },
+      { parent: this, dependsOn, ...(within ? { deletedWith: within.resource } : {}) },
     );
   }
 

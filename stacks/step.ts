@@ -51,7 +51,12 @@ export function createStep(name: string, args: StepArgs, opts: pulumi.CustomReso
       addPreviousOutputInEnv: false,
       logging: args.secret ? command.remote.Logging.None : command.remote.Logging.Stderr,
     },
-    { ...opts, additionalSecretOutputs: args.secret ? ["stdin", "stdout", "stderr"] : [] },
+    // `up --replace`: the old one's removal, run last, would take what the new one has just made.
+    {
+      ...opts,
+      deleteBeforeReplace: true,
+      additionalSecretOutputs: args.secret ? ["stdin", "stdout", "stderr"] : [],
+    },
   );
   return {
     resource,

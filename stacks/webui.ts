@@ -44,7 +44,14 @@ export class Webui extends pulumi.ComponentResource {
     const sources = host.step("sources", "40-sources.sh", sourcesInputs(settings.host, args.assembly), [
       python.resource,
     ]);
-    const wheels = host.step("wheels", "50-wheels.sh", wheelsInputs(settings.host, args.assembly), [sources.resource]);
+    const wheels = host.step(
+      "wheels",
+      "50-wheels.sh",
+      wheelsInputs(settings.host, args.assembly),
+      [sources.resource],
+      // They lie in the venv that it made.
+      { within: python },
+    );
     const config = host.step(
       "config",
       "70-config.sh",

@@ -80,7 +80,9 @@ step_remove() {
   remove_hook
   stop_service
   [ ! -f "$RUN/unit" ] || { rm -f "$(cat "$RUN/unit")" && systemctl daemon-reload; }
-  rm -rf "$WORKSPACE/tools/supervisor" "$WORKSPACE/run/supervisord.conf" "$WORKSPACE/run/supervisor.d" "$WORKSPACE/run/supervisor.sock" "$WORKSPACE/run/webui.sh" "$WORKSPACE/run/start-service.sh"
+  rm -rf "$WORKSPACE/tools/supervisor" "$WORKSPACE/run/supervisord.conf" "$WORKSPACE/run/supervisor.sock" "$WORKSPACE/run/webui.sh" "$WORKSPACE/run/start-service.sh"
+  # The gate's program in it, if there is one, is the gate's to take away: a service that is made anew starts it again.
+  rmdir "$WORKSPACE/run/supervisor.d" 2>/dev/null || :
 }
 
 run_step "$@"

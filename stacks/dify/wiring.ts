@@ -129,7 +129,13 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
         addPreviousOutputInEnv: true,
         logging: command.local.Logging.Stderr,
       },
-      { ...opts, dependsOn: [...place.ready, facts, ...after], additionalSecretOutputs: ["stdin"] },
+      // `up --replace`: an item is found again by what it is, and its removal, run last, would take the one just applied.
+      {
+        ...opts,
+        dependsOn: [...place.ready, facts, ...after],
+        deleteBeforeReplace: true,
+        additionalSecretOutputs: ["stdin"],
+      },
     );
   };
   // Apart from its app, whose facts are told to its next run by the environment: a key belongs into none.

@@ -7,7 +7,7 @@ import { type Engine, noPulumi, Project } from "./project.ts";
 
 /** Steps that an `up` applied again, by its plain lines. */
 function appliedBy(output: string): string[] {
-  return [...output.matchAll(/^[~+] (\S+) (?:updated|created)/gm)].map((match) => match[1] ?? "").sort();
+  return [...output.matchAll(/^[~+±] (\S+) (?:updated|created|replaced)/gm)].map((match) => match[1] ?? "").sort();
 }
 
 const engines: { engine: Engine; skip: string | undefined }[] = [
@@ -26,8 +26,8 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
     });
     afterAll(() => project?.remove());
 
-    const mended = async () => {
-      const up = await project.atelier(["up", "--skip-preview"]);
+    const mended = async (...flags: string[]) => {
+      const up = await project.atelier(["up", "--skip-preview", ...flags]);
       expect(up.exitCode, up.all).toBe(0);
       expect(project.report().checks.every(({ ok }) => ok)).toBe(true);
       return appliedBy(up.all);
@@ -66,12 +66,14 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
       );
     });
 
-    it("takes a changed setting over in place, and applies every step whose script changed", async () => {
+    it("takes a changed setting over, applies every step whose script changed, and makes anew what is to be replaced", async () => {
       for (const script of readdirSync(join(project.dir, "scripts", "host")).filter((file) => /^[1-9]\d-/.test(file))) {
         project.edit(join("scripts", "host", script), (text) => text.replace("\n", "\n# changed\n"));
       }
       await project.settings({ webui: { options: { jpeg_quality: 90 } } });
-      const applied = await mended();
+      // What goes must go before what is made anew under the same names, and the packages with the venv that they lie in.
+      const applied = await mended("--replace", "**::config", "--replace", "**::python", "--replace", "**::service");
+      expect(existsSync(join(project.workspace, "venv", ".atelier-wheels"))).toBe(true);
       const steps = ["preflight", "packages", "python", "sources", "wheels", "models", "config", "service", "ready"];
       expect(applied).toEqual(expect.arrayContaining(steps));
       expect(
