@@ -222,8 +222,14 @@ function writeSecret(secret: Secret, secrets: PassphraseSecrets | undefined, pat
   return encodeSorted({ [SIGNATURE_KEY]: SIGNATURES.secret, ciphertext });
 }
 
+/** NaN has many forms: this is the one in which the SDK sends it, and the official CLI keeps it. */
+const NAN_BITS = "7fffffffffffffff";
+
 function writeFloat(value: number): string {
   const bits = Buffer.alloc(8);
   bits.writeDoubleBE(value);
-  return encodeSorted({ [SIGNATURE_KEY]: SIGNATURES.float, value: bits.toString("hex") });
+  return encodeSorted({
+    [SIGNATURE_KEY]: SIGNATURES.float,
+    value: Number.isNaN(value) ? NAN_BITS : bits.toString("hex"),
+  });
 }

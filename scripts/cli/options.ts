@@ -89,6 +89,11 @@ const flags = {
   "target-dependents": { type: "boolean", only: [...runs, "state"], says: "What leans on the targets too" },
   exclude: { type: "string", word: "urn", multiple: true, only: runs, says: "All but this resource" },
   "exclude-dependents": { type: "boolean", only: runs, says: "Not what leans on the excluded either" },
+  "exclude-protected": {
+    type: "boolean",
+    only: ["down"],
+    says: "All but the protected resources, and what they need",
+  },
   "replace-urns": {
     called: "replace",
     type: "string",

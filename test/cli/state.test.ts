@@ -76,6 +76,10 @@ describe("the state", () => {
   test("is protected and unprotected by name; what something leans on is not taken out unasked", async () => {
     expect((await run("state", "delete")).code).toBe(2);
     expect((await run("state", "protect", urn("c"), "--yes")).stdout).toContain("Protected: 1 resource");
+    // All that there is is protected, or needed by what is.
+    const spared = await run("down", "--exclude-protected", "--yes");
+    expect(spared.stdout).toMatch(/left with what they need: 1 resource[\s\S]*nothing to remove/);
+    expect(spared.code).toBe(0);
     const refused = await run("state", "delete", urn("a"), "--yes");
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/--target-dependents[\s\S]*::b[\s\S]*Protected[\s\S]*::c/);

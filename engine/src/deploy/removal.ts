@@ -1,6 +1,7 @@
 import type { ResourceState } from "../resource.ts";
 import { Refusal } from "./plan/goal.ts";
 import { deletionLayers } from "./plan/graph.ts";
+import { neededBy } from "./plan/reach.ts";
 import type { Targeting } from "./plan/targets.ts";
 import type { Deletions } from "./steps/deletions.ts";
 import type { Executor } from "./steps/executor.ts";
@@ -10,6 +11,8 @@ import type { Step } from "./steps/step.ts";
 export interface RemovalHost {
   readonly preview: boolean;
   readonly resources: ResourceState[];
+  /** Those of them that are live, by URN. */
+  readonly olds: Map<string, ResourceState>;
   readonly targeting: Targeting;
   readonly deletions: Deletions;
   readonly executor: Executor;
@@ -27,22 +30,20 @@ export async function removeAll(
   condemned: ResourceState[],
   forgotten: ResourceState[],
 ): Promise<boolean> {
-  let blocked = false;
-  for (const state of condemned.filter((one) => one.protect && !one.delete)) {
-    host.fail(protectedFromDelete(state));
-    blocked = true;
-  }
-  for (const state of condemned.filter(({ urn, delete: replaced }) => !replaced && !host.targeting.mayGoAlong(urn))) {
-    host.fail(untargetedDelete(state));
-    blocked = true;
-  }
+  const shielded = condemned.filter((one) => one.protect && !one.delete);
+  const untargeted = condemned.filter((one) => !one.delete && !host.targeting.mayGoAlong(one.urn));
+  for (const state of shielded) host.fail(protectedFromDelete(state));
+  for (const state of untargeted) host.fail(untargetedDelete(state));
+  const blocked = shielded.length + untargeted.length > 0;
   if (blocked && !host.preview) return false;
-  for (const state of condemned) host.deletions.condemn(state);
+  const needed = neededBy(shielded, host.olds);
+  const going = new Set(condemned.filter((one) => !shielded.includes(one) && (one.delete || !needed.has(one.urn))));
+  for (const state of going) host.deletions.condemn(state);
   // What is gone already leaves the state in its turn: what leans on it must find it there.
   const gone = new Set(forgotten);
   for (const layer of deletionLayers(host.resources, new Set([...condemned, ...forgotten]))) {
     const steps = layer
-      .filter((state) => gone.has(state) || !(state.protect && !state.delete))
+      .filter((state) => gone.has(state) || going.has(state))
       .map(
         (old): Step => ({
           op: gone.has(old) ? "remove-pending-replace" : removalOf(old),

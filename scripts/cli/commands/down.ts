@@ -34,13 +34,16 @@ export async function down(context: Context): Promise<number> {
       2,
     );
 
-  const partial = options.target.length + options.exclude.length > 0;
-  if (partial && (options.purge || options.hostGone))
-    throw new UsageError("--purge and --host-gone are about the whole host: not together with --target or --exclude.");
+  const shielded = options.excludeProtected ? before.filter(({ protect }) => protect).map(({ urn }) => urn) : [];
+  if (options.excludeProtected && options.target.length > 0)
+    throw new UsageError("--target and --exclude-protected cannot be combined.");
+  const partial = options.target.length + options.exclude.length + shielded.length > 0;
+  if ((partial || options.excludeProtected) && (options.purge || options.hostGone))
+    throw new UsageError("--purge and --host-gone are about the whole host: not together with --target or --exclude….");
 
   // A rehearsal's Dify has nothing worth keeping.
   const kept = partial || options.purge || !stack.asks ? [] : before.filter(outlivesDown).map(({ urn }) => urn);
-  const scoped = { ...context, options: { ...options, exclude: [...options.exclude, ...kept] } };
+  const scoped = { ...context, options: { ...options, exclude: [...options.exclude, ...shielded, ...kept] } };
 
   let removed = 0;
   const rental = await rentalState(stack);
@@ -54,6 +57,8 @@ export async function down(context: Context): Promise<number> {
     if (plan.result !== "succeeded") return giveUp(plan, runner, stack, context);
     for (const line of planLines(plan.record.steps, terminal)) terminal.line(line);
     if (!partial) terminal.line(rental ? rentalEnds : whatStays(stack, options.purge, options.hostGone));
+    if (shielded.length > 0)
+      terminal.line(`Protected, and so left with what they need: ${plural(shielded.length, "resource")}.`);
     if (kept.length > 0)
       terminal.line("Dify's volumes stay, and in the state the passwords that belong to them; --purge removes both.");
     if (stack.asks && !options.yes && !(await confirm("Remove it?", terminal, "`down` removes things.")))

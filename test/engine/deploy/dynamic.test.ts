@@ -141,7 +141,7 @@ test("one that is there already can't be imported, which is said with the ways t
   expect((await run("up")).errors.join()).toMatch(refused);
 });
 
-test("a file is compared by what is in it, and not by where it lies", async () => {
+test("a file is compared by what is in it, and not by where it lies; of what was, the hash is told", async () => {
   const { work, run } = setUp();
   const program = (file: string) => `
 import * as pulumi from "@pulumi/pulumi";
@@ -150,7 +150,8 @@ const provider = {
     return { changes: JSON.stringify([olds.file, olds.tree]) !== JSON.stringify([news.file, news.tree]) };
   },
   async create(inputs) { return { id: "one", outs: inputs }; },
-  async update(_id, _olds, news) { return { outs: news }; },
+  async update(_id, olds, news) { console.log("was", olds.file.path, olds.file.hash.length); return { outs: news }; },
+  async delete(_id, olds) { console.log("went", olds.file.path, olds.file.hash.length); },
 };
 class Copy extends pulumi.dynamic.Resource {
   constructor(file) {
@@ -172,5 +173,10 @@ new Copy("${file}");
   };
   expect((await up("here")).errors).toEqual([]);
   expect((await up("there")).steps).toEqual(["same copy"]);
-  expect((await up("other")).steps).toEqual(["update copy"]);
+  const other = await up("other");
+  expect(other.steps).toEqual(["update copy"]);
+  const said = ({ events }: Awaited<ReturnType<typeof run>>) =>
+    events.map(({ diagnosticEvent }) => diagnosticEvent?.message ?? "").join("\n");
+  expect(said(other)).toContain("was undefined 64");
+  expect(said(await run("destroy"))).toContain("went undefined 64");
 });

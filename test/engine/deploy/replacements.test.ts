@@ -182,6 +182,19 @@ describe("pitfall 10: protect", () => {
     expect(fake.world.size).toBe(2);
   });
 
+  test("a preview of a destroy that a protected one is in the way of tells what could go: nothing that it needs", async () => {
+    const { work, run } = setUp();
+    const needs = (name: string, on: string, protect = false) => ({
+      name,
+      inputs: { x: { $out: on } },
+      options: { protect },
+    });
+    await run("up", { name: "a" }, needs("b", "a", true), needs("c", "b"), needs("d", "a"));
+    const seen = await work.run("destroy", { preview: true });
+    expect(seen.errors).toHaveLength(1);
+    expect(seen.steps.sort()).toEqual(["delete c", "delete d"]);
+  });
+
   test("unprotecting and replacing may come together", async () => {
     const { fake, run } = setUp();
     await run("up", thing(1, true));

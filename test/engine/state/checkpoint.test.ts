@@ -221,6 +221,13 @@ describe("states of this engine", () => {
     expect(text).toContain('"metadata":{}');
   });
 
+  it("write NaN in the one form that the official CLI keeps", () => {
+    const state = component("a", { inputs: { n: Number.NaN } });
+    expect(encodeCheckpoint(snapshotOf(state), { ...WHERE, secrets: undefined })).toContain(
+      '"value":"7fffffffffffffff"',
+    );
+  });
+
   it("see a member that was given another value", () => {
     const state = resource("a", { inputs: { x: 1 } });
     const snapshot = snapshotOf(state);

@@ -52,8 +52,8 @@ type Message<Name extends keyof typeof rpc> = InstanceType<
   Extract<(typeof rpc)[Name], new (...args: never[]) => unknown>
 >;
 
-/** A file that lies elsewhere, or was moved with its project, is the same one. */
-const COMPARED = { secrets: false, resources: false, hashesOnly: true };
+/** For what is compared, where a file that lies elsewhere is the same one; and for what was, whose files may be gone. */
+const HASHED = { secrets: false, resources: false, hashesOnly: true };
 
 const CHANGES: Record<number, "none" | "some"> = { 1: "none", 2: "some" };
 
@@ -93,9 +93,9 @@ class DynamicProvider implements Provider {
       .setUrn(request.urn)
       .setName(request.name)
       .setType(request.type)
-      .setOlds(toStruct(request.oldOutputs, COMPARED))
-      .setOldInputs(toStruct(request.oldInputs, COMPARED))
-      .setNews(toStruct(request.news, COMPARED))
+      .setOlds(toStruct(request.oldOutputs, HASHED))
+      .setOldInputs(toStruct(request.oldInputs, HASHED))
+      .setNews(toStruct(request.news, HASHED))
       .setIgnorechangesList(request.ignoreChanges);
     const response = await this.#call<Message<"DiffResponse">>(request, (client, meta, done) =>
       client.diff(message, meta, done),
@@ -128,8 +128,8 @@ class DynamicProvider implements Provider {
       .setUrn(request.urn)
       .setName(request.name)
       .setType(request.type)
-      .setOlds(toStruct(request.oldOutputs))
-      .setOldInputs(toStruct(request.oldInputs))
+      .setOlds(toStruct(request.oldOutputs, HASHED))
+      .setOldInputs(toStruct(request.oldInputs, HASHED))
       .setNews(toStruct(request.news))
       .setIgnorechangesList(request.ignoreChanges)
       .setTimeout(request.timeout)
@@ -146,8 +146,8 @@ class DynamicProvider implements Provider {
       .setUrn(request.urn)
       .setName(request.name)
       .setType(request.type)
-      .setProperties(toStruct(request.outputs))
-      .setOldInputs(toStruct(request.inputs))
+      .setProperties(toStruct(request.outputs, HASHED))
+      .setOldInputs(toStruct(request.inputs, HASHED))
       .setTimeout(request.timeout);
     await this.#call<unknown>(request, (client, meta, done) => client.delete(message, meta, done));
   }
