@@ -16,6 +16,7 @@ const pages = 10;
 export async function identifierAt(
   marketplace: string,
   { id, version }: { id: string; version: string },
+  signal?: AbortSignal,
 ): Promise<Told> {
   for (let page = 1; page <= pages; page++) {
     const url = `${marketplace}/api/v1/plugins/${id}/versions?page=${page}&page_size=${pageSize}`;
@@ -24,12 +25,12 @@ export async function identifierAt(
     try {
       // It refuses clients that do not say which Dify they are of.
       const headers = { accept: "application/json", "x-dify-version": difyVersion };
-      const answer = await request(url, { headers, seconds: patience });
+      const answer = await request(url, { headers, seconds: patience, signal });
       if (answer.status !== 200) return silent(`HTTP ${answer.status}`);
       const { data } = (await answer.json()) as { data?: { versions?: typeof versions } };
       versions = data?.versions ?? [];
     } catch (error) {
-      return silent(whyFailed(error));
+      return { gone: false, why: `${new URL(marketplace).origin}: ${whyFailed(error)}` };
     }
     const found = versions.find((one) => one.version === version);
     if (found) {

@@ -141,6 +141,8 @@ describe.skipIf(noRegistry)(`the lock of a Dify${noRegistry ? ` (skipped: ${noRe
     const nobody = await lookAtDify(first.dify, { docker: [silent], marketplace: silent });
     expect(nobody.dify).toEqual(first.dify);
     expect(new Set(nobody.findings.map((one) => one.status))).toEqual(new Set(["unreachable"]));
+    // A word for all images and one for all plugins, so that they can be told in a line each.
+    expect(new Set(nobody.findings.map((one) => one.detail)).size).toBe(2);
 
     const moved = await push("library/redis:6-alpine", "two");
     served = identifier.replaceAll("a", "b").replace(/^.*@/, `${tool.id}:${tool.version}@`);

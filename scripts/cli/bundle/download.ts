@@ -29,7 +29,7 @@ export interface Wanted {
   bytes?: number | undefined;
   sha256?: string | undefined;
   /** What an address wants to be asked with, such as a token. Left behind where it redirects to another host. */
-  headers?: ((url: string) => Promise<Record<string, string>>) | undefined;
+  headers?: ((url: string, signal: AbortSignal) => Promise<Record<string, string>>) | undefined;
 }
 
 /**
@@ -134,7 +134,7 @@ async function fetchOnce(url: string, part: string, from: number, wanted: Wanted
   const signals = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
   try {
     const answer = await request(url, {
-      headers: { "accept-encoding": "identity", ...range, ...(await wanted.headers?.(url)) },
+      headers: { "accept-encoding": "identity", ...range, ...(await wanted.headers?.(url, signals)) },
       seconds: 24 * 3600,
       signal: signals,
     });

@@ -83,7 +83,7 @@ export async function takeImage(
       path: join(folder, blobPath(part.digest)),
       bytes: part.size,
       sha256: part.digest.slice("sha256:".length),
-      headers: async (url) => repositories.find((one) => url.startsWith(`${one.url}/`))?.headers() ?? {},
+      headers: async (url, signal) => repositories.find((one) => url.startsWith(`${one.url}/`))?.headers(signal) ?? {},
     }),
   );
   // What failed is told already.

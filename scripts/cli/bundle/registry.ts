@@ -40,7 +40,7 @@ export class Repository {
   async manifest(reference: string, signal?: AbortSignal): Promise<FoundManifest> {
     const url = `${this.url}/manifests/${reference}`;
     const ask = async () =>
-      request(url, { headers: { accept: manifestTypes, ...(await this.headers()) }, seconds: patience, signal });
+      request(url, { headers: { accept: manifestTypes, ...(await this.headers(signal)) }, seconds: patience, signal });
     let answer = await ask();
     if (answer.status === 401) {
       await answer.body?.cancel();
@@ -61,16 +61,16 @@ export class Repository {
   readonly blobUrl = (digest: string): string => `${this.url}/blobs/${digest}`;
 
   /** Tokens last for minutes, large layers for longer: asked for anew when needed. */
-  async headers(): Promise<Record<string, string>> {
+  async headers(signal?: AbortSignal): Promise<Record<string, string>> {
     if (!this.#challenge) return {};
-    if (!this.#token || this.#token.until < Date.now()) this.#token = await this.#askToken();
+    if (!this.#token || this.#token.until < Date.now()) this.#token = await this.#askToken(signal);
     return { authorization: `Bearer ${this.#token.value}` };
   }
 
-  async #askToken(): Promise<{ value: string; until: number }> {
+  async #askToken(signal: AbortSignal | undefined): Promise<{ value: string; until: number }> {
     const url = tokenUrl(this.#challenge, this.#name);
     if (!url) throw new Error(`${this.url}: HTTP 401, and it hands out no token without a login`);
-    const answer = await request(url.href, { headers: { accept: "application/json" }, seconds: patience });
+    const answer = await request(url.href, { headers: { accept: "application/json" }, seconds: patience, signal });
     const said = (await answer.json().catch(() => ({}))) as {
       token?: string;
       access_token?: string;

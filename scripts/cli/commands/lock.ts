@@ -94,7 +94,7 @@ async function check({ options, terminal }: Context): Promise<number> {
   for (const { finding, names } of together(findings)) {
     // A hundred packages that did not move are one line.
     if (finding.kind === "wheels" && finding.status === "same") continue;
-    const what = names.length > 3 ? plural(names.length, "package") : names.join(", ");
+    const what = names.length > 3 ? plural(names.length, noun[finding.kind]) : names.join(", ");
     terminal.line(`${mark(finding, terminal)} ${what}: ${finding.detail}`);
   }
   const same = findings.filter(({ kind, status }) => kind === "wheels" && status === "same").length;
@@ -114,10 +114,12 @@ async function check({ options, terminal }: Context): Promise<number> {
   return moved.length > 0 || stale.length > 0 ? 1 : 0;
 }
 
-/** Packages that could not be asked after for the same reason, such as a dead index, are one line. */
+const noun = { wheels: "package", image: "image", plugin: "plugin", model: "model", git: "repository" };
+
+/** What could not be asked after for the same reason, such as a dead index or registry, is one line. */
 function together(findings: Finding[]): { finding: Finding; names: string[] }[] {
   const said = Map.groupBy(findings, ({ kind, status, detail, name }) =>
-    kind === "wheels" && status === "unreachable" ? detail : `${kind} ${name}`,
+    status === "unreachable" ? `${kind} ${detail}` : `${kind} ${name}`,
   );
   return [...said.values()].flatMap(([finding, ...others]) =>
     finding ? [{ finding, names: [finding, ...others].map(({ name }) => name) }] : [],

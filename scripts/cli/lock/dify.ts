@@ -4,6 +4,7 @@ import type { AtelierLock } from "../../../images/lock.ts";
 import { identifierAt } from "../../dify/marketplace.ts";
 import { atMirror } from "../../docker/images.ts";
 import { inParallel } from "../http.ts";
+import { Servers } from "../silence.ts";
 import type { Finding } from "./look.ts";
 
 type Dify = AtelierLock["dify"];
@@ -21,7 +22,8 @@ export async function lookAtDify(
   { docker: mirrors, marketplace }: { docker: readonly string[]; marketplace: string },
 ): Promise<{ findings: Finding[]; dify: Dify }> {
   const names = [...new Set([...Object.values(difyImages), tunnelBase])].sort();
-  const images = await inParallel(names, 4, (name) => lookAtImage(name, known.images[name], mirrors));
+  const servers = new Servers();
+  const images = await inParallel(names, 4, (name) => lookAtImage(name, known.images[name], mirrors, servers));
   const plugins = await inParallel(Object.values(difyPlugins), 4, (plugin) =>
     lookAtPlugin(plugin, known.plugins[plugin.id], marketplace),
   );
@@ -42,6 +44,7 @@ async function lookAtImage(
   name: string,
   before: string | undefined,
   mirrors: readonly string[],
+  servers: Servers,
 ): Promise<{ finding: Finding; digest: string | undefined }> {
   const places = [
     ...mirrors.map((mirror) => ({ name: atMirror(name, mirror) ?? name, base: new URL(mirror).origin })),
@@ -49,14 +52,19 @@ async function lookAtImage(
   ];
   const whys: string[] = [];
   for (const place of places) {
+    let signal: AbortSignal | undefined;
+    const ask = () => {
+      signal = AbortSignal.timeout(patience * 1000);
+      return registryDigest(place.name, { logins: [], insecure: false, signal, base: place.base });
+    };
     try {
-      const signal = AbortSignal.timeout(patience * 1000);
-      const digest = await registryDigest(place.name, { logins: [], insecure: false, signal, base: place.base });
+      const digest = await servers.ask(place.base ?? "", ask, () => signal?.aborted === true);
       const moved = before !== undefined && before !== digest;
       const detail = moved ? `the tag was at ${before}, is at ${digest}` : digest;
       return { finding: { kind: "image", name, status: moved ? "moved" : "same", detail }, digest };
     } catch (error) {
-      whys.push((error as Error).message);
+      // That a registry can't be reached is the same for every image.
+      whys.push((error as Error).message.replace(/ for the digest of \S+:(?! it answered)/, ":"));
     }
   }
   return { finding: { kind: "image", name, status: "unreachable", detail: whys.join("; ") }, digest: before };

@@ -38,6 +38,15 @@ test("a token is asked for where the registry says, for the repository, and kept
   ]);
 });
 
+test("a server of tokens that says nothing is left at Ctrl-C", async () => {
+  const stop = new AbortController();
+  const base = await serve((request, response) => {
+    if (request.url?.startsWith("/token")) stop.abort(new Error("stopped"));
+    else response.writeHead(401, { "www-authenticate": `Bearer realm="${base}/token",service="shop"` }).end();
+  });
+  await expect(new Repository(base, "a/b").manifest("1", stop.signal)).rejects.toThrow("stopped");
+});
+
 test("a registry that wants a login is named with its answer", async () => {
   const base = await serve((_, response) =>
     response.writeHead(401, { "www-authenticate": 'Basic realm="Registry"' }).end(),
