@@ -12,6 +12,7 @@ const orderSchema = z.strictObject({
   create: z.union([z.string(), z.array(z.string())]),
   destroy: z.union([z.string(), z.array(z.string())]),
   timeout: z.number(),
+  limit: z.number().optional(),
   user: z.string(),
 });
 

@@ -8,6 +8,7 @@ import { messageOf } from "../cli/errors.ts";
 import { readIfThere, writeWhole } from "../cli/files.ts";
 import { fetchHostKey, parseKey } from "../cli/hostkey.ts";
 import { root, stackHome } from "../cli/paths.ts";
+import { endTree } from "./endTree.ts";
 
 export interface Order {
   stack: string;
@@ -16,6 +17,8 @@ export interface Order {
   destroy: string | string[];
   /** Seconds that the box's SSH server may take to answer. */
   timeout: number;
+  /** Seconds that each of the commands may take. @default 3600 */
+  limit?: number | undefined;
   /** The login of the settings, where the rental names none. */
   user: string;
 }
@@ -39,9 +42,6 @@ const rentalSchema = z.looseObject({
 });
 export type Rental = z.infer<typeof rentalSchema> & { user: string; hostKey: string };
 
-/** Seconds that one of the user's commands may take. */
-const limit = 3600;
-
 /** Stands for a rental on its way: one that was cut off is ended before the next, and by `down`. */
 const markerOf = (stack: string): string => join(stackHome(stack), "renting.json");
 
@@ -57,11 +57,11 @@ export async function rent(order: Order, tell: (rental: Rental) => Promise<void>
   const note = () => writeWhole(marker, JSON.stringify({ since: new Date().toISOString(), printed }), 0o600);
   note();
   try {
-    const code = await run(order.create, order.stack, "", (text) => {
+    const end = await run(order.create, order, "", (text) => {
       printed += text;
       note();
     });
-    if (code !== 0) throw new Error(`host.rent.create ended with ${code}`);
+    if (end !== undefined) throw new Error(`host.rent.create ${end}`);
     await tell(await answering(readRental(printed, order.user), order.timeout));
     rmSync(marker, { force: true });
   } catch (error) {
@@ -71,10 +71,10 @@ export async function rent(order: Order, tell: (rental: Rental) => Promise<void>
 
 /** Ends a rental. @param printed what `create` printed; the command reads it on standard input */
 export async function destroy(order: Order, printed: string): Promise<void> {
-  const code = await run(order.destroy, order.stack, printed, () => {});
-  if (code !== 0)
+  const end = await run(order.destroy, order, printed, () => {});
+  if (end !== undefined)
     throw new Error(
-      `host.rent.destroy ended with ${code}, and the rental may go on and be billed. Mend what it says above and run down again, or end the rental in the platform's console`,
+      `host.rent.destroy ${end}, and the rental may go on and be billed. Mend what it says above and run down again, or end the rental in the platform's console`,
     );
 }
 
@@ -155,13 +155,13 @@ async function answering(rental: ReturnType<typeof readRental>, seconds: number)
 
 class WrongKey extends Error {}
 
-/** Runs a command of the user's in the repository, its standard error shown. Gives its exit code, or the signal that ended it. */
+/** Runs a command of the user's in the repository, its standard error shown. Gives how it failed; undefined: it did not. */
 function run(
   command: Order["create"],
-  stack: string,
+  { stack, limit = 3600 }: Order,
   input: string,
   onText: (text: string) => void,
-): Promise<number | string> {
+): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     const [program, ...args] = typeof command === "string" ? [command] : command;
     const child = spawn(program ?? "", args, {
@@ -170,7 +170,14 @@ function run(
       env: { ...process.env, ATELIER_STACK: stack },
       stdio: ["pipe", "pipe", "pipe"],
     });
-    const late = setTimeout(() => child.kill("SIGKILL"), limit * 1000);
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      endTree(child.pid);
+      // Whoever got away holds them open.
+      child.stdout.destroy();
+      child.stderr.destroy();
+    }, limit * 1000);
     child.stdout.setEncoding("utf8").on("data", onText);
     // Not the command's own: whoever reads it may die, and the command would with it, in the middle of a rental.
     child.stderr.on("data", (data: Buffer) => void process.stderr.write(data));
@@ -183,7 +190,8 @@ function run(
     });
     child.on("close", (code, signal) => {
       clearTimeout(late);
-      resolve(code ?? signal ?? -1);
+      if (isLate) resolve(`did not end within ${limit} s, and was ended`);
+      else resolve(code === 0 ? undefined : `ended with ${code ?? signal}`);
     });
   });
 }

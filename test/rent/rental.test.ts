@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -127,6 +127,16 @@ describe.skipIf(noSshd)("a rental, against a provider of real SSH servers", () =
     expect([failed.code, failed.stderr]).toEqual([1, expect.stringContaining("the rental may go on and be billed")]);
     expect((await run("destroy", { PULUMI_COMMAND_STDOUT: made.stdout })).code).toBe(0);
     expect(runs("box-1")).toBe(false);
+  });
+
+  it("whose command hangs is given back after its time, and nothing of the command goes on", async () => {
+    const hangs = { create: "echo '{'; sleep 301.5 | cat; echo never", destroy: "cat >&2", limit: 1 };
+    const { code, stderr } = await run("create", {}, hangs);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^\{\n.*create did not end within 1 s.*nothing is rented/s),
+    ]);
+    expect(spawnSync("pgrep", ["-f", "sleep 301.5"], { encoding: "utf8" }).stdout).toBe("");
   });
 
   it("whose program is missing, or whose box never answers, is one clear error", async () => {
