@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import type { DiagnosticEvent, EngineEvent, OpType, StepEventState } from "../events.ts";
 import { maskForEvent, type SecretFilter } from "../masking.ts";
 import type { ResourceState } from "../resource.ts";
@@ -32,7 +33,7 @@ export class EventSink {
 
   diagnostic(event: DiagnosticEvent): void {
     const prefix = event.severity.startsWith("info") ? {} : { prefix: `${event.severity}: ` };
-    const shown = { ...event, ...prefix, message: this.filter.apply(event.message), color: "never" };
+    const shown = { ...event, ...prefix, message: this.#plain(event.message), color: "never" };
     if (shown.severity === "warning" || shown.severity === "error") this.diagnostics.push(shown);
     this.emit({ diagnosticEvent: shown });
   }
@@ -82,6 +83,13 @@ export class EventSink {
     if (error.stack !== undefined) error.stack = this.filter.apply(error.stack);
     if (error.cause !== undefined) error.cause = this.masked(error.cause);
     return error;
+  }
+
+  /** Without secrets, and without a terminal's colours, which the SDK gives every exception; either may stand inside of the other. */
+  #plain(text: string): string {
+    const masked = this.filter.apply(text);
+    const plain = stripVTControlCharacters(masked);
+    return plain === masked ? masked : this.filter.apply(plain);
   }
 
   #metadata(step: Step): NonNullable<EngineEvent["resourcePreEvent"]>["metadata"] {

@@ -53,6 +53,21 @@ export const packages = paths instanceof Map;`);
   expect(outcome.outputs).toMatchObject({ text: { value: true }, packages: { value: true } });
 });
 
+test("a compiled program that throws is told of in the lines that it was written in, and without a terminal's colours", async () => {
+  const workspace = new Workspace("spec.ts");
+  workspace.write("Pulumi.yaml", "name: tiny\nruntime: nodejs\nmain: compiled.cjs\n");
+  workspace.write(
+    "compiled.cjs",
+    `function f() { throw new Error("\\x1b[31mboom\\x1b[0m"); }\nf();\n//# sourceMappingURL=compiled.cjs.map\n`,
+  );
+  // The first line is from the fourth of written.ts, the second from its fifth.
+  const map = { version: 3, file: "compiled.cjs", sources: ["written.ts"], names: [], mappings: "AAGA;AACA" };
+  workspace.write("compiled.cjs.map", JSON.stringify(map));
+  const { errors } = await workspace.run("preview");
+  expect(errors.join()).toMatch(/Error: boom\n +at f \(\S+written\.ts:4:1\)\n.*written\.ts:5:1/);
+  expect(errors.join()).not.toContain("\u001b");
+});
+
 test("a function that can't be serialized is told with the file that it is from", async () => {
   const workspace = programOf(`
 const native = Math.max.bind(undefined);

@@ -2,7 +2,7 @@ import { Module } from "node:module";
 import { Socket } from "node:net";
 import { hide } from "./hiddenVariables.mjs";
 import { ENGINE_FD, firstLine } from "./order.mjs";
-import { quickStart } from "./quickStart.mjs";
+import { mapped, quickStart } from "./quickStart.mjs";
 
 // What a child process of the engine begins with. Its argument is the script of the SDK that it is going to be; the engine says
 // where and with what on a pipe of its own, when it knows it.
@@ -15,6 +15,7 @@ process.chdir(cwd);
 Object.assign(process.env, env);
 hide(hidden);
 process.argv.push(...args);
+mapped(args.at(-1));
 if (process.report) process.report.excludeEnv = true;
 
 // What is printed as the last of all is not lost where the engine is slow to read: node would give up what does not fit.

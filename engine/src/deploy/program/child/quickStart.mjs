@@ -1,6 +1,9 @@
+import { readFileSync } from "node:fs";
 import { Session } from "node:inspector";
 import { createRequire, Module } from "node:module";
+import { join, resolve } from "node:path";
 
+const SOURCE_MAPS = "source-map-support/register";
 let sdk;
 
 /**
@@ -12,8 +15,8 @@ export function quickStart(script) {
 
   // The SDK installs source-map-support, which then reads the SDK's own source maps for the stack that it keeps of every
   // property of every resource: half of a program's time, for positions that only its authors need. Programs run as they
-  // are written (types are stripped in place), so a stack without maps says where they went wrong.
-  standIn("source-map-support/register", {});
+  // are written (types are stripped in place), so a stack without maps says where they went wrong; but for `mapped` ones.
+  standIn(SOURCE_MAPS, {});
 
   // Packages that only the serialization of functions needs: loaded when one of their members is asked for.
   lateFunction("@npmcli/arborist");
@@ -41,6 +44,20 @@ export function quickStart(script) {
   // It also keeps where each of some twenty promises a resource was made, for whoever looks for one that never settles.
   if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS && found("../../runtime/state"))
     patch("../../runtime/debuggable", "debuggablePromise", counted);
+}
+
+/** A program that was compiled from another text is told of in that one's lines. To be called before the SDK's script runs. */
+export function mapped(entry) {
+  if (entry !== undefined && hasSourceMap(entry)) delete Module._cache[found(SOURCE_MAPS)];
+}
+
+function hasSourceMap(entry) {
+  try {
+    const path = createRequire(join(process.cwd(), "package.json")).resolve(resolve(entry));
+    return /\.[cm]?js$/.test(path) && /^\/\/[#@] sourceMappingURL=/m.test(readFileSync(path, "utf8"));
+  } catch {
+    return false;
+  }
 }
 
 /** Of the promises that never settle, a program's end tells the number: these are counted as the SDK counts them, and no more. */
