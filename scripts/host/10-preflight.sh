@@ -22,6 +22,7 @@ step_apply() {
   check_gpu
   check_memory
   check_disk
+  check_exec
   check_port
   check_python
   measure_upstreams
@@ -211,6 +212,15 @@ END
   elif [ $((_free + _cfree + _have)) -lt "$_want" ] || [ $((_free + _have)) -lt $((_want / 2)) ]; then
     refuse "free: $_free MB on $_mount (workspace) and $_cfree MB on $_cmount (cache); wanted: $_want MB in all, half of it for the workspace. Choose larger disks, or set host.workspace and host.cache to others"
   fi
+}
+
+# Tools and the virtual environment are started from the workspace.
+check_exec() {
+  printf '#!/bin/sh\n' >"$RUN/starts"
+  chmod 700 "$RUN/starts"
+  "$RUN/starts" 2>/dev/null ||
+    refuse "no program may be started from $WORKSPACE: $(df -P "$RUN" | awk 'NR == 2 { print $6 }') is mounted noexec. Set host.workspace to a folder on another disk"
+  rm -f "$RUN/starts"
 }
 
 check_port() {

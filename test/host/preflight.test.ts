@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer as createHttp } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
@@ -192,6 +192,24 @@ describe("preflight", () => {
       expect(stderr).toContain(reason);
     }
   });
+
+  it.skipIf(spawnSync("unshare", ["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status !== 0)(
+    "refuses a workspace from which nothing may be started (needs a mount)",
+    async () => {
+      const run = join(workspace.path, "run");
+      const mount = `mkdir -p '${run}' && mount -t tmpfs -o noexec tmpfs '${run}' && exec sh "$0" "$@"`;
+      const { code, stderr } = await workspace.run(
+        "10-preflight.sh",
+        "apply",
+        { ...wants, gpu: "none" },
+        { shell: ["unshare", "-m", "sh", "-c", mount] },
+      );
+      expect(code).toBe(3);
+      expect(stderr).toMatch(
+        new RegExp(`no program may be started from \\S+: ${run} is mounted noexec.*host\\.workspace`),
+      );
+    },
+  );
 
   it("names who listens on the port", async () => {
     const port = await listen(createServer());
