@@ -154,7 +154,7 @@ async function drift({
   const { code, stdout, stderr } = await runOnHost(host, `sh -c '${look}' '${script}'`);
   if (code === 45)
     throw new Error(
-      `host-facts: ${host.user} may not enter ${stdout.trim()} on ${host.address}, where the workspace ${host.workspace} would be. Set host.user to the login that it belongs to, or host.workspace to a folder of this one`,
+      `host-facts: ${host.user} may not enter ${stdout.trim().split("\n").at(-1)} on ${host.address}, where the workspace ${host.workspace} would be. Set host.user to the login that it belongs to, or host.workspace to a folder of this one`,
     );
   if (code === 44)
     return { drifted: Object.fromEntries(steps.map((step) => [step, "the workspace is not there"])), workspaceId: "" };

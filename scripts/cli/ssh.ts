@@ -223,7 +223,7 @@ function exec(client: Client, where: string, command: string, triesLeft = 20): P
 }
 
 async function run(client: Client, where: string, command: string, stdin?: string): ReturnType<Session["run"]> {
-  const channel = await exec(client, where, command);
+  const channel = await exec(client, where, marked(command));
   const ended = heard(channel);
   channel.end(stdin);
   return ended;
@@ -235,21 +235,35 @@ async function follow(
   command: string,
   { tell, signal }: { tell: (text: string) => void; signal: AbortSignal },
 ): ReturnType<Session["run"]> {
-  const channel = await exec(client, where, command);
+  const channel = await exec(client, where, marked(command));
   const end = () => void channel.end();
   if (signal.aborted) end();
   else signal.addEventListener("abort", end, { once: true });
   return heard(channel, tell).finally(() => signal.removeEventListener("abort", end));
 }
 
+/** Stands before what a command itself says: a start-up file of the login may greet on standard output. */
+const MARK = "atelier-answers:";
+const marked = (command: string): string => `echo ${MARK}; ${command}`;
+
 /** What a command says until its end; to `tell` as it comes, where that is given. */
 function heard(channel: ClientChannel, tell?: (text: string) => void): ReturnType<Session["run"]> {
   return new Promise((resolve) => {
     let [stdout, stderr] = ["", ""];
-    const keep = (text: string) => {
-      stdout += text;
-    };
-    channel.setEncoding("utf8").on("data", tell ?? keep);
+    const hear =
+      tell ??
+      ((text: string) => {
+        stdout += text;
+      });
+    let greeting: string | undefined = "";
+    channel.setEncoding("utf8").on("data", (text: string) => {
+      if (greeting === undefined) return hear(text);
+      greeting += text;
+      const at = greeting.indexOf(`${MARK}\n`);
+      if (at < 0) return;
+      hear(greeting.slice(at + MARK.length + 1));
+      greeting = undefined;
+    });
     channel.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
     });

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer } from "node:net";
 import ssh2 from "ssh2";
@@ -59,6 +60,7 @@ describe("a host that takes a password as the answer to a question alone", () =>
       client.on("session", (accept) =>
         accept().on("exec", (run, _reject, { command }) => {
           const channel = run();
+          channel.write("*** Welcome ***\n");
           const child = spawn("sh", ["-c", command], { stdio: ["ignore", "pipe", "pipe"], uid, cwd: "/" });
           child.stdout.pipe(channel, { end: false });
           child.stderr.pipe(channel.stderr, { end: false });
@@ -99,6 +101,9 @@ new HostFacts("facts", { host: readSettings().host, steps: ["step"] }, { parent 
     expect(await run("status")).toMatch(/^State +1 resource$/m);
     expect(await run("preview")).toContain("step is not in place: the workspace is not there");
     expect(await run("models", "verify")).toContain(`${clone.dir}/ws/bin/store.sh`);
+    mkdirSync(`${clone.dir}/ws/logs`, { recursive: true });
+    writeFileSync(`${clone.dir}/ws/logs/webui.log`, "one\n");
+    expect(await run("logs")).toBe("one\n");
   });
 
   it.skipIf(process.getuid?.() !== 0)(
