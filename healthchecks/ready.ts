@@ -6,6 +6,8 @@ import type { Session } from "./session.ts";
 // and a call in between breaks that. So the first pauses are long, and none is under 500 ms.
 const pauses = [3000, 3000, 2000, 2000, 1000];
 const drawingTries = 3;
+/** Milliseconds until the same is said again. */
+const sayAgain = 10_000;
 
 /**
  * Waits until the API answers to its login. An open port proves nothing: it answers 404 before the API
@@ -16,6 +18,7 @@ export async function waitForApi(session: Session, end = endOfReady(session)): P
   const { deadlines } = session.input;
   let missingSince: number | undefined;
   let seen = "nothing yet";
+  const said = { seen: "", at: 0 };
   for (let round = 0; ; round++) {
     try {
       const timeout = Math.max(500, Math.min(deadlines.request * 1000, end - performance.now()));
@@ -45,7 +48,10 @@ export async function waitForApi(session: Session, end = endOfReady(session)): P
         "Read its log on the host, and check that this address and port lead to it",
       );
     }
-    session.say(`waiting for the WebUI: ${seen.slice(0, 120)}`);
+    if (seen !== said.seen || performance.now() - said.at > sayAgain) {
+      session.say(`waiting for the WebUI: ${seen.length > 120 ? `${seen.slice(0, 119)}…` : seen}`);
+      Object.assign(said, { seen, at: performance.now() });
+    }
     await session.sleep(wait);
   }
 }

@@ -14,6 +14,8 @@ interface FactsInputs {
 interface FactsOutputs {
   tokens: Record<string, string>;
   workspaceId: string;
+  /** As it was at the last update. */
+  state?: string;
 }
 
 /**
@@ -141,12 +143,11 @@ async function runOnHost(
   });
 }
 
-/** Which steps are not in place on the host, and why. */
-async function drift({
-  host,
-  steps,
-  state,
-}: FactsInputs): Promise<{ drifted: Record<string, string>; workspaceId: string }> {
+/** Which steps are not in place on the host, and why. `before`: of the password that this state had last. */
+async function drift(
+  { host, steps, state }: FactsInputs,
+  before: string | undefined,
+): Promise<{ drifted: Record<string, string>; workspaceId: string }> {
   const script = `${host.workspace}/bin/check-all.sh`;
   // Plain words for any login shell; a missing script is an answer, not an error, but not where this login may not look.
   const look =
@@ -176,7 +177,7 @@ async function drift({
     if (fact.workspace) workspaceId = fact.workspace;
   }
   // An unknown value stands as a word of another length.
-  const other = appliedBy !== "" && state !== undefined && state.length === appliedBy.length && state !== appliedBy;
+  const other = state !== undefined && state.length === appliedBy.length && ![state, before].includes(appliedBy);
   const drifted: Record<string, string> = {};
   for (const step of steps) {
     const answer = found.get(step);
@@ -187,28 +188,34 @@ async function drift({
 }
 
 const provider: pulumi.dynamic.ResourceProvider = {
-  async create({ steps }: FactsInputs) {
+  async create({ steps, state }: FactsInputs) {
     // Nothing is known of a host before its first apply, and nothing is lost: every step is applied now anyway.
-    return { id: "host-facts", outs: { tokens: Object.fromEntries(steps.map((step) => [step, ""])), workspaceId: "" } };
+    return {
+      id: "host-facts",
+      outs: { tokens: Object.fromEntries(steps.map((step) => [step, ""])), workspaceId: "", ...(state && { state }) },
+    };
   },
   async diff(_id, olds: FactsOutputs, news: FactsInputs) {
     // A plan that rents a box knows no address yet; an unknown value stands as this word in both engines.
     const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
     if (!news.host.address || Object.values(news.host).includes(unknown)) return { changes: true };
-    const { drifted } = await drift(news);
+    const { drifted } = await drift(news, olds.state);
     // The engines show what a provider prints: a plan can't say which steps will run, but this can say why.
     for (const [step, why] of Object.entries(drifted)) console.log(`host-facts: ${step} is not in place: ${why}`);
-    return { changes: news.steps.some((step) => !(step in olds.tokens)) || Object.keys(drifted).length > 0 };
+    // Of a password that is about to be made nothing is known: its word is of another length.
+    const renewed = olds.state !== undefined && news.state?.length === olds.state.length && news.state !== olds.state;
+    const added = news.steps.some((step) => !(step in olds.tokens));
+    return { changes: renewed || added || Object.keys(drifted).length > 0 };
   },
   async update(_id, olds: FactsOutputs, news: FactsInputs) {
-    const { drifted, workspaceId } = await drift(news);
+    const { drifted, workspaceId } = await drift(news, olds.state);
     const tokens = Object.fromEntries(
       news.steps.map((step) => [
         step,
         step in drifted && step in olds.tokens ? globalThis.crypto.randomUUID() : (olds.tokens[step] ?? ""),
       ]),
     );
-    return { outs: { tokens, workspaceId } };
+    return { outs: { tokens, workspaceId, ...(news.state && { state: news.state }) } };
   },
 };
 

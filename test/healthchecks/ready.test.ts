@@ -21,8 +21,11 @@ test("a start that crashed in the race (404 for long) is said so, and nothing el
 
 test("a port that opens before its API is waited for, slowly", async () => {
   const webui = await fake({ [progress]: ({ call, honest }) => (call < 3 ? missing : honest()) });
-  const { failed } = await prove(inputFor(webui.url, { deadlines: { ...patient, crashed: 100 } }));
+  const { failed, lines } = await prove(inputFor(webui.url, { deadlines: { ...patient, crashed: 100 } }));
   expect(failed).toEqual({});
+  expect(lines.filter((line) => line.startsWith("waiting for the WebUI"))).toEqual([
+    "waiting for the WebUI: 404 Not Found",
+  ]);
   const polls = webui.seen.filter(({ name }) => name === progress).slice(0, 3);
   const gaps = polls.slice(1).map(({ at }, i) => at - polls[i]!.at);
   expect(Math.min(...gaps)).toBeGreaterThan(2500);
