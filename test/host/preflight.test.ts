@@ -299,7 +299,7 @@ describe("preflight", () => {
     const bare = join(workspace.top, "bare");
     mkdirSync(bare);
     const tools =
-      "sh sed awk cat cut tr head tail grep mkdir mv rm rmdir date dirname basename df du sort uname getconf id wc sleep sha256sum python3 ls find stat cp";
+      "sh sed awk cat cut tr head tail grep mkdir mv rm rmdir date dirname basename df du sort uname getconf id wc sleep sha256sum python3 ls find stat cp chmod";
     for (const tool of tools.split(" "))
       writeFileSync(join(bare, tool), `#!/bin/sh\nPATH=${process.env.PATH} exec ${tool} "$@"\n`, { mode: 0o755 });
     const { code, stderr, facts } = await workspace.run(
