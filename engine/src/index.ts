@@ -14,4 +14,4 @@ export {
   renameStack,
   stackHistory,
 } from "./stackCommands.ts";
-export { dropResources, listResources, type StateOptions, stackOutputs } from "./stateCommands.ts";
+export { dropResources, listResources, type StateOptions, stackOutputs, withResources } from "./stateCommands.ts";

@@ -27,6 +27,14 @@ export async function listResources(options: StateOptions): Promise<ResourceStat
   return withStack(options, false, async (stack) => (await stack.load()).resources);
 }
 
+/** Uses every resource of the state while nobody else may change it. @throws StackLocked */
+export async function withResources<T>(
+  options: StateOptions,
+  use: (resources: ResourceState[]) => Promise<T>,
+): Promise<T> {
+  return withStack(options, true, async (stack) => use((await stack.load()).resources));
+}
+
 /**
  * Takes resources out of the state without touching what they stand for, and with them all that leans on them.
  * @returns their URNs

@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { unwrapMap } from "@atelier/engine/deploy/steps/marking";
 import type { EngineLogin } from "../../stacks/docker/login.ts";
-import { look } from "../../stacks/docker/look.ts";
+import { type Looks, look } from "../../stacks/docker/look.ts";
 import { exportState, importState, isOnHost, listResources } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
 import type { Stack } from "./stack.ts";
 
 /** The box of `host.kind: docker`, as the stack's state knows it. */
-interface Box {
+interface Box extends Pick<Looks, "container" | "fingerprint"> {
   engine: EngineLogin;
-  container: string;
 }
 
 /** Undefined where none was made: a container of that name is somebody else's then. */
@@ -21,6 +20,9 @@ async function boxOf(stack: Stack): Promise<Box | undefined> {
   return facts && (unwrapMap(facts.inputs) as unknown as Box);
 }
 
+const lookAt = ({ engine, container, fingerprint = "" }: Box) =>
+  look(engine, { container, fingerprint, image: "", volume: "" });
+
 /** What became of the stack's container: why it is not as it was left, or `runs`; undefined where there is none to ask for. */
 export async function containerState(
   stack: Stack,
@@ -29,7 +31,7 @@ export async function containerState(
   if (!box) return undefined;
   const { container } = box;
   try {
-    const { container: why } = await look(box.engine, container, "");
+    const { container: why } = await lookAt(box);
     return why === undefined ? { container, runs: true } : { container, runs: false, why };
   } catch (error) {
     return { container, runs: false, why: messageOf(error) };
@@ -55,18 +57,28 @@ export async function containerTrouble(stack: Stack): Promise<string | undefined
 export async function containerIsGone(stack: Stack): Promise<boolean> {
   const box = await boxOf(stack);
   if (!box) return false;
-  const seen = await look(box.engine, box.container, "").catch((error) => {
+  const seen = await lookAt(box).catch((error) => {
     throw new UserError(`Nothing was removed: ${messageOf(error)}`);
   });
   return seen.container !== undefined;
 }
 
-/** Volumes outlive a `down`; from here on the state says that these go. */
-export async function releaseVolumes(stack: Stack): Promise<void> {
+/**
+ * Volumes of the box outlive a `down`; after this the state says that they go with a purge, and that `others` stay, which are deleted by
+ * their names and are not this stack's.
+ */
+export async function settleVolumes(stack: Stack, purge: boolean, others: string[]): Promise<void> {
   const state = await exportState(stack.name, false);
-  const { resources = [] } = (state.deployment ?? {}) as { resources?: { type: string; retainOnDelete?: boolean }[] };
-  const kept = resources.filter(({ type, retainOnDelete }) => type === "docker:index/volume:Volume" && retainOnDelete);
-  if (kept.length === 0) return;
-  for (const volume of kept) delete volume.retainOnDelete;
-  await importState(stack.name, JSON.stringify(state), false);
+  const { resources = [] } = (state.deployment ?? {}) as {
+    resources?: { type: string; id?: string; retainOnDelete?: boolean }[];
+  };
+  let changed = false;
+  for (const volume of resources.filter(({ type }) => type === "docker:index/volume:Volume")) {
+    const stays = others.includes(volume.id ?? "") || (volume.retainOnDelete === true && !purge);
+    if (stays === (volume.retainOnDelete ?? false)) continue;
+    changed = true;
+    if (stays) volume.retainOnDelete = true;
+    else delete volume.retainOnDelete;
+  }
+  if (changed) await importState(stack.name, JSON.stringify(state), false);
 }

@@ -11,6 +11,8 @@ const engine = z.strictObject({
 });
 export type EngineLogin = z.infer<typeof engine>;
 
+const labels = z.record(z.string(), z.string());
+
 const common = {
   engine,
   /** A new one does it again. */
@@ -33,6 +35,8 @@ const schemas = {
     engine,
     /** Of the label `atelier.dify`. */
     owner: word,
+    /** Of this stack's state (stacks/docker/fingerprint.ts). */
+    fingerprint: word,
     containers: z.array(word),
     networks: z.array(word),
     /** Container -> the networks that it is in. */
@@ -45,7 +49,7 @@ const schemas = {
   volumes: z.strictObject({
     ...common,
     /** Name -> its labels. */
-    volumes: z.record(z.string(), z.record(z.string(), z.string())),
+    volumes: z.record(z.string(), labels),
   }),
   wheels: z.strictObject({
     ...common,
@@ -53,13 +57,13 @@ const schemas = {
     /** Of the container that holds it while it is filled; any image will do. */
     image: word,
     name: word,
-    owner: word,
+    labels,
   }),
   reach: z.strictObject({
     ...common,
     /** Of the container that asks. */
     name: word,
-    owner: word,
+    labels,
     network: word,
     /** Something with a shell and wget or curl. */
     image: word,

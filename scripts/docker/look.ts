@@ -1,3 +1,4 @@
+import { fingerprintLabel } from "../../stacks/docker/fingerprint.ts";
 import type { Call } from "./engine.ts";
 import { presentImage } from "./images.ts";
 import type { Input } from "./input.ts";
@@ -8,31 +9,39 @@ export interface Seen {
   networks: Record<string, string>;
   images: Record<string, string>;
   volumes: Record<string, string>;
-  /** Volumes whose content was made with another password. */
-  foreign: string[];
+  /** What has a name of ours and is somebody else's; of volumes also those whose content was made with another password. */
+  foreign: { containers: string[]; networks: string[]; volumes: string[] };
 }
 
-/** The label of a volume that says by what password its content was made. */
-const fingerprintLabel = "atelier.fingerprint";
+type Labels = Record<string, string> | null | undefined;
 
 /** Asks the engine how everything stands; changes nothing. */
 export async function look(
-  { owner, containers, networks, joins, volumes, images, mirrors }: Input<"look">,
+  { owner, fingerprint, containers, networks, joins, volumes, images, mirrors }: Input<"look">,
   call: Call,
 ): Promise<Seen> {
   const { engine } = call;
-  const filters = { label: [`atelier.dify=${owner}`] };
   const [boxes, nets, stores] = await Promise.all([
-    engine.ask("list the containers", call, (docker) => docker.listContainers({ all: true, filters })),
-    engine.ask("list the networks", call, (docker) => docker.listNetworks({ filters })),
+    engine.ask("list the containers", call, (docker) => docker.listContainers({ all: true })),
+    engine.ask("list the networks", call, (docker) => docker.listNetworks()),
     engine.ask("list the volumes", call, (docker) => docker.listVolumes()),
   ]);
-  const seen: Seen = { containers: {}, networks: {}, images: {}, volumes: {}, foreign: [] };
-  for (const name of networks)
-    if (!nets.some((net) => net.Name === name)) seen.networks[name] = `there is no network ${name}`;
+  const isOthers = (labels: Labels) => (labels?.[fingerprintLabel] ?? fingerprint) !== fingerprint;
+  // Without a fingerprint it was made by an Atelier of before.
+  const isOurs = (labels: Labels) => labels?.["atelier.dify"] === owner && !isOthers(labels);
+  const seen: Seen = {
+    ...{ containers: {}, networks: {}, images: {}, volumes: {} },
+    foreign: { containers: [], networks: [], volumes: [] },
+  };
+  for (const name of networks) {
+    const called = nets.filter((net) => net.Name === name);
+    if (called.length === 0) seen.networks[name] = `there is no network ${name}`;
+    else if (!called.some(({ Labels }) => isOurs(Labels))) seen.foreign.networks.push(name);
+  }
   for (const name of containers) {
     const box = boxes.find(({ Names }) => Names.includes(`/${name}`));
     if (!box) seen.containers[name] = `there is no container ${name}`;
+    else if (!isOurs(box.Labels)) seen.foreign.containers.push(name);
     else if (box.State !== "running") seen.containers[name] = `the container ${name} does not run (${box.Status})`;
     else if (/\(unhealthy\)/.test(box.Status)) seen.containers[name] = `the container ${name} is unhealthy`;
     else {
@@ -43,10 +52,11 @@ export async function look(
       else if (left) seen.containers[name] = `the container ${name} was taken from the network ${left}`;
     }
   }
-  for (const [name, fingerprint] of Object.entries(volumes)) {
+  for (const [name, password] of Object.entries(volumes)) {
     const store = stores.Volumes?.find((one) => one.Name === name);
     if (!store) seen.volumes[name] = `there is no volume ${name}`;
-    else if (fingerprint && store.Labels?.[fingerprintLabel] !== fingerprint) seen.foreign.push(name);
+    else if (isOthers(store.Labels) || (password && store.Labels?.[fingerprintLabel] !== password))
+      seen.foreign.volumes.push(name);
   }
   await Promise.all(
     Object.entries(images).map(async ([key, name]) => {

@@ -39,7 +39,7 @@ async function askOnce(input: Input<"reach">, call: Call): Promise<{ status: num
       Entrypoint: ["sh", "-c", ask],
       Cmd: [],
       Env: [`ATELIER_URL=${input.url}/sdapi/v1/sd-models`],
-      Labels: { "atelier.check": input.owner },
+      Labels: input.labels,
       Healthcheck: { Test: ["NONE"] },
       HostConfig: { NetworkMode: input.network, ExtraHosts: input.hosts },
     }),

@@ -17,7 +17,7 @@ const place = "/wheels";
  * @throws Error where one is not what the bundle's manifest says
  */
 export async function layWheels(
-  { volume, image, name, owner }: Input<"wheels">,
+  { volume, image, name, labels }: Input<"wheels">,
   call: Call,
   bundle?: string,
 ): Promise<{ files: number }> {
@@ -37,7 +37,7 @@ export async function layWheels(
       name,
       Image: image,
       Entrypoint: ["true"],
-      Labels: { "atelier.dify": owner },
+      Labels: labels,
       HostConfig: { NetworkMode: "none", Mounts: [{ Type: "volume", Source: volume, Target: place }] },
     }),
   );

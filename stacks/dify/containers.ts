@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { type DifyService, difyServices } from "../../images/dify.ts";
 import type { DifyArgs } from "../dify.ts";
+import { fingerprintLabel, fingerprintOf } from "../docker/fingerprint.ts";
 import { directHosts } from "./direct.ts";
 import { duration } from "./duration.ts";
 import { dockerAction, dockerProvider, EngineFacts, secretLogin } from "./engine.ts";
@@ -30,10 +30,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
   // What the plugins want of PyPI, where nothing may be fetched: out of a bundle, served by nginx inside.
   const withWheels = assembly.offline;
   const stores = volumeNames.filter((name) => ({ weaviate: withStore, wheels: withWheels })[name as string] ?? true);
-  // Of 32 random letters: it tells nothing of them.
-  const fingerprint = pulumi.unsecret(
-    secrets.db.apply((password) => createHash("sha256").update(password).digest("hex").slice(0, 16)),
-  );
+  const fingerprint = pulumi.unsecret(secrets.db.apply(fingerprintOf));
   const wanted: Record<string, string> = Object.fromEntries(
     names.map((service) => [service, assembly.offline ? tagOf(images[service]) : images[service]]),
   );
@@ -46,12 +43,14 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
     {
       engine: secretLogin(engine) as typeof engine,
       owner,
+      fingerprint,
       containers: [...names.map(called), ...tunnel],
       networks: Object.values(networkNames),
       joins: Object.fromEntries(
         names.map((service) => [called(service), services[service].networks.map((net) => networkNames[net])]),
       ),
       volumes: fingerprint.apply((print) =>
+        // What is in the others is worth nothing without the database.
         Object.fromEntries(stores.map((name) => [called(`${name}-data`), name === "db" ? print : ""])),
       ),
       images: wanted,
@@ -61,10 +60,11 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
   );
   const provider = dockerProvider(engine, own);
   const onEngine = { parent, provider };
-  const label = (name: string) => [
+  const ownLabels = [
     { label: "atelier.dify", value: owner },
-    { label: "atelier.token", value: facts.token(name) },
+    { label: fingerprintLabel, value: fingerprint },
   ];
+  const label = (name: string) => [...ownLabels, { label: "atelier.token", value: facts.token(name) }];
   const network = (name: string, internal: boolean) =>
     new docker.Network(
       `dify-${internal ? "inside" : "net"}`,
@@ -73,10 +73,10 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
       { ...onEngine, dependsOn: [facts], deleteBeforeReplace: true },
     );
   const networks = { default: network(networkNames.default, false), inside: network(networkNames.inside, true) };
-  const labelsOf = (name: VolumeName): Record<string, pulumi.Input<string>> => ({
+  const volumeLabels: Record<string, pulumi.Input<string>> = {
     "atelier.dify": owner,
-    ...(name === "db" ? { "atelier.fingerprint": fingerprint } : {}),
-  });
+    [fingerprintLabel]: fingerprint,
+  };
   const volumes = Object.fromEntries(
     stores.map((name) => [
       name,
@@ -84,9 +84,10 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
         `dify-${name}-data`,
         {
           name: called(`${name}-data`),
-          labels: Object.entries(labelsOf(name)).map(([label, value]) => ({ label, value })),
+          labels: Object.entries(volumeLabels).map(([label, value]) => ({ label, value })),
         },
-        { ...onEngine, dependsOn: [facts] },
+        // One of before has fewer, and would be made anew for them.
+        { ...onEngine, dependsOn: [facts], ignoreChanges: ["labels"] },
       ),
     ]),
   ) as Record<VolumeName, docker.Volume>;
@@ -97,7 +98,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
     "volumes",
     {
       engine,
-      volumes: Object.fromEntries(stores.map((name) => [called(`${name}-data`), labelsOf(name)])),
+      volumes: Object.fromEntries(stores.map((name) => [called(`${name}-data`), volumeLabels])),
       token: pulumi.all(stores.map(storeToken)).apply((tokens) => tokens.join("")),
     },
     { parent, dependsOn: Object.values(volumes) },
@@ -122,7 +123,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
             volume: volumes.wheels.name,
             image: imageOf("nginx"),
             name: called("wheels"),
-            owner,
+            labels: volumeLabels,
             // Other plugins, or another bundle, are other wheels.
             token: pulumi.interpolate`${
               [tool, model].map(({ id, version }) => `${id} ${version}`).join(" ") + assembly.upstreams.pypi.join(" ")
@@ -147,7 +148,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
       mustRun: false,
       // Another token is another volume, which is root's again. The first has none: nothing is made anew for that.
       labels: storeToken("storage").apply((token) => [
-        { label: "atelier.dify", value: owner },
+        ...ownLabels,
         ...(token ? [{ label: "atelier.token", value: token }] : []),
       ]),
     },
@@ -155,7 +156,7 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
   );
 
   const url = settings.publicUrl ?? publishedAt(args);
-  const ways = waysIn(args, { called, owner, facts, networks, images: pulled, onEngine, url });
+  const ways = waysIn(args, { called, label, labels: volumeLabels, facts, networks, images: pulled, onEngine, url });
   const environment: EnvironmentArgs = {
     settings,
     secrets,

@@ -43,6 +43,7 @@ export function dockerAction(
 export interface Looks {
   engine: EngineLogin;
   owner: string;
+  fingerprint: string;
   containers: string[];
   networks: string[];
   /** Container -> the networks that it is in. */
@@ -61,19 +62,25 @@ interface Seen {
   networks: Record<string, string>;
   images: Record<string, string>;
   volumes: Record<string, string>;
-  foreign: string[];
+  foreign: { containers: string[]; networks: string[]; volumes: string[] };
 }
 
 /** Asks the engine how everything stands. */
-async function ask({ engine, owner, containers, networks, joins, volumes, images, mirrors }: Looks): Promise<Seen> {
-  const input = { engine, owner, containers, networks, joins, volumes, images, mirrors };
+async function ask(looks: Looks): Promise<Seen> {
+  const { engine, owner, fingerprint, containers, networks, joins, volumes, images, mirrors } = looks;
+  const input = { engine, owner, fingerprint, containers, networks, joins, volumes, images, mirrors };
   const { code, stdout, why } = await runScript("scripts/docker/main.ts", "look", input);
   if (code !== 0) throw new Error(`dify-docker-facts: ${why}`);
   const seen = JSON.parse(stdout) as Seen;
-  if (seen.foreign.length > 0)
+  const others = Object.entries(seen.foreign).filter(([, names]) => names.length > 0);
+  if (others.length > 0) {
+    const remove: Record<string, string> = { containers: "rm -f", networks: "network rm", volumes: "volume rm" };
+    const what = others.map(([kind, names]) => `${kind} ${names.join(", ")}`).join("; ");
+    const mend = others.map(([kind, names]) => `docker ${remove[kind]} ${names.join(" ")}`).join("; ");
     throw new Error(
-      `The Docker engine has volumes of an earlier Dify of this name, whose passwords this stack's state does not have: ${seen.foreign.join(", ")}. Bring that state back (npx atelier stack import), or remove the volumes and what is in them: docker volume rm ${seen.foreign.join(" ")}`,
+      `The Docker engine at ${engine.host} has what bears the names of this stack's Dify and is not its own: ${what}. Another copy of this stack made it, whose state has its passwords, or one whose state is lost. Nothing of it was touched. If it is yours, bring that state here (npx atelier stack import), or run \`down\` where it is; else give this stack another name. If nobody needs it any more, this removes it with all that is in it: ${mend}`,
     );
+  }
   return seen;
 }
 

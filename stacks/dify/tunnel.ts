@@ -19,7 +19,7 @@ const files = "/etc/atelier";
 export function openTunnel(
   { target, settings, host, assembly }: DifyArgs,
   network: "dify" | "host",
-  { called, owner, facts, networks, images: pulled, onEngine }: WaysContext,
+  { called, label, facts, networks, images: pulled, onEngine }: WaysContext,
 ): docker.Container {
   const { port } = settings.webui;
   const entry = tunnelEntry({ way: "tunnel", network }, port);
@@ -91,10 +91,7 @@ export function openTunnel(
       destroyGraceSeconds: 5,
       logDriver: "json-file",
       logOpts: { "max-size": "1m", "max-file": "2" },
-      labels: [
-        { label: "atelier.dify", value: owner },
-        { label: "atelier.token", value: facts.token(name) },
-      ],
+      labels: label(name),
     },
     { ...onEngine, dependsOn: [image] },
   );

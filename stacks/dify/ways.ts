@@ -9,7 +9,9 @@ import { openTunnel } from "./tunnel.ts";
 export interface WaysContext {
   /** A container's name. */
   called: (what: string) => string;
-  owner: string;
+  /** Of what is made here; with its token, as a container of Dify's has them. */
+  labels: Record<string, pulumi.Input<string>>;
+  label: (name: string) => pulumi.Input<docker.types.input.ContainerLabel>[];
   facts: EngineFacts;
   networks: { default: docker.Network };
   /** Of the services: the engine has them once this is there. */
@@ -39,14 +41,14 @@ export function waysIn(args: DifyArgs, context: WaysContext): Ways {
     url,
     host: url.apply((address) => new URL(address).hostname),
     check(image, daemon) {
-      const { called, owner, facts, networks, onEngine } = context;
+      const { called, labels, facts, networks, onEngine } = context;
       return dockerAction(
         "dify-reach",
         "reach",
         {
           engine,
           name: called("reach"),
-          owner,
+          labels,
           network: networks.default.name,
           image,
           hosts: [`${dockerHostName}:host-gateway`],

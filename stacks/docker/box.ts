@@ -8,6 +8,7 @@ import type { WebuiSettings } from "../schema/webui.ts";
 import type { Host } from "../settings.ts";
 import type { Upstreams } from "../upstreams.ts";
 import { DockerFacts } from "./facts.ts";
+import { fingerprintLabel, fingerprintOf } from "./fingerprint.ts";
 import { SshKey } from "./keys.ts";
 import type { EngineLogin } from "./login.ts";
 import { cudaArgs, mount, publishedPorts, sshListen, workspace } from "./place.ts";
@@ -38,10 +39,23 @@ export class DockerBox extends pulumi.ComponentResource {
     const hostKey = new SshKey("box-host-key", called, parent);
     const loginKey = new SshKey("box-login-key", called, parent);
 
+    // What the box is known by, on the engine as on the line.
+    const fingerprint = hostKey.publicKey.apply(fingerprintOf);
+    const labels = [
+      { label: "atelier.stack", value: `${pulumi.getProject()}/${pulumi.getStack()}` },
+      { label: fingerprintLabel, value: fingerprint },
+    ];
+
     const image = settings.image ?? imageName(...Object.values(cudaArgs(settings, args.upstreams)));
     const facts = new DockerFacts(
       "docker-facts",
-      { engine: login, container: called, image: settings.image ? "" : image },
+      {
+        engine: login,
+        container: called,
+        image: settings.image ? "" : image,
+        volume: settings.volume ? "" : called,
+        fingerprint,
+      },
       parent,
     );
     const source = settings.image
@@ -50,7 +64,12 @@ export class DockerBox extends pulumi.ComponentResource {
     // Outlives `down`, as the cache of any host does; `down --purge` takes it.
     const volume = settings.volume?.startsWith("/")
       ? undefined
-      : new docker.Volume("volume", { name: settings.volume ?? called }, { ...own, retainOnDelete: true });
+      : new docker.Volume(
+          "volume",
+          { name: settings.volume ?? called, labels },
+          // One of before has none, and would be made anew for them.
+          { ...own, dependsOn: [facts], retainOnDelete: true, ignoreChanges: ["labels"] },
+        );
 
     const uploads = pulumi.all([hostKey.privateKey, loginKey.publicKey]).apply(([key, authorized]) => [
       { file: "/etc/atelier/host_key", content: key, permissions: "0600" },
@@ -73,10 +92,7 @@ export class DockerBox extends pulumi.ComponentResource {
             : { type: "bind", source: settings.volume ?? "", target: mount },
         ],
         uploads,
-        labels: [
-          { label: "atelier.stack", value: `${pulumi.getProject()}/${pulumi.getStack()}` },
-          { label: "atelier.token", value: facts.containerToken },
-        ],
+        labels: [...labels, { label: "atelier.token", value: facts.containerToken }],
         ...(settings.gpu === "required" ? { gpus } : {}),
       },
       { ...own, dependsOn: [source], deleteBeforeReplace: true },

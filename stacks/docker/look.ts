@@ -1,23 +1,35 @@
 import type { EngineLogin } from "./login.ts";
 
+/** What is looked for on the engine. */
+export interface Looks {
+  container: string;
+  /** Its name; empty: not asked for. */
+  image: string;
+  /** Its name, where the stack makes it; empty: not asked for. */
+  volume: string;
+  /** Of this stack's state (stacks/docker/fingerprint.ts); empty: of an earlier one, which had none. */
+  fingerprint: string;
+}
+
 /** What became of the box: `image` and `container` say why each is not as it was left; undefined where it is. */
 export interface Seen {
   image?: string;
   container?: string;
+  /** What has the stack's names and is somebody else's, with what to do about it. */
+  foreign?: string;
 }
 
 /**
  * Asks a Docker engine for an image and a container, without changing a thing. Over ssh:// by the user's own `ssh` and the `docker` there.
  * It lives in the state as text: it may use nothing of this module.
- * @param image its name; empty: not asked for
  * @throws Error saying why the engine could not be asked
  */
-export async function look(engine: EngineLogin, container: string, image: string): Promise<Seen> {
+export async function look(engine: EngineLogin, { container, image, volume, fingerprint }: Looks): Promise<Seen> {
   const limit = 120_000;
   const url = new URL(engine.host);
   const unreachable = (why: string) =>
     new Error(
-      `the Docker engine at ${engine.host} can't be asked (${why.trim().slice(-500)}); does it run, and may this user use it? If it is gone: npx atelier down --host-gone --stack …`,
+      `the Docker engine at ${engine.host} can't be asked (${why.trim().slice(-500)}). Is the Docker engine running? If it should be, start it there (systemctl start docker, or Docker Desktop); its socket is for root and the group docker. If it is gone: npx atelier down --host-gone --stack …`,
     );
   const overSsh = async (what: string): Promise<{ code: number; text: string }> => {
     const { execFile } = await import("node:child_process");
@@ -63,10 +75,15 @@ export async function look(engine: EngineLogin, container: string, image: string
     const { code, text } =
       url.protocol === "ssh:"
         ? await overSsh(`${kind} inspect --format '{{json .}}' ${name}`)
-        : await overHttp(`/${kind}s/${name}/json`);
+        : await overHttp(kind === "volume" ? `/volumes/${name}` : `/${kind}s/${name}/json`);
     if (code === 404) return undefined;
     if (code !== 200) throw unreachable(`HTTP ${code}: ${text}`);
     return JSON.parse(text) as Record<string, unknown>;
+  };
+  // Without the label it was made by an earlier Atelier, or by the engine, for a container that named it.
+  const isForeign = (labels: Record<string, string> | null | undefined) => {
+    const other = labels?.["atelier.fingerprint"];
+    return fingerprint !== "" && other !== undefined && other !== fingerprint;
   };
   const seen: Seen = {};
   if (image !== "" && (await ask("image", image)) === undefined) seen.image = `there is no image ${image}`;
@@ -74,9 +91,26 @@ export async function look(engine: EngineLogin, container: string, image: string
   const state = box?.State as
     | { Status?: string; Running?: boolean; Paused?: boolean; Restarting?: boolean }
     | undefined;
+  const labels = (box?.Config as { Labels?: Record<string, string> } | undefined)?.Labels ?? {};
+  const others = [];
   if (!box) seen.container = `there is no container ${container}`;
+  else if (isForeign(labels) || (fingerprint !== "" && labels["atelier.stack"] === undefined)) {
+    seen.container = `the container ${container} is somebody else's`;
+    others.push(
+      isForeign(labels)
+        ? `the container ${container} was made by another copy of the stack ${labels["atelier.stack"]}, whose state is elsewhere (if that copy is gone for good: docker rm -f ${container})`
+        : `the container ${container} was not made by Atelier (docker rename gives it another name)`,
+    );
+  }
   // Of a paused one the engine says that it runs.
   else if (!state?.Running || state.Paused || state.Restarting)
     seen.container = `the container ${container} does not run (${state?.Status}; \`docker logs ${container}\` says more)`;
+  const store = volume === "" ? undefined : await ask("volume", volume);
+  if (isForeign(store?.Labels as Record<string, string> | undefined))
+    others.push(
+      `the volume ${volume} was made by another copy of the stack, and has its cache (if that copy is gone for good, host.volume: ${volume} in the settings uses it with what is in it; docker volume rm ${volume} gives it up)`,
+    );
+  if (others.length > 0)
+    seen.foreign = `The Docker engine at ${engine.host} has what bears this stack's names and is somebody else's: ${others.join("; ")}. Nothing of it was touched. If it is yours, bring its state here (npx atelier stack import), or run \`down\` where that state is; else give this stack another name: its settings file is stacks/Pulumi.<name>.yaml.`;
   return seen;
 }

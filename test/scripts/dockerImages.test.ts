@@ -90,6 +90,7 @@ describe.skipIf(missing)(`images for a Docker engine${missing ? ` (skipped: ${mi
         const looks = {
           engine: { host },
           owner: "a/t",
+          fingerprint: "f",
           containers: ["gone"],
           networks: [],
           joins: {},
@@ -102,7 +103,7 @@ describe.skipIf(missing)(`images for a Docker engine${missing ? ` (skipped: ${mi
           networks: {},
           volumes: {},
           images: { b: "there is no image no:1" },
-          foreign: [],
+          foreign: { containers: [], networks: [], volumes: [] },
         });
       } finally {
         over.engine.close();

@@ -103,6 +103,8 @@ describe("what became of the container", () => {
   let server: Server;
   let answers: Record<string, [number, object]>;
   const engine = () => ({ host: `unix://${join(dir, "docker.sock")}` });
+  const asked = (container: string, image = "") => ({ container, image, volume: "", fingerprint: "" });
+  const seen = (container: string, image?: string) => look(engine(), asked(container, image));
 
   beforeEach(async () => {
     dir = mkdtempSync(join(tmpdir(), "atelier-look-"));
@@ -122,26 +124,26 @@ describe("what became of the container", () => {
   });
 
   it("is nothing to tell where all is as it was left", async () => {
-    expect(await look(engine(), "box", "atelier/cuda:1")).toEqual({});
+    expect(await seen("box", "atelier/cuda:1")).toEqual({});
   });
 
   it("is told where it, or its image, is gone, and where it does not run", async () => {
-    expect(await look(engine(), "other", "atelier/cuda:2")).toEqual({
+    expect(await seen("other", "atelier/cuda:2")).toEqual({
       image: "there is no image atelier/cuda:2",
       container: "there is no container other",
     });
     answers["/containers/box/json"] = [200, { State: { Running: false, Status: "exited" } }];
-    expect((await look(engine(), "box", "")).container).toMatch(/^the container box does not run \(exited; /);
+    expect((await seen("box")).container).toMatch(/^the container box does not run \(exited; /);
     answers["/containers/box/json"] = [200, { State: { Running: true, Restarting: true, Status: "restarting" } }];
-    expect((await look(engine(), "box", "")).container).toMatch(/does not run \(restarting; /);
+    expect((await seen("box")).container).toMatch(/does not run \(restarting; /);
     answers["/containers/box/json"] = [200, { State: { Running: true, Paused: true, Status: "paused" } }];
-    expect((await look(engine(), "box", "")).container).toMatch(/does not run \(paused; /);
+    expect((await seen("box")).container).toMatch(/does not run \(paused; /);
   });
 
   it("can't be told of an engine that does not answer, or answers with an error", async () => {
-    await expect(look({ host: `unix://${dir}/none` }, "box", "")).rejects.toThrow(/can't be asked.*ENOENT/);
+    await expect(look({ host: `unix://${dir}/none` }, asked("box"))).rejects.toThrow(/can't be asked.*ENOENT/);
     answers["/containers/box/json"] = [500, { message: "out of order" }];
-    await expect(look(engine(), "box", "")).rejects.toThrow(/HTTP 500.*out of order/);
+    await expect(seen("box")).rejects.toThrow(/HTTP 500.*out of order/);
   });
 
   it("is asked of an engine behind ssh:// by the user's own ssh", async () => {
@@ -153,12 +155,12 @@ describe("what became of the container", () => {
     try {
       run(`case $* in *image*) echo '{}' ;; *) echo 'Error: No such container: box' >&2; exit 1 ;; esac`);
       const engine = { host: "ssh://root@gpu.example.com:2022/run/d.sock" };
-      expect(await look(engine, "box", "atelier/cuda:1")).toEqual({ container: "there is no container box" });
+      expect(await look(engine, asked("box", "atelier/cuda:1"))).toEqual({ container: "there is no container box" });
       expect(execFileSync("cat", [join(dir, "asked")], { encoding: "utf8" })).toContain(
         "-l root -p 2022 -- gpu.example.com docker --host unix:///run/d.sock container inspect --format '{{json .}}' box",
       );
       run("echo 'Permission denied' >&2; exit 255");
-      await expect(look(engine, "box", "")).rejects.toThrow(/can't be asked.*Permission denied/);
+      await expect(look(engine, asked("box"))).rejects.toThrow(/can't be asked.*Permission denied/);
     } finally {
       process.env.PATH = path;
     }

@@ -21,11 +21,21 @@ const host = { address: "127.0.0.1", port: 22, user: "root", hostKey: "ssh-ed255
 new HostFacts("host", { host: host as never, steps: [] });
 new Password("password", { length: 3 });
 new SshKey("key", "of a test");
-new DockerFacts("docker", { engine, container: "c", image: "" });
+new DockerFacts("docker", { engine, container: "c", image: "", volume: "", fingerprint: pulumi.output("f") });
 new DifyFacts("dify", { dify: {}, own: false, items: {} });
 new EngineFacts(
   "engine",
-  { engine, owner: "o", containers: [], networks: [], joins: {}, volumes: {}, images: {}, mirrors: [] },
+  {
+    engine,
+    owner: "o",
+    fingerprint: "f",
+    containers: [],
+    networks: [],
+    joins: {},
+    volumes: {},
+    images: {},
+    mirrors: [],
+  },
   {},
 );
 await pulumi.runtime.disconnect();

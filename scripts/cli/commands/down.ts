@@ -1,9 +1,10 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { outlivesDown } from "../../../stacks/dify/kept.ts";
+import { boxOutlivesDown } from "../../../stacks/docker/kept.ts";
 import { renamedFile } from "../../../stacks/renamed.ts";
 import { confirm } from "../ask.ts";
-import { containerIsGone, releaseVolumes } from "../container.ts";
+import { containerIsGone, settleVolumes } from "../container.ts";
 import { planLines } from "../display/plan.ts";
 import { plural, seconds } from "../display/text.ts";
 import type { Runner } from "../engines/engine.ts";
@@ -12,6 +13,7 @@ import { adoptConnection, forgetHost, isOfContainer, listResources } from "../en
 import { UsageError, UserError } from "../errors.ts";
 import { failureLines, throwSettingsMistakes } from "../failure.ts";
 import { startMachine, stopMachine } from "../machine.ts";
+import { removeLeftovers, volumesOfOthers } from "../onEngines.ts";
 import { home, reportDir, stackHome } from "../paths.ts";
 import { settlePlatform } from "../platform.ts";
 import { orderPurge, unusedCaches } from "../purge.ts";
@@ -42,7 +44,9 @@ export async function down(context: Context): Promise<number> {
     throw new UsageError("--purge and --host-gone are about the whole host: not together with --target or --exclude….");
 
   // A rehearsal's Dify has nothing worth keeping.
-  const kept = partial || options.purge || !stack.asks ? [] : before.filter(outlivesDown).map(({ urn }) => urn);
+  const keptDify = partial || options.purge || !stack.asks ? [] : before.filter(outlivesDown);
+  const keptBox = partial || options.purge ? [] : before.filter(boxOutlivesDown);
+  const kept = [...keptDify, ...keptBox].map(({ urn }) => urn);
   const scoped = { ...context, options: { ...options, exclude: [...options.exclude, ...shielded, ...kept] } };
 
   let removed = 0;
@@ -59,7 +63,7 @@ export async function down(context: Context): Promise<number> {
     if (!partial) terminal.line(rental ? rentalEnds : whatStays(stack, options.purge, options.hostGone));
     if (shielded.length > 0)
       terminal.line(`Protected, and so left with what they need: ${plural(shielded.length, "resource")}.`);
-    if (kept.length > 0)
+    if (keptDify.length > 0)
       terminal.line("Dify's volumes stay, and in the state the passwords that belong to them; --purge removes both.");
     if (stack.asks && !options.yes && !(await confirm("Remove it?", terminal, "`down` removes things.")))
       throw new UserError("Nothing was changed.");
@@ -74,7 +78,14 @@ export async function down(context: Context): Promise<number> {
       if (!local) await adoptConnection(stack.name, interrupt.signal);
       if (options.purge) await orderPurge(stack, interrupt.signal);
     }
-    if (options.purge) await releaseVolumes(stack);
+    const { hostGone } = options;
+    const { signal } = interrupt;
+    if (!partial && before.some(({ urn }) => urn.endsWith("docker-facts")))
+      await removeLeftovers(stack, { say: (line) => terminal.line(line), signal, hostGone });
+    const others = await volumesOfOthers(stack, signal, hostGone);
+    for (const name of others)
+      terminal.line(`The volume ${name} stays: this stack did not make it. docker volume rm ${name} removes it.`);
+    await settleVolumes(stack, options.purge, others);
     const destroyed = await runShown(runner, "destroy", scoped);
     if (destroyed.result !== "succeeded") return giveUp(destroyed, runner, stack, context);
     if (!partial) await endCutOffRental(stack);

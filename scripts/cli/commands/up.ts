@@ -9,6 +9,7 @@ import { moveConnection, readOutputs } from "../engines/state.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { failureLines, lostConnection, notRemoved, showPlan, throwSettingsMistakes } from "../failure.ts";
 import { startMachine } from "../machine.ts";
+import { removeLeftovers } from "../onEngines.ts";
 import { checkPlace } from "../place.ts";
 import { settlePlatform } from "../platform.ts";
 import { rentalState, rentalWords } from "../rental.ts";
@@ -57,6 +58,7 @@ export async function up(context: Context): Promise<number> {
       return proveAndReport(stack, runner.name, plan.record, context);
   }
 
+  await removeLeftovers(stack, { say: (line) => terminal.line(line), signal: interrupt.signal });
   let update = await runShown(runner, "up", context);
   for (let again = 1; again <= reconnects && update.result === "failed" && lostConnection(update.record); again++) {
     terminal.line(`The line to the host dropped; its work goes on there. Attaching again (${again} of ${reconnects}).`);

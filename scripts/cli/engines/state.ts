@@ -10,6 +10,7 @@ import {
   renameStack,
   stackHistory,
   stackOutputs,
+  withResources,
 } from "@atelier/engine";
 import { equalValues } from "@atelier/engine/compare";
 import { unwrapMap } from "@atelier/engine/deploy/steps/marking";
@@ -32,6 +33,11 @@ export async function listResources(stack: string): Promise<ResourceState[]> {
   return listStates(stateOptions(stack)).catch((error) => {
     throw asUserError(error);
   });
+}
+
+/** What stands in the state, while no update may change it. */
+export async function underLock<T>(stack: string, use: (states: ResourceState[]) => Promise<T>): Promise<T> {
+  return told(withResources(stateOptions(stack), use));
 }
 
 export const isOnHost = ({ type }: Pick<ResourceState, "type">): boolean => type.startsWith("command:remote:");

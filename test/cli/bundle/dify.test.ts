@@ -172,6 +172,7 @@ describe.skipIf(missing)(`Dify's part of a bundle${missing ? ` (skipped: ${missi
     const looks = {
       engine: { host: it.host },
       owner: "a/t",
+      fingerprint: "f",
       containers: [],
       networks: [],
       joins: {},
@@ -274,7 +275,7 @@ describe.skipIf(missing)(`Dify's part of a bundle${missing ? ` (skipped: ${missi
       volume: "wheels",
       image: IMAGE,
       name: "filler",
-      owner: "a/t",
+      labels: { "atelier.dify": "a/t" },
     };
     // Without a bundle nothing is touched.
     expect(await layWheels(input, call())).toEqual({ files: 0 });

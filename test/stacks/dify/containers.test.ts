@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../../rehearsal/lib/ports.ts";
 import { noRegistry, startRegistry } from "../../engine/docker/registry.ts";
 import { bundleOfDify, pushImage } from "../../helpers/bundle.ts";
-import { startDocker, type TestDocker } from "../../helpers/docker.ts";
+import { IMAGE, startDocker, type TestDocker } from "../../helpers/docker.ts";
 import { importStandIn, STAND_IN } from "./images.ts";
 import { DifyWorkspace } from "./workspace.ts";
 
@@ -286,12 +286,22 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     expect((await it.docker.listNetworks()).map(({ Name }) => Name).sort()).toEqual(["bridge", "host", "none"]);
   });
 
-  test("are refused where volumes of a Dify with lost passwords lie", async () => {
+  test("are refused where volumes of a Dify with lost passwords lie, or what another copy of the stack made", async () => {
     await it.docker.createVolume({ Name: called("db-data") });
+    // Another copy's: its owner has the same name, and its state another password.
+    const Labels = { "atelier.dify": "atelier/t", "atelier.fingerprint": "another" };
+    await it.docker.createVolume({ Name: called("redis-data"), Labels });
+    const theirs = await it.docker.createContainer({ name: called("api"), Image: IMAGE, Labels });
     const up = await work.run("up");
     expect(up.result).toBe("failed");
-    expect(up.errors.join("\n")).toContain(`docker volume rm ${called("db-data")}`);
-    expect(await it.docker.listContainers({ all: true })).toEqual([]);
+    const said = up.errors.join("\n");
+    expect(said).toContain(
+      `is not its own: containers ${called("api")}; volumes ${called("db-data")}, ${called("redis-data")}.`,
+    );
+    expect(said).toContain(`docker volume rm ${called("db-data")}`);
+    expect(await it.docker.listContainers({ all: true })).toHaveLength(1);
+    await theirs.remove();
+    await it.docker.getVolume(called("redis-data")).remove();
     await it.docker.getVolume(called("db-data")).remove();
     expect((await work.run("destroy")).errors).toEqual([]);
   });

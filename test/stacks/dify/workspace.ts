@@ -40,18 +40,18 @@ export const model = {
   contextSize: 4096,
 };
 
-/** The program of test/stacks/dify/program, laid out as the project is. */
+/** A program of a test, laid out as the project is. */
 export class DifyWorkspace {
   readonly dir = mkdtempSync(join(tmpdir(), "atelier-dify-"));
   readonly stack: string;
   #told: Told = { settings: {} };
 
-  constructor(stack = "t") {
+  constructor(stack = "t", program = "test/stacks/dify/program/index.ts") {
     this.stack = stack;
     for (const name of ["scripts", "images", "node_modules"]) symlinkSync(join(root, name), join(this.dir, name));
     mkdirSync(join(this.dir, "state"));
     mkdirSync(join(this.dir, "stacks"));
-    symlinkSync(join(root, "test/stacks/dify/program/index.ts"), join(this.dir, "stacks", "index.ts"));
+    symlinkSync(join(root, program), join(this.dir, "stacks", "index.ts"));
     writeFileSync(
       join(this.dir, "Pulumi.yaml"),
       "name: atelier\nruntime:\n  name: nodejs\n  options:\n    typescript: false\nmain: stacks/index.ts\n",
