@@ -9,7 +9,7 @@ import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
 import { type Item, missing, type Standing, type Wanted } from "./item.ts";
 import { pluginById } from "./plugins.ts";
-import type { Say } from "./wait.ts";
+import { note, type Say } from "./wait.ts";
 
 interface Detail extends AppFace {
   id: string;
@@ -76,7 +76,7 @@ export const app: Item<"app"> = {
       await console.delete(`/apps/${found.app.id}`);
       return;
     }
-    say(`\`${found.app.name}\` was there before: it stays`);
+    say(note(`\`${found.app.name}\` was there before: it stays`));
     const detail = await console.get<Detail>(`/apps/${found.app.id}`);
     await putFace(console, found.app.id, { ...detail, description: readMarker(detail.description).text });
   },
@@ -193,7 +193,7 @@ async function sayLosses(console: Console, id: string, dsl: Dsl, say: Say): Prom
   const wanted = contentOfDsl(dsl);
   const { content } = await readState(console, id);
   const lost = differences(content, wanted).filter((path) => wanted.has(path));
-  if (lost.length > 0) say(`Dify keeps other values than the app's file has: ${shortly(lost)}`);
+  if (lost.length > 0) say(note(`Dify keeps other values than the app's file has: ${shortly(lost)}`));
 }
 
 async function putFace(console: Console, id: string, face: AppFace): Promise<void> {
@@ -221,7 +221,9 @@ async function mark(console: Console, id: string, marker: Marker, say: Say): Pro
   const room = roomBeside(finished);
   if (text.length > room) {
     say(
-      `The description of \`${detail.name}\` has ${text.length} letters and leaves no room for our mark: it stays as it is, and every \`up\` looks at this app again. With at most ${room} letters it is marked.`,
+      note(
+        `the description of \`${detail.name}\` has ${text.length} letters and leaves no room for our mark: it stays as it is, and every \`up\` looks at this app again. With at most ${room} letters it is marked.`,
+      ),
     );
     return left;
   }

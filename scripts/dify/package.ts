@@ -5,7 +5,7 @@ import { DifyError } from "./errors.ts";
 import type { Work } from "./item.ts";
 import { identifierAt, isIdentifier } from "./marketplace.ts";
 import type { Installed } from "./plugins.ts";
-import type { Say } from "./wait.ts";
+import { note, type Say } from "./wait.ts";
 
 type Wanted = Work<"plugin">["input"]["plugin"];
 
@@ -50,7 +50,7 @@ export async function choosePackage({
   if (told.identifier) return asTold(told.identifier, computed, say);
   whys.push(told.why);
   if (computed) {
-    say(`nobody tells the checksum of ${id} ${version} (${whys.join("; ")}); trying the one that was computed`);
+    say(note(`nobody tells the checksum of ${id} ${version} (${whys.join("; ")}); trying the one that was computed`));
     return { identifier: computed, sure: false, by: "the lock" };
   }
   throw new DifyError(

@@ -3,6 +3,9 @@ import { DifyError, daemonIsDown, daemonIsNotReady, runtimeIsMissing } from "./e
 /** Progress for people; masked by whoever made it. */
 export type Say = (line: string) => void;
 
+/** A line that is no progress: it is shown however quick the step was (scripts/cli/display/steps.ts). */
+export const note = (text: string): string => `note: ${text}`;
+
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /**

@@ -30,7 +30,7 @@ export class Steps {
   /** Every operation on a resource of a provider, in the order of their start. */
   readonly steps: Step[] = [];
   readonly problems: Problem[] = [];
-  /** What `host-facts` and `dify-facts` found out of place. */
+  /** What `host-facts`, `dify-facts` and those of a Docker engine found out of place. */
   readonly findings = { host: [] as string[], dify: [] as string[] };
   readonly #running = new Map<string, Step>();
 
@@ -87,15 +87,20 @@ export class Steps {
       return { problem };
     }
     for (const line of cleanLines(diagnostic.message)) {
-      const [, where, finding] = /^(host|dify)-facts: (.*)/.exec(line) ?? [];
-      const known = where && finding ? this.findings[where as "host" | "dify"] : undefined;
+      // The engine's `docker-facts` is about the host, its `dify-docker-facts` about Dify.
+      const [, dify, finding] = /^(?:(dify-docker|dify)|host|docker)-facts: (.*)/.exec(line) ?? [];
+      const known = finding ? this.findings[dify ? "dify" : "host"] : undefined;
       if (known && finding && !known.includes(finding)) known.push(finding);
     }
     const line = cleanLine(diagnostic.message.trimEnd().split("\n").at(-1) ?? "");
     if (line === "") return {};
+    // What a step wants to be read, not only seen going by.
+    const notes = cleanLines(diagnostic.message).flatMap((text) => /^note: (.*)/.exec(text)?.[1] ?? []);
+    const problem: Problem | undefined = notes.length > 0 ? { severity: "warning", name, lines: notes } : undefined;
+    if (problem) this.problems.push(problem);
     const said = diagnostic.urn ? this.#running.get(diagnostic.urn) : undefined;
     if (said) said.line = line;
-    return { said, line };
+    return { ...(said ? { said } : {}), line, ...(problem ? { problem } : {}) };
   }
 }
 

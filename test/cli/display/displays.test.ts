@@ -71,6 +71,23 @@ test("a plan without changes says what was found out of place in Dify, whole", (
   ]);
 });
 
+test("what a Docker engine has lost, and what a quick step wants to be read, is shown too", () => {
+  const display = new RecordDisplay();
+  display.event(start("docker-facts", "update", 1));
+  display.event(says("docker-facts", "docker-facts: there is no container atelier-t", 1));
+  display.event(says("dify-docker-facts", "dify-docker-facts: images is not in place", 1));
+  display.event(start("dify-agent", "delete", 1));
+  display.event(says("dify-agent", "note: `A` was there before: it stays\n", 1));
+  display.event(done("dify-agent", "delete", 1));
+  expect(display.steps.findings).toEqual({
+    host: ["there is no container atelier-t"],
+    dify: ["images is not in place"],
+  });
+  expect(display.steps.problems).toEqual([
+    { severity: "warning", name: "dify-agent", lines: ["`A` was there before: it stays"] },
+  ]);
+});
+
 describe("on a terminal", () => {
   const settings = { idle: "working", interval: 60_000, now: () => 112.3 };
 
