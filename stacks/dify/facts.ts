@@ -13,6 +13,12 @@ interface FactsInputs {
 }
 interface FactsOutputs {
   tokens: Record<string, string>;
+  there?: There;
+}
+/** Somebody's Dify, and what is made in it. */
+interface There {
+  url: unknown;
+  what: string;
 }
 interface Standing {
   ok: boolean;
@@ -51,21 +57,51 @@ async function drift(inputs: FactsInputs): Promise<Record<string, string> | unde
   return drifted;
 }
 
-const provider: pulumi.dynamic.ResourceProvider = {
-  async create({ items }: FactsInputs) {
+/** Nothing of an own Dify, which goes with all that is in it. */
+function whatIsThere({ dify, own, items }: FactsInputs): There {
+  if (own) return { url: "", what: "" };
+  const called = (...kinds: string[]) => {
+    const names = Object.values(items).filter(({ item }) => kinds.includes(item));
+    return [...new Set(names.map(({ name }) => `\`${name}\``))].join(" and ");
+  };
+  return {
+    url: dify.url,
+    what: `the apps ${called("app")}, the credentials ${called("tool", "model")} with the WebUI's password and the model's key in them, and the plugins that were not there before`,
+  };
+}
+
+/** Items are applied to the Dify of now: of the one before only its own removal knows the way in. */
+function leftBehind({ there }: FactsOutputs, news: FactsInputs): string {
+  if (!there?.url || (!news.own && there.url === news.dify.url)) return "";
+  return `dify-facts: dify.url was ${there.url}. What was made there stays, and no \`down\` will know of it: ${there.what}. To have it taken out, say no here, set dify.url and its login back to that Dify, run: npx atelier down --stack … --target '**::dify-*' --target-dependents; then set the new one.`;
+}
+
+export const difyFacts: pulumi.dynamic.ResourceProvider = {
+  async create(inputs: FactsInputs) {
     // Nothing is known before the first apply, and nothing is lost: every item is applied now anyway.
-    return { id: "dify-facts", outs: { tokens: Object.fromEntries(Object.keys(items).map((name) => [name, ""])) } };
+    const tokens = Object.fromEntries(Object.keys(inputs.items).map((name) => [name, ""]));
+    return { id: "dify-facts", outs: { tokens, there: whatIsThere(inputs) } };
   },
   async diff(_id, olds: FactsOutputs, news: FactsInputs) {
     // What is known only once something else is made stands as this word in both engines.
     const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
-    if (JSON.stringify([news.dify, news.items]).includes(unknown)) return { changes: true };
+    const left = leftBehind(olds, news);
+    if (JSON.stringify([news.dify, news.items]).includes(unknown)) {
+      if (left) console.log(left);
+      return { changes: true };
+    }
     const drifted = await drift(news);
+    // The same Dify at another address has our apps.
+    const isNew = Object.entries(news.items).every(
+      ([name, { item }]) => item !== "app" || !drifted || /^there is no app|^its plugin /.test(drifted[name] ?? ""),
+    );
+    if (left && isNew) console.log(left);
     if (!drifted) return { changes: true };
     // The engines show what a provider prints: a plan can't say which items will be applied, but this can say why.
     for (const [name, why] of Object.entries(drifted)) console.log(`dify-facts: ${name} is not in place: ${why}`);
     const names = Object.keys(news.items);
-    return { changes: names.some((name) => !(name in olds.tokens)) || Object.keys(drifted).length > 0 };
+    const told = JSON.stringify(olds.there ?? { url: "", what: "" }) === JSON.stringify(whatIsThere(news));
+    return { changes: !told || names.some((name) => !(name in olds.tokens)) || Object.keys(drifted).length > 0 };
   },
   async update(_id, olds: FactsOutputs, news: FactsInputs) {
     const drifted = await drift(news);
@@ -73,7 +109,8 @@ const provider: pulumi.dynamic.ResourceProvider = {
       const again = name in olds.tokens && (drifted === undefined || name in drifted);
       return again ? globalThis.crypto.randomUUID() : (olds.tokens[name] ?? "");
     };
-    return { outs: { tokens: Object.fromEntries(Object.keys(news.items).map((name) => [name, token(name)])) } };
+    const tokens = Object.fromEntries(Object.keys(news.items).map((name) => [name, token(name)]));
+    return { outs: { tokens, there: whatIsThere(news) } };
   },
 };
 
@@ -89,6 +126,11 @@ export class DifyFacts extends DynamicResource {
     args: { dify: pulumi.Inputs; own: boolean; items: Record<string, FactItem> },
     opts: pulumi.CustomResourceOptions = {},
   ) {
-    super({ provider, uses: [runScript, askDify, drift] }, name, { ...args, tokens: undefined }, opts);
+    super(
+      { provider: difyFacts, uses: [runScript, askDify, drift, whatIsThere, leftBehind] },
+      name,
+      { ...args, tokens: undefined },
+      opts,
+    );
   }
 }
