@@ -20,7 +20,9 @@ export const setup: Item<"setup"> = {
     await console.login();
     const { id } = await console.post<{ id: string }>("/workspaces/current");
     // Everything else here is about plugins.
-    await whenDaemonIsUp(() => pluginList(console), dify.timeout, say);
+    // In somebody's Dify nothing is being started.
+    const patience = own ? dify.timeout : Math.min(dify.timeout, 60);
+    await whenDaemonIsUp(() => pluginList(console), patience, say);
     if (own) await pinPlugins(console);
     return { version, workspaceId: id };
   },

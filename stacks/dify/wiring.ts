@@ -4,7 +4,7 @@ import { isAbsolute, join, relative, resolve } from "node:path";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { DifySettings } from "../schema/dify.ts";
-import { type AppRole, appDsl, appModes, appRoles, type Drawing } from "./apps.ts";
+import { type AppRole, appDsl, appModes, type Drawing } from "./apps.ts";
 import { credentialName } from "./credential.ts";
 import { DifyFacts, type FactItem } from "./facts.ts";
 import { modelItem, providerOf, thinkingOf, thinkingTokens, tokensOf } from "./model.ts";
@@ -104,7 +104,11 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
     },
   );
 
-  const make = (name: ItemResource, after: command.local.Command[]): command.local.Command => {
+  const make = (
+    name: ItemResource,
+    after: command.local.Command[],
+    later: command.local.Command[] = [],
+  ): command.local.Command => {
     const stdin = pulumi
       .all([
         pulumi.output(items[name]),
@@ -132,7 +136,7 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
       // `up --replace`: an item is found again by what it is, and its removal, run last, would take the one just applied.
       {
         ...opts,
-        dependsOn: [...place.ready, facts, ...after],
+        dependsOn: [...place.ready, facts, ...after, ...later],
         deleteBeforeReplace: true,
         additionalSecretOutputs: ["stdin"],
       },
@@ -164,9 +168,10 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
   const models = make("dify-plugin-model", [setup, tools]);
   const tool = make("dify-tool", [tools]);
   const llm = make("dify-model", [models]);
-  const apps = Object.fromEntries(
-    appRoles.map((role) => [role, make(`dify-${role}`, [tools, models, tool, llm])]),
-  ) as Record<AppRole, command.local.Command>;
+  const needs = [tools, models, tool, llm];
+  const agent = make("dify-agent", needs);
+  // One after the other: a `down` whose password is wrong by now tries it once, not once for each; six lock an account for a day.
+  const apps: Record<AppRole, command.local.Command> = { agent, chatflow: make("dify-chatflow", needs, [agent]) };
   const said = (one: command.local.Command) => one.stdout.apply((text) => JSON.parse(text) as Record<string, string>);
   const keys = { agent: makeKey("agent", apps.agent), chatflow: makeKey("chatflow", apps.chatflow) };
   const wired = (role: AppRole): WiredApp => ({

@@ -1,10 +1,11 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTls } from "node:https";
 import type { AddressInfo } from "node:net";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Console } from "../../scripts/dify/client.ts";
 import { setup } from "../../scripts/dify/setup.ts";
 import { endsKeptLines, selfSigned } from "../helpers/faults.ts";
+import { until } from "../helpers/until.ts";
 import { secrets, World } from "./world.ts";
 
 describe("the first admin, and every later login", () => {
@@ -41,6 +42,24 @@ describe("the first admin, and every later login", () => {
     expect(await world.apply(world.items.setup)).toEqual(facts);
     expect(world.dify.state.preferences.auto_upgrade).toMatchObject({ strategy_setting: "disabled" });
     expect(world.dify.state.preferences.permission).toMatchObject({ install_permission: "everyone" });
+  });
+
+  test("in somebody's Dify a silent plugin daemon is waited for a minute, whatever a new one may take", async () => {
+    world.dify.lies.order("daemon_down");
+    const before = world.asked.length;
+    vi.useFakeTimers({ toFake: ["Date"] });
+    try {
+      const late = world.run(world.items.setup, "apply", { own: false });
+      // Its clock is read once the daemon was first asked.
+      await until("the daemon was asked", () =>
+        world.asked.slice(before).some((line) => line.includes("/plugin/list")),
+      );
+      vi.setSystemTime(Date.now() + 61_000);
+      expect(await late).toMatchObject({ code: 1, stderr: expect.stringContaining("did not answer for 60 s") });
+    } finally {
+      vi.useRealTimers();
+      world.dify.lies.clear();
+    }
   });
 
   test("as a command it answers by its streams and its exit code", async () => {
