@@ -134,7 +134,12 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
   });
 
   test("is read again, and shows none", async () => {
-    expect((await run(["refresh", "--json", "--verbose"])).code).toBe(0);
+    const { code, stdout } = await run(["refresh", "--json", "--verbose"]);
+    // The commands have a host of their own; that of the settings is nowhere.
+    expect([code, JSON.parse(stdout)]).toEqual([
+      1,
+      expect.objectContaining({ error: expect.stringMatching(/127\.0\.0\.1:9\b[^]*nobody looked/) }),
+    ]);
     expect(caught()).toEqual([]);
   });
 
