@@ -201,6 +201,11 @@ END
   read -r _cfree _cmount <<END
 $(free_mb "$CACHE")
 END
+  # In a chroot without /proc df knows nothing. A full disk is found by the steps, too.
+  if [ -z "$_free" ] || [ -z "$_cfree" ]; then
+    say "df does not tell what is free at $WORKSPACE and $CACHE: not looked at"
+    return
+  fi
   fact_json disk_free_mb "$_free"
   fact_json cache_free_mb "$_cfree"
   # What is here already was counted when it came.

@@ -211,6 +211,15 @@ describe("preflight", () => {
     },
   );
 
+  it("refuses no box whose df tells nothing, and says that nobody looked", async () => {
+    const path = workspace.commands({
+      df: "#!/bin/sh\necho 'df: cannot read table of mounted file systems' >&2\nexit 1\n",
+    });
+    const { code, stderr, facts } = await apply({ gpu: "none" }, [path]);
+    expect([code, stderr]).toEqual([0, expect.stringContaining("df does not tell what is free at")]);
+    expect(facts).not.toHaveProperty("disk_free_mb");
+  });
+
   it("names who listens on the port", async () => {
     const port = await listen(createServer());
     const { code, stderr } = await apply({ gpu: "none", port });
