@@ -138,7 +138,7 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
     // The commands have a host of their own; that of the settings is nowhere.
     expect([code, JSON.parse(stdout)]).toEqual([
       1,
-      expect.objectContaining({ error: expect.stringMatching(/127\.0\.0\.1:9\b[^]*nobody looked/) }),
+      expect.objectContaining({ error: expect.stringMatching(/127\.0\.0\.1:9\b[\s\S]*nobody looked/) }),
     ]);
     expect(caught()).toEqual([]);
   });
