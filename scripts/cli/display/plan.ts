@@ -1,3 +1,4 @@
+import { outlivesDown } from "../../../stacks/dify/kept.ts";
 import type { Terminal } from "../terminal.ts";
 import { changing, operations } from "./operations.ts";
 import type { Step, Steps } from "./steps.ts";
@@ -21,6 +22,8 @@ export function countPlan(steps: Step[]): PlanCounts {
 }
 
 export const changesAnything = (steps: Steps): boolean => steps.steps.some(({ op }) => changing(op));
+
+const isVolume = ({ type }: Step) => type === "docker:index/volume:Volume";
 
 /** The plan as lines: one for each resource that changes, and the counts. Unchanged ones are folded into a number. */
 export function planLines(steps: Steps, { columns, colours }: Pick<Terminal, "columns" | "colours">): string[] {
@@ -48,6 +51,10 @@ export function planLines(steps: Steps, { columns, colours }: Pick<Terminal, "co
   }
   // What somebody edited stands at a line's end: it is not cut.
   if (dify.length > 0) lines.push("Dify is not as the settings have it:", ...dify.map((finding) => `  ${finding}`));
+  // Not by `down --purge` alone: also where the settings name another Dify, or none.
+  const lost = steps.steps.filter((step) => step.op === "delete" && isVolume(step) && outlivesDown(step));
+  if (lost.length > 0)
+    lines.push(`Deleted with Dify's accounts, chats and apps in them: ${lost.map(({ name }) => name).join(", ")}.`);
   const counts = countPlan(steps.steps);
   const words = [
     counts.create && `${counts.create} to create`,

@@ -71,6 +71,24 @@ test("a plan without changes says what was found out of place in Dify, whole", (
   ]);
 });
 
+test("a plan that deletes Dify's volumes says what is in them", () => {
+  const display = new RecordDisplay();
+  const above = "urn:pulumi:t::atelier::atelier:dify:Dify$";
+  for (const [type, name] of [
+    ["docker:index/volume:Volume", "dify-db-data"],
+    ["docker:index/network:Network", "dify-net"],
+  ] as const) {
+    const event = start(name, "delete", 1);
+    const { metadata } = event.resourcePreEvent ?? {};
+    if (metadata === undefined) throw new Error("no step");
+    display.event({ ...event, resourcePreEvent: { metadata: { ...metadata, type, urn: `${above}${type}::${name}` } } });
+  }
+  expect(planLines(display.steps, fakeTerminal()).slice(-2)).toEqual([
+    "Deleted with Dify's accounts, chats and apps in them: dify-db-data.",
+    "Plan: 2 to delete.",
+  ]);
+});
+
 test("what a Docker engine has lost, and what a quick step wants to be read, is shown too", () => {
   const display = new RecordDisplay();
   display.event(start("docker-facts", "update", 1));
