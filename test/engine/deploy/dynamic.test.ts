@@ -151,7 +151,11 @@ const provider = {
   },
   async create(inputs) { return { id: "one", outs: inputs }; },
   async update(_id, olds, news) { console.log("was", olds.file.path, olds.file.hash.length); return { outs: news }; },
-  async delete(_id, olds) { console.log("went", olds.file.path, olds.file.hash.length); },
+  async delete(_id, olds) {
+    // More than a pipe holds: the answer is there before all of it was read.
+    for (let i = 0; i < 4000; i++) console.log("one of many lines that are printed before the end", i);
+    console.log("went", olds.file.path, olds.file.hash.length);
+  },
 };
 class Copy extends pulumi.dynamic.Resource {
   constructor(file) {
@@ -178,5 +182,7 @@ new Copy("${file}");
   const said = ({ events }: Awaited<ReturnType<typeof run>>) =>
     events.map(({ diagnosticEvent }) => diagnosticEvent?.message ?? "").join("\n");
   expect(said(other)).toContain("was undefined 64");
-  expect(said(await run("destroy"))).toContain("went undefined 64");
+  const gone = said(await run("destroy"));
+  expect(gone).toContain("went undefined 64");
+  expect(gone.match(/one of many lines/g)).toHaveLength(4000);
 });

@@ -32,10 +32,12 @@ export async function startDynamicProcess(options: {
   const child = new NodeChild({ script: options.script, env: options.env });
   child.run({ cwd: options.cwd, args: [NO_ENGINE] });
   const running = new Set<CallContext>();
+  /** What was printed before an answer may be read after it. */
+  let answered: CallContext | undefined;
   const printed: string[] = [];
   const toCalls = (stream: "stdout" | "stderr") => (text: string) => {
     // Which of several running calls printed a line can't be known: the youngest gets it.
-    const youngest = [...running].at(-1);
+    const youngest = [...running].at(-1) ?? answered;
     if (youngest !== undefined) youngest.log({ stream, text });
     else printed.push(text);
   };
@@ -62,7 +64,10 @@ export async function startDynamicProcess(options: {
         if (context?.signal.aborted) sent.cancel();
       });
     } finally {
-      if (context !== undefined) running.delete(context);
+      if (context !== undefined) {
+        running.delete(context);
+        answered = context;
+      }
       if (abort !== undefined) context?.signal.removeEventListener("abort", abort);
     }
   }
