@@ -18,10 +18,9 @@ process.argv.push(...args);
 mapped(args.at(-1));
 if (process.report) process.report.excludeEnv = true;
 
-// What is printed as the last of all is not lost where the engine is slow to read: node would give up what does not fit.
-process.on("exit", () => {
-  for (const { _handle } of [process.stdout, process.stderr]) _handle?.setBlocking?.(true);
-});
+// What was printed is with the engine before it hears of anything later, and is not lost however this process ends: what does not fit
+// where the engine is slow to read, node would keep, and give up at the end.
+for (const { _handle } of [process.stdout, process.stderr]) _handle?.setBlocking?.(true);
 
 // It ends when the engine does, also when that was killed and could not tell it.
 const engine = new Socket({ fd: ENGINE_FD });
