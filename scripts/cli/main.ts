@@ -3,7 +3,7 @@ import type { CommandFunction } from "./commands/command.ts";
 import { EventsFile } from "./display/eventsFile.ts";
 import { Interrupted, messageOf, UsageError, UserError } from "./errors.ts";
 import { Interrupt } from "./interrupt.ts";
-import { type Command, commandOf, type Options, parseOptions, usage } from "./options.ts";
+import { type Command, commandOf, type Options, parseOptions, shortUsage, usage } from "./options.ts";
 import { openTerminal, watchOutputs } from "./terminal.ts";
 
 // Loaded when asked for: `--help` waits for no engine.
@@ -39,7 +39,8 @@ const stateless: ReadonlySet<Command> = new Set(["status", "outputs", "trust", "
  */
 export async function main(args: string[]): Promise<number> {
   const lost = watchOutputs();
-  const code = await run(args[0] === "help" ? [...args.slice(1), "--help"] : args);
+  const [first = "", ...rest] = args;
+  const code = await run(["help", "version"].includes(first) ? [...rest, `--${first}`] : args);
   // An error of the last write comes in the next turn.
   await new Promise((resolve) => setImmediate(resolve));
   if (lost() === undefined || code !== 0) return code;
@@ -59,10 +60,15 @@ async function run(args: string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     const command = commandOf(args);
-    process.stderr.write(`${error.message}\n\n${usage(command)}`);
+    process.stderr.write(`${error.message}\n\n${shortUsage(command)}`);
     if (args.includes("--json"))
       process.stdout.write(`${JSON.stringify({ command, result: "failed", error: error.message })}\n`);
     return error.exitCode;
+  }
+  if (options.version) {
+    const { versions, versionText } = await import("./version.ts");
+    process.stdout.write(options.json ? `${JSON.stringify(versions())}\n` : versionText());
+    return 0;
   }
   if (options.help) {
     const { command } = options;

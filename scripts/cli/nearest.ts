@@ -7,7 +7,7 @@ const otherwise: Record<string, string> = { destroy: "down", apply: "up", deploy
 export function nearestOf(word: string, known: readonly string[]): string | undefined {
   const [near] = known
     .map((other) => ({ other, far: lettersApart(plain(word), plain(other)) }))
-    .filter(({ other, far }) => far <= Math.min(2, (other.length - 1) / 2))
+    .filter(({ other, far }) => far <= Math.min(2, (Math.max(word.length, other.length) - 1) / 2))
     .sort((a, b) => a.far - b.far);
   return near?.other;
 }

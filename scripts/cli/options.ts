@@ -158,11 +158,8 @@ const flags = {
     only: ["up", "preview", "upstreams", "bundle"],
     says: "Instead of the settings' profile: direct, china, auto, offline, or bundle:<folder>",
   },
-  all: {
-    type: "boolean",
-    only: ["bundle", "state"],
-    says: "Everything in the lock, not only what the stack needs; every resource",
-  },
+  all: { type: "boolean", only: ["bundle"], says: "Everything in the lock, not only what the stack needs" },
+  "all-resources": { called: "all", type: "boolean", only: ["state"], says: "Every resource" },
   port: {
     type: "string",
     word: "number",
@@ -189,7 +186,9 @@ const flags = {
   },
   "with-models": { type: "boolean", only: ["image"], says: "Bake the models in too" },
   help: { type: "boolean", says: "Show this" },
+  version: { type: "boolean", says: "Atelier's version, its engine's and Node's" },
 } as const satisfies Record<string, Flag>;
+const shorts: Record<string, string> = { help: "h", version: "V" };
 
 type Camel<Name extends string> = Name extends `${infer Head}-${infer Tail}`
   ? `${Head}${Capitalize<Camel<Tail>>}`
@@ -219,10 +218,11 @@ export function parseOptions(args: string[]): Options {
   const named = commandOf(args);
   const { values, positionals } = parse(named === "init" ? withSshCommand(args) : args, named);
   const [command, ...rest] = positionals;
-  if (command === undefined && !values.help) throw new UsageError("A command is missing.");
+  const asked = values.help || values.version;
+  if (command === undefined && !asked) throw new UsageError("A command is missing.");
   if (command !== undefined && !isCommand(command))
     throw new UsageError(`\`${command}\` is not a command.${didYouMean(command, Object.keys(commands))}`);
-  const { action, args: more } = command && !values.help ? follow(command, rest) : { action: undefined, args: [] };
+  const { action, args: more } = command && !asked ? follow(command, rest) : { action: undefined, args: [] };
   for (const [name, flag] of Object.entries<Flag>(flags)) {
     const given = values[name];
     if (given === undefined) continue;
@@ -276,7 +276,7 @@ function parse(args: string[], command: Command | undefined): { values: Given; p
     const options = Object.fromEntries(
       [...keys].map(([called, key]) => {
         const { type, multiple = false }: Flag = flags[key as keyof typeof flags];
-        return [called, { type, multiple, ...(called === "help" && { short: "h" }) }];
+        return [called, { type, multiple, ...(shorts[called] && { short: shorts[called] }) }];
       }),
     );
     const { values, positionals } = parseArgs({ args, options, allowPositionals: true, strict: true });
@@ -285,27 +285,39 @@ function parse(args: string[], command: Command | undefined): { values: Given; p
   } catch (error) {
     // Node's first sentence names the flag; the second explains how to escape a dash.
     const [said = ""] = (error as Error).message.split(/\. |\n/);
-    const unknown = /^Unknown option '--([\w-]+)'/.exec(said)?.[1];
-    const near = unknown && didYouMean(unknown, [...keys.keys()], (name) => `--${name}`);
-    throw new UsageError(`${said.replace(/\.$/, "")}.${near ?? ""}`);
+    const [, dashes, unknown = ""] = /^Unknown option '(--?)([\w-]+)'/.exec(said) ?? [];
+    const known = [...keys].filter(([, key]) => isOf(flags[key as keyof typeof flags], command));
+    // Of one letter, as other tools have them, the first option that begins with it.
+    const word = dashes === "-" ? (known.find(([called]) => called[0] === unknown)?.[0] ?? "") : unknown;
+    const near = didYouMean(word, [...keys.keys()], (name) => `--${name}`);
+    throw new UsageError(`${said.replace(/\.$/, "")}.${near}`);
   }
 }
 
+const isOf = ({ only }: Flag, command: Command | undefined): boolean => !only || !command || only.includes(command);
+
 const isCommand = (word: string): word is Command => Object.hasOwn(commands, word);
+
+const inRows = (rows: [string, string][], wide = Math.max(...rows.map(([left]) => left.length))) =>
+  rows.map(([left, right]) => `  ${left.padEnd(wide)} ${right}`).join("\n");
+
+function usageHead(command?: Command): string {
+  if (!command)
+    return `Usage: atelier <command> [options]\n\nCommands:\n${inRows(Object.entries(commands).map(([name, form]) => [name, form.says]))}`;
+  const { says, actions, takes } = commands[command];
+  return `Usage: atelier ${[command, actions?.join("|"), takes].filter(Boolean).join(" ")} [options]\n\n${says}.`;
+}
+
+/** What goes with a mistake: all options of all commands would push it off the screen. */
+export const shortUsage = (command?: Command): string =>
+  command ? usage(command) : `${usageHead()}\n\n\`npx atelier <command> --help\` shows a command's options.\n`;
 
 /** The help text; of one command when it is given. */
 export function usage(command?: Command): string {
-  const shown = Object.entries<Flag>(flags).filter(([, { only }]) => !only || !command || only.includes(command));
-  const list = (rows: [string, string][], wide = Math.max(...rows.map(([left]) => left.length))) =>
-    rows.map(([left, right]) => `  ${left.padEnd(wide)} ${right}`).join("\n");
-  const { says, actions, takes } = command ? commands[command] : ({} as Partial<CommandForm>);
-  const words = [command, actions?.join("|"), takes].filter(Boolean).join(" ");
-  const head = command
-    ? `Usage: atelier ${words} [options]\n\n${says}.`
-    : `Usage: atelier <command> [options]\n\nCommands:\n${list(Object.entries(commands).map(([name, form]) => [name, form.says]))}`;
+  const shown = Object.entries<Flag>(flags).filter(([, flag]) => isOf(flag, command));
   const options = shown.map(([name, { called = name, type, only, word = "name", says }]): [string, string] => [
     `--${called}${type === "string" ? ` <${word}>` : ""}`,
     only && !command ? `${says} (${only.join(", ")})` : says,
   ]);
-  return `${head}\n\nOptions:\n${list(options)}\n`;
+  return `${usageHead(command)}\n\nOptions:\n${inRows(options)}\n`;
 }

@@ -20,6 +20,7 @@ describe("wrong usage ends with 2, the usage on standard error, and nothing on s
     const known = ["up", "down"].find((command) => args[0] === command);
     expect(stderr).toContain(known ? `Usage: atelier ${known} [options]` : "Usage: atelier <command>");
     expect(stderr).not.toContain("    at ");
+    expect(stderr.split("\n").length).toBeLessThan(30);
   });
 });
 
@@ -35,6 +36,18 @@ test.each([[["down", "--help"]], [["down", "-h"]], [["help", "down"]]])("%j ends
   const { code, stdout } = await clone.run(args);
   expect(code).toBe(0);
   expect(stdout).toContain("--host-gone");
+});
+
+test("the version, its engine's and Node's, by each name for it and as JSON", async () => {
+  const { version } = JSON.parse(readFileSync(join(clone.dir, "package.json"), "utf8"));
+  const said = `Atelier ${version}\nembedded engine ${version}, Pulumi's SDK `;
+  for (const args of [["--version"], ["-V"], ["version"], ["up", "--version"]]) {
+    const { code, stdout } = await clone.run(args);
+    expect([code, stdout]).toEqual([0, expect.stringContaining(said)]);
+    expect(stdout).toContain(`Node ${process.versions.node} on ${process.platform}-${process.arch}`);
+  }
+  const { stdout } = await clone.run(["version", "--json"]);
+  expect(JSON.parse(stdout)).toMatchObject({ version, engine: version, node: process.versions.node });
 });
 
 test.skipIf(!existsSync("/dev/full")).each([["--help"], ["status"], ["env"]])(

@@ -10,8 +10,8 @@ const done = { delete: "Taken out of the state", protect: "Protected", unprotect
 /** `atelier state delete|protect|unprotect <urn…>`: changes what stands in the state, and nothing that it stands for. */
 export async function state({ options, terminal }: Context): Promise<number> {
   const action = options.action as keyof typeof done;
-  const urns = options.all ? undefined : options.args;
-  if (options.all ? options.args.length > 0 : options.args.length === 0)
+  const urns = options.allResources ? undefined : options.args;
+  if (options.allResources ? options.args.length > 0 : options.args.length === 0)
     throw new UsageError(`\`state ${action}\` wants the URNs of resources, or --all.`);
   for (const flag of ["force", "targetDependents"] as const) {
     if (options[flag] && action !== "delete") throw new UsageError(`That flag belongs to \`state delete\`.`);
