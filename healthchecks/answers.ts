@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { atelier } from "../scripts/dify/hint.ts";
 import type { Answer } from "./client.ts";
 import { CheckFailed } from "./failure.ts";
 
@@ -117,5 +118,5 @@ export function hint(answer: Answer): string {
   if (answer.status === 401)
     return "The API did not accept user and password: the config step and the WebUI's start disagree";
   const known = hints.find(([pattern]) => pattern.test(answer.text));
-  return known?.[1] ?? "Read the WebUI's log (npx atelier logs) for the error behind it";
+  return known?.[1] ?? `Read the WebUI's log (${atelier("logs")}) for the error behind it`;
 }

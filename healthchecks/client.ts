@@ -1,4 +1,5 @@
 import { Agent, request } from "undici";
+import { atelier } from "../scripts/dify/hint.ts";
 import { CallFailed, reason } from "./failure.ts";
 
 /** An answer, whatever its status. */
@@ -100,7 +101,7 @@ export class Client {
       return new CallFailed(
         "unreachable",
         `${what}: no connection to ${this.url} (${reason(error) || code})`,
-        "Check that the WebUI's service runs on the host (its log: npx atelier logs) and that this address and port lead to it",
+        `Check that the WebUI's service runs on the host (its log: ${atelier("logs")}) and that this address and port lead to it`,
         { cause: error },
       );
     }

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { Client } from "ssh2";
+import { atelier } from "../scripts/dify/hint.ts";
 import { CallFailed, reason } from "./failure.ts";
 import type { Input } from "./input.ts";
 
@@ -60,7 +61,7 @@ function connect(host: Host, seconds: number): Promise<Client> {
     ssh.once("error", (error) => {
       const what = `No SSH connection to ${user}@${address}:${port} for the tunnel (${reason(error)})`;
       const next = strange
-        ? "The host's key has changed: look why, then `npx atelier trust --replace --stack …`"
+        ? `The host's key has changed: look why, then ${atelier("trust --replace")}`
         : "Check that the host runs and that address, port and login in the stack's settings are right";
       reject(new CallFailed("unreachable", what, next));
     });

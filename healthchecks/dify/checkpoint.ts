@@ -1,4 +1,5 @@
 import { Console } from "../../scripts/dify/client.ts";
+import { atelier } from "../../scripts/dify/hint.ts";
 import { closeAll } from "../../scripts/dify/http.ts";
 import type { SdModel } from "../answers.ts";
 import { CheckFailed } from "../failure.ts";
@@ -31,7 +32,7 @@ export async function requireCheckpoint(
     return ` Its tool was told in Dify's console to draw with ${named || "no checkpoint of its own"}, where the settings have ${file}.`;
   throw new CheckFailed(
     `The picture was drawn by ${model} [${modelHash}], not by ${file} [${hash ?? "which this WebUI does not have"}]`,
-    "The WebUI takes a name that it does not know without a word, and a .ckpt beside a .safetensors of the same name takes its place: look at what lies in its folder of checkpoints, and run `npx atelier up` again",
+    `The WebUI takes a name that it does not know without a word, and a .ckpt beside a .safetensors of the same name takes its place: look at what lies in its folder of checkpoints, and run ${atelier("up")} again`,
   );
 }
 

@@ -1,3 +1,4 @@
+import { atelier } from "../../scripts/dify/hint.ts";
 import { gate, sdModels } from "../answers.ts";
 import { CheckFailed } from "../failure.ts";
 import type { Session } from "../session.ts";
@@ -5,7 +6,8 @@ import type { Chat } from "./chat.ts";
 
 /** The tool's own limit for one picture, fixed in its code (plugin langgenius/stablediffusion 0.0.7), in seconds. */
 const toolLimit = 120;
-const again = "Run `npx atelier up` again";
+const runAgain = `run ${atelier("up")} again`;
+const again = `R${runAgain.slice(1)}`;
 
 /** What Dify says, what it means, and the mend. The first that fits. */
 const known: [RegExp, string, string][] = [
@@ -121,7 +123,7 @@ async function notSet(session: Session, said: string): Promise<CheckFailed> {
     );
   return new CheckFailed(
     `Dify's tool could not set the WebUI's model, while this check reaches the WebUI with its password; the WebUI has ${webui.models.join(", ") || "no checkpoint"}`,
-    `Its credential in Dify has another password or an address that does not lead to the WebUI from inside of the plugin daemon, or the app names a checkpoint that is not there: ${again.toLowerCase()}, which sets them anew (with \`--force\` where somebody edited the app)`,
+    `Its credential in Dify has another password or an address that does not lead to the WebUI from inside of the plugin daemon, or the app names a checkpoint that is not there: ${runAgain}, which sets them anew (with \`--force\` where somebody edited the app)`,
   );
 }
 
@@ -169,7 +171,7 @@ function notCalled(chat: Chat, agent: boolean): CheckFailed {
     );
   return new CheckFailed(
     `The agent answered in words and never called the tool: ${words(chat.answer) || "(nothing)"}`,
-    `Dify drops a tool silently when its plugin or credential is missing, and offers none to a model without function calling: ${again.toLowerCase()}, which mends these; else choose a model that calls tools`,
+    `Dify drops a tool silently when its plugin or credential is missing, and offers none to a model without function calling: ${runAgain}, which mends these; else choose a model that calls tools`,
   );
 }
 

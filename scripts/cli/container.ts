@@ -20,8 +20,8 @@ async function boxOf(stack: Stack): Promise<Box | undefined> {
   return facts && (unwrapMap(facts.inputs) as unknown as Box);
 }
 
-const lookAt = ({ engine, container, fingerprint = "" }: Box) =>
-  look(engine, { container, fingerprint, image: "", volume: "" });
+const lookAt = ({ engine, container, fingerprint = "" }: Box, { name }: Stack) =>
+  look(engine, { container, fingerprint, image: "", volume: "", stack: name });
 
 /** What became of the stack's container: why it is not as it was left, or `runs`; undefined where there is none to ask for. */
 export async function containerState(
@@ -31,7 +31,7 @@ export async function containerState(
   if (!box) return undefined;
   const { container } = box;
   try {
-    const { container: why } = await lookAt(box);
+    const { container: why } = await lookAt(box, stack);
     return why === undefined ? { container, runs: true } : { container, runs: false, why };
   } catch (error) {
     return { container, runs: false, why: messageOf(error) };
@@ -57,7 +57,7 @@ export async function containerTrouble(stack: Stack): Promise<string | undefined
 export async function containerIsGone(stack: Stack): Promise<boolean> {
   const box = await boxOf(stack);
   if (!box) return false;
-  const seen = await lookAt(box).catch((error) => {
+  const seen = await lookAt(box, stack).catch((error) => {
     throw new UserError(`Nothing was removed: ${messageOf(error)}`);
   });
   return seen.container !== undefined;

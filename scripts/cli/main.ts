@@ -81,7 +81,9 @@ async function run(args: string[]): Promise<number> {
   let events: EventsFile | undefined;
   let endUpstreams: (() => Promise<void>) | undefined;
   try {
-    // For the run's own children alone: on a resource it would be a change, and its absence the next one.
+    // For what the run's own children say to do next.
+    process.env.ATELIER_STACK = options.stack;
+    // For them alone too: on a resource it would be a change, and its absence the next one.
     if (options.forceEdits) process.env.ATELIER_FORCE = "1";
     if (options.upstreams !== undefined) {
       const { useUpstreams } = await import("./bundle/use.ts");

@@ -7,6 +7,7 @@ import { keyOf, keysOf } from "./app/keys.ts";
 import { type Marker, readMarker, roomBeside, shortId, withMarker } from "./app/marker.ts";
 import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
+import { atelier } from "./hint.ts";
 import { type Item, missing, type Standing, type Wanted } from "./item.ts";
 import { pluginById } from "./plugins.ts";
 import { note, type Say } from "./wait.ts";
@@ -169,7 +170,7 @@ function refused({ detail, marker }: State, edited: string[], name: string): str
   const whose = marker
     ? `\`${detail.name}\` was edited in Dify's console since the last \`up\` (${shortly(edited)})`
     : `There is an app called \`${name}\` already, which this stack did not make (other than ours: ${shortly(edited)})`;
-  return `${whose}, and the settings now want it changed. Nothing was overwritten. \`npx atelier up --force\` overwrites it; else ${marker ? "put the edit into the settings, or undo it there" : "give ours another name (dify.apps)"}.`;
+  return `${whose}, and the settings now want it changed. Nothing was overwritten. ${atelier("up --force")} overwrites it; else ${marker ? "put the edit into the settings, or undo it there" : "give ours another name (dify.apps)"}.`;
 }
 
 /** Brings the wanted content into the app, a new one where there is none. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { readManifest } from "../cli/bundle/manifest.ts";
+import { readManifest, remake } from "../cli/bundle/manifest.ts";
 import { DifyError } from "./errors.ts";
 
 /**
@@ -14,7 +14,7 @@ export function bundledPackage(
   { id, version, identifier }: { id: string; version: string; identifier?: string | undefined },
 ): { name: string; bytes: Buffer } {
   const { plugins, for: whose } = readManifest(bundle);
-  const mend = `\`npx atelier bundle create ${bundle} --stack …\` mends it.`;
+  const mend = `${remake(bundle)} mends it.`;
   const found = plugins.find((plugin) => plugin.id === id && plugin.version === version);
   if (!found) {
     const has = plugins.map((plugin) => `${plugin.id} ${plugin.version}`).join(", ") || "none at all";

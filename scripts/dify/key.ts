@@ -1,5 +1,6 @@
 import { type Key, keysOf } from "./app/keys.ts";
 import { DifyError } from "./errors.ts";
+import { atelier } from "./hint.ts";
 import type { Making } from "./item.ts";
 
 /** An app's API key. Apart from the app, whose facts are told to its next run by the environment: a key belongs into none. */
@@ -8,7 +9,7 @@ export const key: Making<"key"> = {
     const found = (await keysOf(console, appId)).find(({ id }: Key) => id === keyId);
     if (!found)
       throw new DifyError(
-        `The API key ${keyId} of the app ${appId} at ${console.url} is gone. The next \`npx atelier up\` makes one.`,
+        `The API key ${keyId} of the app ${appId} at ${console.url} is gone. The next ${atelier("up")} makes one.`,
       );
     return { apiKey: found.token };
   },

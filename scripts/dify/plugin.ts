@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, isAbsolute, join, resolve } from "node:path";
 import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
+import { atelier } from "./hint.ts";
 import { FormData } from "./http.ts";
 import { type Item, inPlace, missing, type Work } from "./item.ts";
 import { isIdentifier } from "./marketplace.ts";
@@ -26,7 +27,7 @@ export const plugin: Item<"plugin"> = {
       // Other apps of theirs lean on it.
       if (installed.version !== wanted.version)
         throw new DifyError(
-          `${console.url} has ${installed.plugin_unique_identifier}; this wiring was tried with version ${wanted.version}, and other apps there may use the other one. Install ${wanted.version} there yourself, or let \`npx atelier up --force\` replace it.`,
+          `${console.url} has ${installed.plugin_unique_identifier}; this wiring was tried with version ${wanted.version}, and other apps there may use the other one. Install ${wanted.version} there yourself, or let ${atelier("up --force")} replace it.`,
         );
       return factsOf(installed, false, installed.source, { earlier: others, at: console.url });
     }

@@ -1,5 +1,6 @@
 import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
+import { atelier } from "./hint.ts";
 
 const path = "/workspaces/current/plugin";
 
@@ -35,6 +36,6 @@ export async function wantPlugin(console: Console, id: string): Promise<Installe
   const plugin = await pluginById(console, id);
   if (plugin) return plugin;
   throw new DifyError(
-    `The plugin ${id} is not installed at ${console.url}. The next \`npx atelier up\` installs it again.`,
+    `The plugin ${id} is not installed at ${console.url}. The next ${atelier("up")} installs it again.`,
   );
 }

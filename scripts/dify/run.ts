@@ -1,5 +1,6 @@
 import { Console } from "./client.ts";
 import { DifyError, InputError, unreachable } from "./errors.ts";
+import { atelier } from "./hint.ts";
 import { type CheckInput, type ItemInput, type ItemName, itemNames, parseCheck, parseItem } from "./input.ts";
 import type { Making } from "./item.ts";
 import { Masker } from "./masker.ts";
@@ -83,7 +84,7 @@ const loginAsLeft = (console: Console) =>
   console.login().catch((error: unknown) => {
     if (!(error instanceof DifyError) || error.status !== 401) throw error;
     throw new DifyError(
-      `${error.message} \`down\` logs in as the last \`up\` did: with another password in the settings run \`npx atelier up\` first.`,
+      `${error.message} \`down\` logs in as the last \`up\` did: with another password in the settings run ${atelier("up")} first.`,
       error,
     );
   });

@@ -1,4 +1,5 @@
 import { DifyError, daemonIsDown, daemonIsNotReady, runtimeIsMissing } from "./errors.ts";
+import { atelier } from "./hint.ts";
 
 /** Progress for people; masked by whoever made it. */
 export type Say = (line: string) => void;
@@ -53,7 +54,7 @@ export const whenPluginRuns = <T>(work: () => Promise<T>, plugin: string, say: S
   }).catch((error: unknown) => {
     if (!runtimeIsMissing(error)) throw error;
     throw new DifyError(
-      `${(error as DifyError).message} The plugin ${plugin} is installed, but its process did not start within ${seconds} s. Read the log of Dify's plugin daemon; installing the plugin again has cured it (\`npx atelier up --replace\` with the plugin's resource).`,
+      `${(error as DifyError).message} The plugin ${plugin} is installed, but its process did not start within ${seconds} s. Read the log of Dify's plugin daemon; installing the plugin again has cured it (${atelier("up --replace")} with the plugin's resource).`,
       error as DifyError,
     );
   });

@@ -1,4 +1,5 @@
 import type { DifyError } from "./errors.ts";
+import { atelier } from "./hint.ts";
 import { send } from "./http.ts";
 
 interface Asked {
@@ -30,7 +31,7 @@ export async function whyNoModels(error: DifyError, { webui, model, mask }: Aske
   if (answer.status !== 200) return `${head} Asked from here it answers ${answer.status}. ${tail}`;
   const names = modelNames(answer.text);
   if (names && !names.includes(model))
-    return `${head} It has no model \`${model}\`; it has: ${names.join(", ") || "none"}. The next \`npx atelier up\` fetches what the settings name. ${tail}`;
+    return `${head} It has no model \`${model}\`; it has: ${names.join(", ") || "none"}. The next ${atelier("up")} fetches what the settings name. ${tail}`;
   return `${head} Asked from here it answers well. ${tail}`;
 }
 

@@ -4,7 +4,7 @@ import { pipeline } from "node:stream/promises";
 import { findImage, type LocalImage } from "@atelier/engine/providers/docker/registry/pull";
 import { parseImage } from "@atelier/engine/providers/docker/registry/reference";
 import { type Pack, pack } from "tar-stream";
-import { type BundledImage, blobPath, hashFile, inWords, readManifest } from "../cli/bundle/manifest.ts";
+import { type BundledImage, blobPath, hashFile, inWords, readManifest, remake } from "../cli/bundle/manifest.ts";
 import { readImageManifest } from "../cli/bundle/oci.ts";
 import { type Call, callOf } from "./engine.ts";
 
@@ -20,7 +20,7 @@ export function loadedName(name: string): string | undefined {
   return digest ? `${familiar}:${digest.replace(":", "-")}` : undefined;
 }
 
-const mend = (bundle: string) => `\`npx atelier bundle create ${bundle} --stack …\` mends it.`;
+const mend = (bundle: string) => `${remake(bundle)} mends it.`;
 
 /** What a bundle has under an image's tag, whichever digest is wanted; undefined: nothing. */
 export function findBundled(bundle: string, name: string): BundledImage | undefined {

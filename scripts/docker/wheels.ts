@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type Pack, pack } from "tar-stream";
 import { indexPages } from "../cli/bundle/indexPages.ts";
-import { hashFile, inWords, type Manifest, readManifest } from "../cli/bundle/manifest.ts";
+import { hashFile, inWords, type Manifest, readManifest, remake } from "../cli/bundle/manifest.ts";
 import type { Call } from "./engine.ts";
 import type { Input } from "./input.ts";
 
@@ -65,7 +65,7 @@ async function prove(bundle: string, wheels: Manifest["pluginWheels"]): Promise<
     const got = await hashFile(join(bundle, path));
     if (got !== sha256)
       throw new Error(
-        `The bundle ${bundle} is broken: the sha256 of ${path} is ${got}; it was ${sha256}. \`npx atelier bundle create ${bundle} --stack …\` mends it.`,
+        `The bundle ${bundle} is broken: the sha256 of ${path} is ${got}; it was ${sha256}. ${remake(bundle)} mends it.`,
       );
   }
 }

@@ -1,4 +1,4 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import { DynamicResource } from "../dynamic.ts";
 import { runScript } from "./script.ts";
 
@@ -6,6 +6,7 @@ import { runScript } from "./script.ts";
 export type FactItem = { item: string } & pulumi.Inputs;
 
 interface FactsInputs {
+  stack: string;
   dify: Record<string, unknown>;
   own: boolean;
   /** By the name of its resource. */
@@ -73,7 +74,7 @@ function whatIsThere({ dify, own, items }: FactsInputs): There {
 /** Items are applied to the Dify of now: of the one before only its own removal knows the way in. */
 function leftBehind({ there }: FactsOutputs, news: FactsInputs): string {
   if (!there?.url || (!news.own && there.url === news.dify.url)) return "";
-  return `dify-facts: dify.url was ${there.url}. What was made there stays, and no \`down\` will know of it: ${there.what}. To have it taken out, say no here, set dify.url and its login back to that Dify, run: npx atelier down --stack … --target '**::dify-*' --target-dependents; then set the new one.`;
+  return `dify-facts: dify.url was ${there.url}. What was made there stays, and no \`down\` will know of it: ${there.what}. To have it taken out, say no here, set dify.url and its login back to that Dify, run: npx atelier down --stack ${news.stack} --target '**::dify-*' --target-dependents; then set the new one.`;
 }
 
 export const difyFacts: pulumi.dynamic.ResourceProvider = {
@@ -129,7 +130,7 @@ export class DifyFacts extends DynamicResource {
     super(
       { provider: difyFacts, uses: [runScript, askDify, drift, whatIsThere, leftBehind] },
       name,
-      { ...args, tokens: undefined },
+      { ...args, stack: pulumi.getStack(), tokens: undefined },
       opts,
     );
   }

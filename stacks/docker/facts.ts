@@ -11,6 +11,7 @@ interface FactsInputs {
   /** Empty: the settings name it, and so it may be anybody's. */
   volume: string;
   fingerprint: string;
+  stack: string;
 }
 interface FactsOutputs {
   imageToken: string;
@@ -70,7 +71,7 @@ export class DockerFacts extends DynamicResource {
 
   constructor(
     name: string,
-    args: Omit<FactsInputs, "fingerprint"> & { fingerprint: pulumi.Output<string> },
+    args: Omit<FactsInputs, "fingerprint" | "stack"> & { fingerprint: pulumi.Output<string> },
     opts: pulumi.CustomResourceOptions = {},
   ) {
     const { host, ca, cert, key } = args.engine;
@@ -78,7 +79,7 @@ export class DockerFacts extends DynamicResource {
     super(
       { provider, uses: [look, lookAt] },
       name,
-      { ...args, engine, imageToken: undefined, containerToken: undefined },
+      { ...args, engine, stack: pulumi.getStack(), imageToken: undefined, containerToken: undefined },
       opts,
     );
   }

@@ -9,6 +9,8 @@ export interface Looks {
   volume: string;
   /** Of this stack's state (stacks/docker/fingerprint.ts); empty: of an earlier one, which had none. */
   fingerprint: string;
+  /** Its name, for what is said. */
+  stack: string;
 }
 
 /** What became of the box: `image` and `container` say why each is not as it was left; undefined where it is. */
@@ -24,12 +26,15 @@ export interface Seen {
  * It lives in the state as text: it may use nothing of this module.
  * @throws Error saying why the engine could not be asked
  */
-export async function look(engine: EngineLogin, { container, image, volume, fingerprint }: Looks): Promise<Seen> {
+export async function look(
+  engine: EngineLogin,
+  { container, image, volume, fingerprint, stack }: Looks,
+): Promise<Seen> {
   const limit = 120_000;
   const url = new URL(engine.host);
   const unreachable = (why: string) =>
     new Error(
-      `the Docker engine at ${engine.host} can't be asked (${why.trim().slice(-500)}). Is the Docker engine running? If it should be, start it there (systemctl start docker, or Docker Desktop); its socket is for root and the group docker. If it is gone: npx atelier down --host-gone --stack …`,
+      `the Docker engine at ${engine.host} can't be asked (${why.trim().slice(-500)}). Is the Docker engine running? If it should be, start it there (systemctl start docker, or Docker Desktop); its socket is for root and the group docker. If it is gone: npx atelier down --host-gone --stack ${stack}`,
     );
   const overSsh = async (what: string): Promise<{ code: number; text: string }> => {
     const { execFile } = await import("node:child_process");
@@ -111,6 +116,6 @@ export async function look(engine: EngineLogin, { container, image, volume, fing
       `the volume ${volume} was made by another copy of the stack, and has its cache (if that copy is gone for good, host.volume: ${volume} in the settings uses it with what is in it; docker volume rm ${volume} gives it up)`,
     );
   if (others.length > 0)
-    seen.foreign = `The Docker engine at ${engine.host} has what bears this stack's names and is somebody else's: ${others.join("; ")}. Nothing of it was touched. If it is yours, bring its state here (npx atelier stack import), or run \`down\` where that state is; else give this stack another name: its settings file is stacks/Pulumi.<name>.yaml.`;
+    seen.foreign = `The Docker engine at ${engine.host} has what bears this stack's names and is somebody else's: ${others.join("; ")}. Nothing of it was touched. If it is yours, bring its state here (npx atelier stack import --stack ${stack}), or run \`down\` where that state is; else give this stack another name: its settings file is stacks/Pulumi.<name>.yaml.`;
   return seen;
 }

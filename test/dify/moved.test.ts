@@ -8,7 +8,12 @@ describe("another dify.url", () => {
   const [before, now] = [new World(), new World()];
   let elsewhere: { server: Server; port: number };
   const said = vi.spyOn(console, "log").mockImplementation(() => {});
-  const inputs = (world: World, url = world.url) => ({ dify: world.login({ url }), own: false, items: world.items });
+  const inputs = (world: World, url = world.url) => ({
+    dify: world.login({ url }),
+    own: false,
+    items: world.items,
+    stack: "t",
+  });
   // biome-ignore lint/suspicious/noExplicitAny: as the state has them
   let outs: any;
   const diff = async (news: object) => {
@@ -36,7 +41,7 @@ describe("another dify.url", () => {
     expect(moved.changes).toBe(true);
     expect(moved.said).toEqual([
       expect.stringMatching(
-        `dify.url was ${before.url}.*\`Atelier agent\` and \`Atelier chatflow\`, the credentials \`atelier-t\` .*down .*--target`,
+        `dify.url was ${before.url}.*\`Atelier agent\` and \`Atelier chatflow\`, the credentials \`atelier-t\` .*npx atelier down --stack t --target`,
       ),
     ]);
   });

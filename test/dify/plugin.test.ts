@@ -206,7 +206,7 @@ describe("a bundle", () => {
   const wanted = { id, version: "0.0.33" };
   const bundle = () => join(world.folder, "bundle");
   const apply = (plugin: object) =>
-    world.run({ item: "plugin", plugin }, "apply", { env: { ATELIER_BUNDLE: bundle() } });
+    world.run({ item: "plugin", plugin }, "apply", { env: { ATELIER_BUNDLE: bundle(), ATELIER_STACK: "gpu" } });
 
   test("gives the package, and no marketplace is asked", async () => {
     const { plugins } = await bundleOfDify(bundle(), {
@@ -231,7 +231,7 @@ describe("a bundle", () => {
   test("without the plugin, with another one than is locked, or with changed bytes is refused by name", async () => {
     const ollama = { id: "langgenius/ollama", version: "1.0.0" };
     expect((await apply(ollama)).stderr).toMatch(
-      /The bundle \S+ \(made for t\) has no plugin langgenius\/ollama 1\.0\.0; it has langgenius\/zhipuai 0\.0\.33\. `npx atelier bundle create/,
+      /The bundle \S+ \(made for t\) has no plugin langgenius\/ollama 1\.0\.0; it has langgenius\/zhipuai 0\.0\.33\. `npx atelier bundle create \S+ --stack gpu` mends it/,
     );
     const identifier = `${id}:0.0.33@${"0".repeat(64)}`;
     expect(() => bundledPackage(bundle(), { ...wanted, identifier })).toThrow(

@@ -103,7 +103,7 @@ describe("what became of the container", () => {
   let server: Server;
   let answers: Record<string, [number, object]>;
   const engine = () => ({ host: `unix://${join(dir, "docker.sock")}` });
-  const asked = (container: string, image = "") => ({ container, image, volume: "", fingerprint: "" });
+  const asked = (container: string, image = "") => ({ container, image, volume: "", fingerprint: "", stack: "gpu" });
   const seen = (container: string, image?: string) => look(engine(), asked(container, image));
 
   beforeEach(async () => {
@@ -141,7 +141,9 @@ describe("what became of the container", () => {
   });
 
   it("can't be told of an engine that does not answer, or answers with an error", async () => {
-    await expect(look({ host: `unix://${dir}/none` }, asked("box"))).rejects.toThrow(/can't be asked.*ENOENT/);
+    await expect(look({ host: `unix://${dir}/none` }, asked("box"))).rejects.toThrow(
+      /can't be asked.*ENOENT.*npx atelier down --host-gone --stack gpu$/,
+    );
     answers["/containers/box/json"] = [500, { message: "out of order" }];
     await expect(seen("box")).rejects.toThrow(/HTTP 500.*out of order/);
   });

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { atelier, quoted } from "../../dify/hint.ts";
 import { UserError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
 import { manifestOf } from "./folder.ts";
@@ -47,13 +48,13 @@ export type BundledPlugin = Manifest["plugins"][number];
 export function readManifest(folder: string): Manifest {
   if (!existsSync(manifestOf(folder)))
     throw new UserError(
-      `${folder} is no bundle: it has no bundle.json. \`npx atelier bundle create ${folder}\` makes one, and goes on where it was cut.`,
+      `${folder} is no bundle: it has no bundle.json. ${remake(folder)} makes one, and goes on where it was cut.`,
       2,
     );
   const parsed = manifestSchema.safeParse(jsonOf(readFileSync(manifestOf(folder), "utf8")));
   if (!parsed.success)
     throw new UserError(
-      `${manifestOf(folder)} is not as this version of Atelier writes it, or not whole. \`npx atelier bundle create ${folder}\` makes it anew, and takes what is there.`,
+      `${manifestOf(folder)} is not as this version of Atelier writes it, or not whole. ${remake(folder)} makes it anew, and takes what is there.`,
       2,
     );
   const broken = parsed.data.files.filter(
@@ -64,10 +65,12 @@ export function readManifest(folder: string): Manifest {
     `The bundle ${folder} is not whole: ${broken
       .slice(0, 3)
       .map(({ path }) => path)
-      .join(", ")}${broken.length > 3 ? ` and ${broken.length - 3} more` : ""}. ` +
-      `\`npx atelier bundle create ${folder}\` mends it.`,
+      .join(", ")}${broken.length > 3 ? ` and ${broken.length - 3} more` : ""}. ` + `${remake(folder)} mends it.`,
   );
 }
+
+/** The command that makes a bundle whole for this stack. */
+export const remake = (folder: string): string => atelier(`bundle create ${quoted(folder)}`);
 
 function jsonOf(text: string): unknown {
   try {

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../../../rehearsal/lib/ports.ts";
 import { profiles } from "../../../stacks/upstreams.ts";
+import { atelier, quoted } from "../../dify/hint.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { readIfThere, writeWhole } from "../files.ts";
 import { stackHome } from "../paths.ts";
@@ -57,7 +58,7 @@ export async function useUpstreams(asked: string, stackName: string, terminal: T
     await serving.close();
     throw error instanceof UserError
       ? new UserError(
-          `${messageOf(error)} Where a host forwards nothing: \`npx atelier bundle push ${folder}\`, then --upstreams offline.`,
+          `${messageOf(error)} Where a host forwards nothing: ${atelier(`bundle push ${quoted(folder)}`)}, then --upstreams offline.`,
         )
       : error;
   }

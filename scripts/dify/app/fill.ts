@@ -1,5 +1,6 @@
 import type { Console } from "../client.ts";
 import { DifyError } from "../errors.ts";
+import { atelier } from "../hint.ts";
 import { type Installed, pluginList } from "../plugins.ts";
 import { toolCredentials } from "../tool.ts";
 import { type Dependency, type Dsl, type ModelChoice, modelsOf, readDsl, toolsOf } from "./dsl.ts";
@@ -28,7 +29,7 @@ export async function fillDsl(
   const lacking = plugins.filter(({ id }) => !installed.some(({ plugin_id }) => plugin_id === id));
   if (lacking.length > 0)
     throw new DifyError(
-      `The app \`${name}\` needs ${lacking.map(({ id, version }) => `${id} ${version}`).join(" and ")}, not installed at ${console.url}. The next \`npx atelier up\` installs it again.`,
+      `The app \`${name}\` needs ${lacking.map(({ id, version }) => `${id} ${version}`).join(" and ")}, not installed at ${console.url}. The next ${atelier("up")} installs it again.`,
     );
   const used = installed.filter(({ plugin_id }) => plugins.some(({ id }) => id === plugin_id));
   dsl.dependencies = used.map(dependency);
@@ -39,7 +40,7 @@ export async function fillDsl(
   const credential = (await toolCredentials(console, tool.provider)).find((one) => one.name === tool.credential);
   if (!credential)
     throw new DifyError(
-      `The app \`${name}\` calls its tool with the credential \`${tool.credential}\`, which is not there. The next \`npx atelier up\` makes it again.`,
+      `The app \`${name}\` calls its tool with the credential \`${tool.credential}\`, which is not there. The next ${atelier("up")} makes it again.`,
     );
   for (const call of toolsOf(dsl, tool.provider)) call.credential_id = credential.id;
   for (const model of modelsOf(dsl)) await fitParameters(console, model, minTokens);

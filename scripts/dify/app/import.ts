@@ -1,5 +1,6 @@
 import type { Console } from "../client.ts";
 import { DifyError } from "../errors.ts";
+import { atelier } from "../hint.ts";
 import type { Say } from "../wait.ts";
 import { type Dsl, writeDsl } from "./dsl.ts";
 
@@ -56,6 +57,6 @@ async function refuseLeaks(console: Console, appId: string, name: string): Promi
     return `${wanted} (${there ? `installed is ${there}` : "not installed"})`;
   });
   throw new DifyError(
-    `The app \`${name}\` is at ${console.url}, but misses ${lines.length === 1 ? "a plugin" : "plugins"}: ${lines.join(", ")}. The next \`npx atelier up\` installs what is missing.`,
+    `The app \`${name}\` is at ${console.url}, but misses ${lines.length === 1 ? "a plugin" : "plugins"}: ${lines.join(", ")}. The next ${atelier("up")} installs what is missing.`,
   );
 }
