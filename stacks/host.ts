@@ -79,7 +79,13 @@ export class GpuHost extends pulumi.ComponentResource {
         upstreams: probes,
         upstreams_order: upstreams.order,
         offline: offline ? "yes" : "no",
-        ...(offline ? { needs: needsOf(args.assembly, readRecorded(atelierHome())), bundle: bundle ?? "" } : {}),
+        ...(offline
+          ? {
+              needs: needsOf(args.assembly, readRecorded(atelierHome())),
+              bundle: bundle ?? "",
+              manager: settings.serviceManager,
+            }
+          : {}),
         python: pythonsOf(settings),
         ...proxyInputs(settings),
       },

@@ -4,20 +4,31 @@ import type { Assembly } from "./assembly.ts";
 import { asRecorded } from "./recorded.ts";
 
 /**
- * What a host that may fetch nothing from outside has to have, or to get from a bundle: a line each, its name and what it is known by there.
- * What first downloads have yet to tell, and what only some hosts want (the service manager's packages), is not among it.
+ * What a host that may fetch nothing from outside has to have, or to get from a bundle: a line each, its name and what it is known by there;
+ * then the service manager without which it is not wanted.
  */
 export function needsOf({ sources, wheels, uvLock, models, tokenizer }: Assembly, recorded: Recorded): string[] {
   const locks = [wheels.lock, ...(wheels.gateLock ? [wheels.gateLock] : []), uvLock];
-  const packages = locks.flatMap((text) => parseLock("", text).packages);
+  const packages = locks.flatMap(packagesOf);
   const rows = [
     ...sources.map(({ name, commit }) => [`repository ${name}`, commit]),
-    ...models.flatMap((model) => {
-      const { name, sha256 } = asRecorded(model, recorded);
-      return sha256 ? [[`model ${name}`, sha256]] : [];
+    ...models.map((model) => {
+      const { name, file, sha256 } = asRecorded(model, recorded);
+      // A cache knows files by their sha256 alone, a bundle by their names too.
+      return sha256 ? [`model ${name}`, sha256] : [`model ${name} (of unknown sha256)`, `${name}/${file}`];
     }),
     ...tokenizer.files.map(({ file, sha256 }) => [`tokenizer ${file}`, sha256]),
-    ...packages.map(({ name, version, sha256 }) => [`package ${name} ${version}`, `${name}==${version}`, ...sha256]),
+    ...packages,
   ];
-  return [...new Set(rows.map(([name, ...known]) => `${name}\t${known.join(" ")}`))];
+  const always = rows.map(([name, ...known]) => `${name}\t${known.join(" ")}`);
+  const supervisors = packagesOf(wheels.supervisorLock).map(([name, ...known]) => `${name}\t${known.join(" ")}`);
+  const rest = supervisors.filter((row) => !always.includes(row)).map((row) => `${row}\tsupervisor`);
+  return [...new Set([...always, ...rest])];
 }
+
+const packagesOf = (lock: string): string[][] =>
+  parseLock("", lock).packages.map(({ name, version, sha256 }) => [
+    `package ${name} ${version}`,
+    `${name}==${version}`,
+    ...sha256,
+  ]);

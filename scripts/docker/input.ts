@@ -45,6 +45,10 @@ const schemas = {
     volumes: z.record(z.string(), z.string()),
     images: z.record(z.string(), word),
     mirrors: z.array(z.string()).default([]),
+    /** Nothing may be fetched: what neither the engine nor a bundle has is told. */
+    offline: z.boolean().default(false),
+    /** What a bundle has to have for it then. */
+    plugins: z.array(z.strictObject({ id: word, version: word, identifier: z.string().optional() })).default([]),
   }),
   volumes: z.strictObject({
     ...common,

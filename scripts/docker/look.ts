@@ -2,6 +2,7 @@ import { fingerprintLabel } from "../../stacks/docker/fingerprint.ts";
 import type { Call } from "./engine.ts";
 import { presentImage } from "./images.ts";
 import type { Input } from "./input.ts";
+import { whatLacks } from "./lacks.ts";
 
 /** What is not as it was left, by name, and why. */
 export interface Seen {
@@ -11,15 +12,18 @@ export interface Seen {
   volumes: Record<string, string>;
   /** What has a name of ours and is somebody else's; of volumes also those whose content was made with another password. */
   foreign: { containers: string[]; networks: string[]; volumes: string[] };
+  /** What nothing brings, where nothing may be fetched, and what to do; empty: nothing lacks. */
+  lacks: string;
 }
 
 type Labels = Record<string, string> | null | undefined;
 
-/** Asks the engine how everything stands; changes nothing. */
-export async function look(
-  { owner, fingerprint, containers, networks, joins, volumes, images, mirrors }: Input<"look">,
-  call: Call,
-): Promise<Seen> {
+/**
+ * Asks the engine how everything stands; changes nothing.
+ * @param bundle a bundle's folder on this machine
+ */
+export async function look(input: Input<"look">, call: Call, bundle?: string): Promise<Seen> {
+  const { owner, fingerprint, containers, networks, joins, volumes, images, mirrors } = input;
   const { engine } = call;
   const [boxes, nets, stores] = await Promise.all([
     engine.ask("list the containers", call, (docker) => docker.listContainers({ all: true })),
@@ -32,6 +36,7 @@ export async function look(
   const seen: Seen = {
     ...{ containers: {}, networks: {}, images: {}, volumes: {} },
     foreign: { containers: [], networks: [], volumes: [] },
+    lacks: "",
   };
   for (const name of networks) {
     const called = nets.filter((net) => net.Name === name);
@@ -63,5 +68,11 @@ export async function look(
       if (!(await presentImage(name, mirrors, call))) seen.images[key] = `there is no image ${name}`;
     }),
   );
+  if (input.offline) {
+    // Of Dify's volumes only the database's has a password.
+    const fresh = Object.entries(volumes).some(([name, password]) => password && name in seen.volumes);
+    const missing = [...new Set(Object.keys(seen.images).map((key) => images[key] ?? ""))];
+    seen.lacks = whatLacks(input, { missing, fresh, bundle });
+  }
   return seen;
 }

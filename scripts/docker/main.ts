@@ -43,7 +43,7 @@ async function run(action: Action, told: string, signal: AbortSignal): Promise<o
   }
   if (action === "look") {
     const input = parseInput(action, told);
-    return within(open(input.engine), (call) => look(input, call));
+    return within(open(input.engine), (call) => look(input, call, bundle));
   }
   if (action === "volumes") {
     const input = parseInput(action, told);

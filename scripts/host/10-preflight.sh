@@ -1,10 +1,11 @@
 #!/bin/sh
-# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh lib-offline.sh
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh lib-service.sh lib-offline.sh
 # Refuses, before anything is spent, a host that can't work: every reason at once, exit code 3.
 # Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, min_ram_mb, disk_mb, port, inner_port (behind a gate), listen, python, upstreams (kind, base, probe),
 # upstreams_order=auto|given, owner, state (what only this clone's state has), renamed (the id of the workspace that the stack had under an earlier name), proxy;
-# offline=yes|no, and then needs (name, what it is known by) and bundle (base URL of a served one).
+# offline=yes|no, and then needs (name, what it is known by, which service manager wants it), bundle (base URL of a served one) and manager.
 . "$(dirname "$0")/lib.sh"
+. "$BIN/lib-service.sh"
 . "$BIN/lib-offline.sh"
 
 refuse() { printf '%s\n' "$*" >>"$RUN/refusals"; }

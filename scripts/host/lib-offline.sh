@@ -1,6 +1,6 @@
 # What a host that may fetch nothing from outside has, in its cache and in its workspace, and what a served bundle has.
 
-# check_needs: of the input needs (a name, a tab, what it is known by, between spaces) whatever is neither here nor in the bundle is a refusal.
+# check_needs: of the input needs (a name, what it is known by, between spaces, and the service manager that alone wants it, if any) whatever is neither here nor in the bundle is a refusal.
 check_needs() {
   [ -n "$(input needs)" ] || return 0
   { echo && known_here; } >"$RUN/known"
@@ -9,9 +9,9 @@ check_needs() {
     # Whether it answers at all is asked with the other upstreams.
     ask_bundle "${_bundle}contents" >>"$RUN/known" || { rm -f "$RUN/known" && return 0; }
   fi
-  _missing=$({ input needs && echo; } | awk -F'\t' '
+  _missing=$({ input needs && echo; } | awk -F'\t' -v manager="$(manager)" '
     FILENAME != "-" { known[$0] = 1; next }
-    NF { n = split($2, key, " "); for (i = 1; i <= n; i++) if (key[i] in known) next; print $1 }' "$RUN/known" -)
+    NF && ($3 == "" || $3 == manager) { n = split($2, key, " "); for (i = 1; i <= n; i++) if (key[i] in known) next; print $1 }' "$RUN/known" -)
   rm -f "$RUN/known"
   [ -n "$_missing" ] || return 0
   _list=$(printf '%s\n' "$_missing" | awk 'NR <= 30 { printf "%s%s", (NR > 1 ? ", " : ""), $0 } END { if (NR > 30) printf " and %d more", NR - 30 }')

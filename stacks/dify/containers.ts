@@ -55,6 +55,10 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
       ),
       images: wanted,
       mirrors,
+      offline: assembly.offline,
+      plugins: [...new Set(Object.values(target.plugins))]
+        .filter((plugin) => plugin.package === undefined)
+        .map(({ id, version, identifier }) => ({ id, version, ...(identifier && { identifier }) })),
     },
     own,
   );

@@ -52,6 +52,10 @@ export interface Looks {
   volumes: Record<string, string>;
   images: Record<string, string>;
   mirrors: string[];
+  /** Nothing may be fetched. */
+  offline: boolean;
+  /** That a bundle has to bring then. */
+  plugins: { id: string; version: string; identifier?: string }[];
 }
 
 interface FactsOutputs {
@@ -63,12 +67,14 @@ interface Seen {
   images: Record<string, string>;
   volumes: Record<string, string>;
   foreign: { containers: string[]; networks: string[]; volumes: string[] };
+  lacks: string;
 }
 
 /** Asks the engine how everything stands. */
 async function ask(looks: Looks): Promise<Seen> {
-  const { engine, owner, fingerprint, containers, networks, joins, volumes, images, mirrors } = looks;
-  const input = { engine, owner, fingerprint, containers, networks, joins, volumes, images, mirrors };
+  // Beside them it may have what a dynamic resource brings along.
+  const { engine, owner, fingerprint, containers, networks, joins, volumes, images, mirrors, offline, plugins } = looks;
+  const input = { engine, owner, fingerprint, containers, networks, joins, volumes, images, mirrors, offline, plugins };
   const { code, stdout, why } = await runScript("scripts/docker/main.ts", "look", input);
   if (code !== 0) throw new Error(`dify-docker-facts: ${why}`);
   const seen = JSON.parse(stdout) as Seen;
@@ -81,6 +87,7 @@ async function ask(looks: Looks): Promise<Seen> {
       `The Docker engine at ${engine.host} has what bears the names of this stack's Dify and is not its own: ${what}. Another copy of this stack made it, whose state has its passwords, or one whose state is lost. Nothing of it was touched. If it is yours, bring that state here (npx atelier stack import), or run \`down\` where it is; else give this stack another name. If nobody needs it any more, this removes it with all that is in it: ${mend}`,
     );
   }
+  if (seen.lacks) throw new Error(`dify-docker-facts: ${seen.lacks}`);
   return seen;
 }
 

@@ -37,13 +37,16 @@ const needs = [
   ["package zope-interface 6.0", `zope-interface==6.0 ${sha256("f")}`],
   ["package aiohttp 3.14.5", `aiohttp==3.14.5 ${sha256("0")}`],
   ["package uv 0.13.9", `uv==0.13.9 ${sha256("9")}`],
+  ["model n (of unknown sha256)", "n/n.ckpt"],
+  ["package supervisor 4.3.0", `supervisor==4.3.0 ${sha256("8")}`, "supervisor"],
 ];
-const preflight = (more: Record<string, string> = {}) =>
+const preflight = (more: Record<string, string | string[][]> = {}) =>
   workspace.run("10-preflight.sh", "apply", {
     gpu: "none",
     disk_mb: 1,
     owner: "atelier/t",
     offline: "yes",
+    manager: "supervisor",
     python: "3.10\n3.11\n3.12\n3.13\n3.14",
     needs,
     ...more,
@@ -67,17 +70,22 @@ describe("a host that may fetch nothing", () => {
     put("venv/lib/python3.10/site-packages/zope.interface-6.0.dist-info/METADATA");
     put("tools/gate/lib/python3.10/site-packages/aiohttp-3.14.5.dist-info/METADATA");
     put("tools/uv.lock", `uv==0.13.9 \\\n    --hash=sha256:${sha256("9")}\n`);
-    const { code, stderr } = await preflight();
+    // Without a sha256 no cache knows a model, and systemd wants no supervisor.
+    const known = needs.filter(([name]) => name !== "model n (of unknown sha256)");
+    const { code, stderr } = await preflight({ needs: known, manager: "systemd" });
     expect(code, stderr).toBe(0);
   });
 
   it("is refused with everything that it lacks, and what to do", async () => {
     put(`../cache/sha256/${sha256("a")}`, "model");
+    put("tools/supervisor/lib/python3.10/site-packages/supervisor-4.3.0.dist-info/METADATA");
     // Of another version.
     put("../cache/wheels/torch-2.1.2+cu118-cp310-cp310-linux_x86_64.whl");
     const { code, stderr } = await preflight();
     expect(code).toBe(3);
-    const others = needs.map(([name]) => name).filter((name) => name !== "model m");
+    const others = needs
+      .map(([name]) => name)
+      .filter((name) => name !== "model m" && name !== "package supervisor 4.3.0");
     expect(stderr).toContain(
       `(${join(workspace.path, "..", "cache")}) has not: ${others.join(", ")}. \`atelier bundle create\``,
     );
@@ -87,7 +95,9 @@ describe("a host that may fetch nothing", () => {
     const asked: string[] = [];
     server = createServer((request, response) => {
       asked.push(request.url ?? "");
-      response.end([commit("1"), commit("2"), commit("3"), commit("4"), sha256("a"), sha256("d"), ""].join("\n"));
+      response.end(
+        [commit("1"), commit("2"), commit("3"), commit("4"), sha256("a"), sha256("d"), "n/n.ckpt", ""].join("\n"),
+      );
     });
     await new Promise<void>((done) => (server as Server).listen(0, "127.0.0.1", done));
     const bundle = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
@@ -95,8 +105,8 @@ describe("a host that may fetch nothing", () => {
     expect(code).toBe(3);
     expect(asked).toEqual(["/contents"]);
     expect(stderr).toMatch(
-      /has: repository extension, package pytorch-lightning 1\.9\.4, package blendmodes 2022, .*package uv 0\.13\.9\. /,
+      /has: repository extension, package pytorch-lightning 1\.9\.4, package blendmodes 2022, .*package uv 0\.13\.9, package supervisor 4\.3\.0\. /,
     );
-    expect(stderr).not.toMatch(/package torch|model m|repository pushed/);
+    expect(stderr).not.toMatch(/package torch|model [mn]|repository pushed/);
   });
 });

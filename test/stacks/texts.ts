@@ -35,6 +35,8 @@ new EngineFacts(
     volumes: {},
     images: {},
     mirrors: [],
+    offline: false,
+    plugins: [],
   },
   {},
 );

@@ -85,6 +85,8 @@ const contentsOf = ({ git, wheels, models, tokenizer }: Manifest): string =>
   [
     ...git.map(({ commit }) => commit),
     ...[...wheels, ...models, ...tokenizer.files].map(({ sha256 }) => sha256),
+    // For an entry of the settings that has no sha256.
+    ...models.map(({ name, file }) => `${name}/${file}`),
     "",
   ].join("\n");
 

@@ -176,10 +176,25 @@ describe.skipIf(missing)(`Dify's part of a bundle${missing ? ` (skipped: ${missi
       containers: [],
       networks: [],
       joins: {},
-      volumes: {},
+      volumes: { "db-data": "of a password" },
       mirrors: [],
+      offline: true,
+      plugins: [],
     };
     expect((await look({ ...looks, images: { api: pinned } }, call())).images).toEqual({});
+    // What neither has is told before anything is made, all at once.
+    const { lacks } = await look(
+      {
+        ...looks,
+        images: { api: pinned, redis: "redis:6-alpine", nginx: "nginx:1" },
+        plugins: [plugin, { ...plugin, identifier: `${plugin.id}:0.0.1@0` }, { id: "langgenius/ollama", version: "1" }],
+      },
+      call(),
+      folder,
+    );
+    expect(lacks).toContain(
+      `has: image redis:6-alpine, image nginx:1, plugin ${plugin.id} ${plugin.version}, plugin langgenius/ollama 1. Nothing`,
+    );
     const offline = { engine: { host: it.host }, token: "", mirrors: [], offline: true };
     expect(await getImages({ ...offline, images: { api: pinned } }, call())).toEqual({ images });
     // It runs.
