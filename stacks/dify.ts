@@ -15,6 +15,8 @@ export interface DifyArgs {
   assembly: Assembly;
   /** The WebUI's host. */
   host: Host;
+  /** Tells this stack's state from that of another copy. */
+  state: pulumi.Output<string>;
   webui: {
     user: string;
     /** A secret. */
@@ -67,6 +69,7 @@ export class Dify extends pulumi.ComponentResource {
         },
         plugins: target.plugins,
         home: atelierHome(),
+        state: args.state,
       },
       { parent: this },
     );

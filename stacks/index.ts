@@ -36,6 +36,7 @@ const dify = difyTarget
       settings,
       assembly,
       host: target,
+      state: host.state,
       webui: { user: settings.webui.user, password: webuiPassword, url, ready: webui.ready.resource },
       smoke: { input: proofOf, resource: smoke },
     })

@@ -1,7 +1,7 @@
 import { type Content, contentOf, contentOfDsl, differences, hashOf, shortly } from "./app/content.ts";
 import type { AppFace, Dsl, ModelConfig, Workflow } from "./app/dsl.ts";
 import { fillDsl } from "./app/fill.ts";
-import { findApp, findOurs } from "./app/find.ts";
+import { findApp, findOurs, type Known } from "./app/find.ts";
 import { importApp } from "./app/import.ts";
 import { keyOf, keysOf } from "./app/keys.ts";
 import { type Marker, readMarker, roomBeside, shortId, withMarker } from "./app/marker.ts";
@@ -37,7 +37,7 @@ export const app: Item<"app"> = {
   async apply({ console, input, say, before: facts, force }) {
     const wanted = await fillDsl(console, input);
     const hash = hashOf(contentOfDsl(wanted));
-    const found = await findApp(console, input, idIn(facts));
+    const found = await findApp(console, input, knownIn(facts), { force });
     const before = found && (await readState(console, found.app.id, factsMarker(found.app.id, input.owner, facts)));
     const edited = before ? editsOf(before, wanted, hash) : [];
     const same = before?.published === true && before.marker?.wanted === hash;
@@ -49,7 +49,8 @@ export const app: Item<"app"> = {
       );
 
     const kept = before !== undefined && (before.marker?.kept ?? true);
-    const unfinished: Marker = { owner: input.owner, content: undefined, wanted: hash, key: before?.marker?.key, kept };
+    const { owner, state } = input;
+    const unfinished: Marker = { owner, state, content: undefined, wanted: hash, key: before?.marker?.key, kept };
     const current = same && edited.length === 0;
     const id = current || leave ? before!.detail.id : await write(console, wanted, before?.detail.id, unfinished, say);
     const detail = await switchOn(console, id);
@@ -66,13 +67,15 @@ export const app: Item<"app"> = {
       hash,
       content,
       made: !kept,
+      ...(state && { state }),
     };
   },
 
   async remove({ console, input, say, before: facts }) {
-    const found = await findOurs(console, input, idIn(facts));
+    const { ours: found, taken } = await findOurs(console, input, knownIn(facts));
+    if (taken) say(note(`\`${taken.app.name}\` has the mark of another copy of this stack by now: it stays`));
     const marker = found?.marker ?? (found && factsMarker(found.app.id, input.owner, facts));
-    if (!found || marker?.owner !== input.owner) return;
+    if (!found || !marker) return;
     if (!marker.kept) {
       await console.delete(`/apps/${found.app.id}`);
       return;
@@ -85,12 +88,14 @@ export const app: Item<"app"> = {
   async check(console, wanted): Promise<Standing> {
     for (const { id } of wanted.plugins)
       if (!(await pluginById(console, id))) return missing(`its plugin ${id} is not installed`);
-    const found = await findApp(console, wanted);
+    const found = await findApp(console, wanted, { early: true });
     if (!found) return missing(`there is no app \`${wanted.name}\``);
     if (!found.marker)
       return missing(
         `the description of the app \`${wanted.name}\` does not say that it is this stack's${crowded(found.app.description, wanted.owner)}`,
       );
+    if (wanted.state && !found.marker.state)
+      return missing("its mark is an earlier Atelier's, and does not tell one copy of this stack from another");
     return standing(console, wanted, await readState(console, found.app.id));
   },
 };
@@ -120,12 +125,15 @@ function crowded(description: string | null, owner: string): string {
   return length > room ? `: it has ${length} letters, and leaves no room for our mark with more than ${room}` : "";
 }
 
-const idIn = (facts: Record<string, unknown> | undefined) =>
-  typeof facts?.appId === "string" ? facts.appId : undefined;
+/** What its last apply told of it. */
+function knownIn(facts: Record<string, unknown> | undefined): Known {
+  const text = (value: unknown) => (typeof value === "string" ? value : undefined);
+  return { id: text(facts?.appId), state: text(facts?.state) };
+}
 
 /** What the marker of an app said, by the facts of its last apply: people delete it with the description around it. */
 function factsMarker(id: string, owner: string, facts: Record<string, unknown> | undefined): Marker | undefined {
-  if (idIn(facts) !== id || typeof facts?.hash !== "string") return undefined;
+  if (knownIn(facts).id !== id || typeof facts?.hash !== "string") return undefined;
   const { hash: wanted, content, keyId, made } = facts;
   return {
     owner,

@@ -56,6 +56,8 @@ const own = {
     provider: word,
     model: word,
     name: z.string().min(1).max(30),
+    /** In somebody's Dify: its name of an earlier Atelier, which told no copy of a stack from another. */
+    early: z.string().optional(),
     /** Where the provider keeps its credentials: for each model, or once for all. */
     scope: z.enum(["model", "provider"]),
     credentials: z.record(z.string(), z.string()),
@@ -67,6 +69,11 @@ const own = {
   app: {
     /** `<stack>/<role>`: whose app it is, whatever it is called. */
     owner: z.string().regex(/^[\w.-]+\/[\w-]+$/),
+    /** In somebody's Dify: which copy of the stack it is, by what its state alone has. */
+    state: z
+      .string()
+      .regex(/^[0-9a-f]{8}$/)
+      .optional(),
     name: z.string().min(1).max(40),
     mode: z.enum(["agent-chat", "advanced-chat"]),
     dsl: word,

@@ -4,10 +4,14 @@ import { type Item, inPlace, missing, type Work } from "./item.ts";
 import { pluginById, wantPlugin } from "./plugins.ts";
 import { whenPluginRuns } from "./wait.ts";
 
+interface Named {
+  credential_id: string;
+  credential_name: string;
+}
 interface Stored {
   credentials: Record<string, string> | null;
   current_credential_id: string | null;
-  available_credentials: { credential_id: string; credential_name: string }[];
+  available_credentials: Named[];
 }
 interface Listed {
   provider: string;
@@ -18,11 +22,15 @@ const pathOf = (provider: string) => `/workspaces/current/model-providers/${prov
 type Input = Pick<
   Work<"model">["input"],
   "provider" | "model" | "name" | "scope" | "credentials" | "custom" | "secrets"
->;
+> & {
+  /** What it was called last. */
+  earlier: string;
+};
 
 /** The language model: its provider's credential, or its own, active and able to call tools. */
 export const model: Item<"model"> = {
-  async apply({ console, input, say }) {
+  async apply({ console, input: told, say, before }) {
+    const input = { ...told, earlier: calledBefore(told, before) };
     await wantPlugin(console, input.plugin);
     const { scope, provider, custom, own } = input;
     const runs = <T>(work: () => Promise<T>) => whenPluginRuns(work, input.plugin, say);
@@ -38,18 +46,22 @@ export const model: Item<"model"> = {
       await console.post("/workspaces/current/default-model", {
         model_settings: [{ model_type: "llm", provider, model: input.model }],
       });
-    return { made: true };
+    const left = [...leftIn(before), ...(await leftWith(console, input))];
+    return { made: true, name: input.name, ...(left.length > 0 && { left }) };
   },
 
-  async remove({ console, input: { name } }) {
+  async remove({ console, input, before }) {
+    const { name } = input;
+    const earlier = calledBefore(input, before);
+    const isOurs = ({ credential_id: id, credential_name: called }: Named) =>
+      called === name || called === earlier || leftIn(before).includes(id);
     // Of every provider and model that the settings ever named: an app that somebody edited may have gone on with an earlier one.
-    for (const { provider, custom_configuration: stored } of await configured(console)) {
+    for (const { provider, custom_configuration: stored } of await modelProviders(console)) {
       for (const { model, model_type, available_model_credentials } of stored.custom_models ?? [])
-        for (const { credential_id, credential_name } of available_model_credentials)
-          if (credential_name === name)
-            await console.delete(`${pathOf(provider)}/models/credentials`, { model, model_type, credential_id });
-      const ofProvider = named(stored, name);
-      if (ofProvider) await console.delete(`${pathOf(provider)}/credentials`, { credential_id: ofProvider });
+        for (const { credential_id } of available_model_credentials.filter(isOurs))
+          await console.delete(`${pathOf(provider)}/models/credentials`, { model, model_type, credential_id });
+      for (const { credential_id } of (stored.available_credentials ?? []).filter(isOurs))
+        await console.delete(`${pathOf(provider)}/credentials`, { credential_id });
     }
   },
 
@@ -75,6 +87,30 @@ export const model: Item<"model"> = {
 
 const named = ({ available_credentials }: Partial<Stored>, name: string): string | undefined =>
   available_credentials?.find(({ credential_name }) => credential_name === name)?.credential_id;
+
+const ours = (stored: Partial<Stored>, { name, earlier }: Pick<Input, "name" | "earlier">): string | undefined =>
+  named(stored, name) ?? named(stored, earlier);
+
+/** By its last facts; those of an earlier Atelier say no name, and it was the stack's own. */
+function calledBefore({ name, early }: Work<"model">["input"], before: Work<"model">["before"]): string {
+  if (typeof before?.name === "string") return before.name;
+  return before?.made === true ? (early ?? name) : name;
+}
+
+/** Ids of those of earlier models that have an earlier name. */
+function leftIn(before: Work<"model">["before"]): string[] {
+  const left = before?.left;
+  return Array.isArray(left) ? left.filter((id) => typeof id === "string") : [];
+}
+
+async function leftWith(console: Console, { name, earlier }: Input): Promise<string[]> {
+  if (earlier === name) return [];
+  const all = (await modelProviders(console)).flatMap(({ custom_configuration: stored }) => [
+    ...(stored.available_credentials ?? []),
+    ...(stored.custom_models ?? []).flatMap((one) => one.available_model_credentials),
+  ]);
+  return all.filter((one) => one.credential_name === earlier).map((one) => one.credential_id);
+}
 
 /** Which of the values that can be seen are other ones. */
 const differing = (wanted: Record<string, string>, stored: Record<string, string>, secrets: string[]): string[] =>
@@ -106,13 +142,13 @@ interface Provider {
 }
 
 /** What every provider has of credentials: its own, and those of its models. */
-async function configured(console: Console): Promise<Provider[]> {
+export async function modelProviders(console: Console): Promise<Provider[]> {
   const { data } = await console.get<{ data: Provider[] }>("/workspaces/current/model-providers");
   return data;
 }
 
 async function providerCredentials(console: Console, provider: string): Promise<Stored> {
-  const found = (await configured(console)).find((one) => one.provider === provider)?.custom_configuration;
+  const found = (await modelProviders(console)).find((one) => one.provider === provider)?.custom_configuration;
   return {
     credentials: null,
     current_credential_id: found?.current_credential_id ?? null,
@@ -132,7 +168,7 @@ async function putModel(
 ): Promise<void> {
   const path = `${pathOf(input.provider)}/models/credentials`;
   const body = { model: input.model, model_type: "llm", name: input.name, credentials };
-  const found = named(await modelCredentials(console, input), input.name);
+  const found = ours(await modelCredentials(console, input), input);
   const call = { seconds: 120, mend };
   if (found) await console.put(path, { ...body, credential_id: found }, call);
   else await console.post(path, body, call);
@@ -143,9 +179,10 @@ async function putModel(
     await console.post(`${path}/switch`, { model: input.model, model_type: "llm", credential_id: id });
 }
 
-async function putProvider(console: Console, { provider, name, credentials }: Input, own: boolean): Promise<void> {
+async function putProvider(console: Console, input: Input, own: boolean): Promise<void> {
+  const { provider, name, earlier, credentials } = input;
   const path = `${pathOf(provider)}/credentials`;
-  const found = named(await providerCredentials(console, provider), name);
+  const found = ours(await providerCredentials(console, provider), { name, earlier });
   const call = { seconds: 120, mend };
   if (found) await console.put(path, { credential_id: found, credentials, name }, call);
   else await console.post(path, { credentials, name }, call);

@@ -9,7 +9,8 @@ import { type Item, inPlace, missing, type Work } from "./item.ts";
 import { isIdentifier } from "./marketplace.ts";
 import { choosePackage } from "./package.ts";
 import { type Installed, pluginById } from "./plugins.ts";
-import { pause, type Say, whenDaemonIsUp } from "./wait.ts";
+import { credentialsWith } from "./users.ts";
+import { note, pause, type Say, whenDaemonIsUp } from "./wait.ts";
 
 const path = "/workspaces/current/plugin";
 type Wanted = Work<"plugin">["input"]["plugin"];
@@ -54,7 +55,10 @@ export const plugin: Item<"plugin"> = {
   async remove({ console, before, say }) {
     for (const id of oursBefore(before)) {
       const installed = await pluginById(console, id);
-      if (installed) await uninstall(console, installed, say);
+      const others = installed ? await credentialsWith(console, id) : [];
+      if (others.length > 0)
+        say(note(`the plugin ${id} stays: it has credentials that are not this stack's (${others.join(", ")})`));
+      else if (installed) await uninstall(console, installed, say);
     }
   },
 

@@ -32,11 +32,11 @@ export function baseUrl({ url, user, password }: Webui): string {
 
 /** The credential that the Stable Diffusion tool calls the WebUI with. */
 export const tool: Item<"tool"> = {
-  async apply({ console, input, say }) {
+  async apply({ console, input, say, before: facts }) {
     const { name, provider, webui, model, own } = input;
     await wantPlugin(console, input.plugin);
     const before = await toolCredentials(console, provider);
-    const found = before.find((credential) => credential.name === name);
+    const found = ours(before, name, facts);
     const credentials = { base_url: baseUrl(webui), model };
     // Both make the plugin ask the WebUI for its models, so what is stored has worked.
     const put = () =>
@@ -61,9 +61,9 @@ export const tool: Item<"tool"> = {
     return { credentialId: stored.id, made: true };
   },
 
-  async remove({ console, input }) {
+  async remove({ console, input, before }) {
     if (!(await pluginById(console, input.plugin))) return;
-    const found = (await toolCredentials(console, input.provider)).find(({ name }) => name === input.name);
+    const found = ours(await toolCredentials(console, input.provider), input.name, before);
     if (found) await console.post(`${pathOf(input.provider)}/delete`, { credential_id: found.id });
   },
 
@@ -77,6 +77,10 @@ export const tool: Item<"tool"> = {
     return inPlace;
   },
 };
+
+/** Also one that has an earlier name yet: the stack was renamed, or has another WebUI's password. */
+const ours = (all: Credential[], name: string, facts: Record<string, unknown> | undefined): Credential | undefined =>
+  all.find((credential) => credential.name === name) ?? all.find(({ id }) => id === facts?.credentialId);
 
 /** A masked value can't be compared, but its length and its ends can tell that it is another one. */
 function surelyOther(masked: string | undefined, value: string): boolean {

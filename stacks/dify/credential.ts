@@ -3,9 +3,13 @@ import { createHash } from "node:crypto";
 /** Dify takes so many letters of a credential's name. */
 const longest = 30;
 
-/** What a stack's credentials are called. A name that is cut ends in a hash of the whole: in one Dify, stacks overwrite what has their name. */
-export function credentialName(stack: string): string {
+/**
+ * What a stack's credentials are called. A name that is cut ends in a hash of the whole: in one Dify, stacks overwrite what has their name.
+ * @param state in somebody's Dify: another copy of the stack has another one, and credentials of its own
+ */
+export function credentialName(stack: string, state?: string): string {
   const whole = `atelier-${stack}`;
+  if (state !== undefined) return `${whole.slice(0, longest - state.length - 1)}-${state}`;
   if (whole.length <= longest) return whole;
   const end = `-${createHash("sha256").update(whole).digest("hex").slice(0, 6)}`;
   return `${whole.slice(0, longest - end.length)}${end}`;

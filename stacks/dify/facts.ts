@@ -94,7 +94,8 @@ export const difyFacts: pulumi.dynamic.ResourceProvider = {
     const drifted = await drift(news);
     // The same Dify at another address has our apps.
     const isNew = Object.entries(news.items).every(
-      ([name, { item }]) => item !== "app" || !drifted || /^there is no app|^its plugin /.test(drifted[name] ?? ""),
+      ([name, { item }]) =>
+        item !== "app" || !drifted || /^there is (no|an) app|^its plugin /i.test(drifted[name] ?? ""),
     );
     if (left && isNew) console.log(left);
     if (!drifted) return { changes: true };

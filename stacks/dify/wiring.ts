@@ -39,6 +39,8 @@ export interface WireArgs {
   plugins: { tool: PinnedPlugin; model: PinnedPlugin };
   /** Where a machine keeps what it made for itself; packages in there are named without it. */
   home: string;
+  /** Tells this stack's state from that of another copy. */
+  state: pulumi.Input<string>;
 }
 
 /** An app that can be talked to. */
@@ -67,7 +69,9 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
   const { place, settings, plugins, webui, checkpoint } = args;
   const { own, email } = place;
   const stack = pulumi.getStack();
-  const credential = credentialName(stack);
+  // What is in a Dify of its own is the state's whose containers they are.
+  const state = own ? undefined : pulumi.output(args.state).apply((whole) => whole.slice(0, 8));
+  const credential: pulumi.Input<string> = state?.apply((id) => credentialName(stack, id)) ?? credentialName(stack);
   // Only what nobody may see is secret in them: the engine takes every word of a secret out of what it shows.
   const dify = {
     url: place.url,
@@ -90,9 +94,15 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
       webui: { url: place.webuiUrl, user: webui.user, password: pulumi.secret(webui.password) },
       model: checkpoint,
     },
-    "dify-model": { item: "model", name: credential, plugin: plugins.model.id, ...modelItem(model, modelKey) },
-    "dify-agent": appInput("agent", args, { stack, credential }),
-    "dify-chatflow": appInput("chatflow", args, { stack, credential }),
+    "dify-model": {
+      item: "model",
+      name: credential,
+      plugin: plugins.model.id,
+      ...(own ? {} : { early: credentialName(stack) }),
+      ...modelItem(model, modelKey),
+    },
+    "dify-agent": appInput("agent", args, { stack, state, credential }),
+    "dify-chatflow": appInput("chatflow", args, { stack, state, credential }),
   };
 
   const facts = new DifyFacts(
@@ -209,7 +219,11 @@ const fingerprint = (texts: string[]): string => sha256(texts.join("\0")).slice(
 function appInput(
   role: AppRole,
   args: WireArgs,
-  { stack, credential }: { stack: string; credential: string },
+  {
+    stack,
+    state,
+    credential,
+  }: { stack: string; state: pulumi.Output<string> | undefined; credential: pulumi.Input<string> },
 ): FactItem {
   const { settings, drawing, plugins } = args;
   const { model, apps } = settings;
@@ -217,6 +231,7 @@ function appInput(
   return {
     item: "app",
     owner: `${stack}/${role}`,
+    ...(state && { state }),
     name: apps[role],
     mode: appModes[role],
     dsl: appDsl(role, apps[role], drawing, {

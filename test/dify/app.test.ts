@@ -289,6 +289,46 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
     expect(await why({ ...item(), owner: `other/${role}` })).toMatch(new RegExp(`of \`t/${role}\`, another stack's`));
   });
 
+  test("another copy of the stack finds it taken, and takes out nothing; one of an earlier Atelier is known by its state", async () => {
+    const own = { own: false };
+    const [ours, other] = ["0123abcd", "0badc0de"].map((state) => ({ ...world.app(role, { steps: 40 }), state }));
+    const [a, b] = [ours, other] as [ReturnType<World["app"]>, ReturnType<World["app"]>];
+    // As it was left before there were marks of a state.
+    const legacy = {
+      ...own,
+      env: { PULUMI_COMMAND_STDOUT: JSON.stringify(await world.apply(world.app(role, { steps: 40 }))) },
+    };
+    expect((await standing(a)).why).toMatch(/its mark is an earlier Atelier's/);
+    expect(await why(b, own)).toMatch(/of `t\/\w+` too, and this copy's state does not know it/);
+    const facts = await world.apply(a, legacy);
+    expect(facts).toMatchObject({ appId: first.appId, state: "0123abcd", made: true });
+    expect(await standing(a)).toEqual({ ok: true });
+    // Also where the state was not written any more.
+    expect(await world.apply(a, own)).toEqual(facts);
+    expect((await world.apply({ ...a, owner: `renamed/${role}` }, own)).appId).toBe(first.appId);
+    await world.apply(a, own);
+    const refusal = await why(b, own);
+    expect(refusal).toMatch(
+      /another copy of this stack, marked 0123abcd, whose state is elsewhere .*--force.* end in 0123abcd/,
+    );
+    expect((await standing(b)).why).toContain("another copy of this stack");
+    // Its own facts of when it had taken the other's.
+    const before = await world.run(b, "remove", legacy);
+    expect([before.code, before.stderr]).toEqual([0, expect.stringContaining("the mark of another copy")]);
+    expect(called(a.name)).toHaveLength(1);
+    // Another password of the WebUI is another trace of the same state.
+    const renewed = { ...a, state: "99999999" };
+    const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) };
+    expect((await world.apply(renewed, { ...own, env })).appId).toBe(first.appId);
+    // The state is lost for good.
+    const taken = await world.apply(b, { ...own, ...force });
+    expect(taken).toMatchObject({ appId: first.appId, keyId: facts.keyId, made: true, state: "0badc0de" });
+    expect(await why(renewed, { ...own, env })).toContain("marked 0badc0de");
+    expect((await world.run(b, "remove", own)).code).toBe(0);
+    expect(called(a.name)).toEqual([]);
+    first = await world.apply(item());
+  });
+
   test("gone, it is seen and made again; at `down` it goes where it was made here, and stays in an own Dify", async () => {
     await (await world.user()).console("DELETE", `/apps/${first.appId}`);
     expect(await standing(item())).toMatchObject({ ok: false, why: `there is no app \`${item().name}\`` });

@@ -46,7 +46,7 @@ describe("a model behind an address of OpenAI's kind", () => {
   });
 
   test("is stored once, with what lets an agent draw, and is the default of an own Dify", async () => {
-    expect(await world.apply(world.items.model)).toEqual({ made: true });
+    expect(await world.apply(world.items.model)).toEqual({ made: true, name: "atelier-t" });
     await world.apply(world.items.model);
     expect(stored()).toHaveLength(1);
     expect(stored()[0]?.credentials).toMatchObject({
@@ -171,6 +171,29 @@ describe("a provider with one credential for all of its models", () => {
     expect(stored().filter(({ name }) => name === "atelier-t")).toEqual([]);
     expect(theirs).toContainEqual(["theirs", openai]);
     expect(stored().map(({ name }) => name)).toContain("theirs");
+  });
+
+  test("another name of the stack's is given to the one that it had, and another copy's stays", async () => {
+    const own = { own: false };
+    const call = { provider: "zhipuai", name: "glm-4-flash" };
+    // Of an earlier Atelier, and of an earlier model of the settings.
+    await world.apply(item({ provider: "tongyi", name: "qwen3-8b", international: false }), own);
+    const legacy = { made: true };
+    const other = { ...item(call), name: "atelier-t-0badc0de", early: "atelier-t" };
+    await world.apply(item(call), own);
+    const named = () => stored().flatMap(({ name, id }) => (name.startsWith("atelier-t") ? [[name, id]] : []));
+    const [[, earlier], [, id]] = named() as [[string, string], [string, string]];
+    await world.apply(other, own);
+    expect(named()).toHaveLength(3);
+    const ours = { ...item(call), name: "atelier-t-0123abcd", early: "atelier-t" };
+    const facts = await world.apply(ours, { ...own, env: { PULUMI_COMMAND_STDOUT: JSON.stringify(legacy) } });
+    expect(facts).toEqual({ made: true, name: ours.name, left: [earlier] });
+    expect(named()).toEqual(expect.arrayContaining([[ours.name, id]]));
+    const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) };
+    expect(await world.apply(ours, { ...own, env })).toEqual(facts);
+    expect((await world.run(ours, "remove", { ...own, env })).code).toBe(0);
+    expect(named().map(([name]) => name)).toEqual([other.name]);
+    expect((await world.run(other, "remove", own)).code).toBe(0);
   });
 
   test("a model that it does not have is named", async () => {

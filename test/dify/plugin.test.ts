@@ -324,6 +324,12 @@ describe("in somebody's Dify", () => {
     const made = { PULUMI_COMMAND_STDOUT: JSON.stringify({ ...facts, made: true }) };
     expect((await world.run(world.items.sdPlugin, "remove", { own: true, env: made })).code).toBe(0);
     expect(identifier()).toBeDefined();
+    // Another copy of the stack draws with it, or somebody at all.
+    await world.apply(world.items.tool, { own });
+    const { code, stderr } = await world.run(world.items.sdPlugin, "remove", { own, env: made });
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/stablediffusion stays: .*\(atelier-t\)/)]);
+    expect(identifier()).toBeDefined();
+    await world.run(world.items.tool, "remove", { own });
     expect((await world.run(world.items.sdPlugin, "remove", { own, env: made })).code).toBe(0);
     expect(identifier()).toBeUndefined();
   });

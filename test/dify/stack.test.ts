@@ -44,7 +44,7 @@ const wired = wireDify({
       computed: "langgenius/openai_api_compatible:0.0.63@${"0".repeat(64)}",
     },
   },
-  home: atelierHome(),
+  home: atelierHome(), state: "0123456789abcdef",
 }, {});
 export const agentKey = wired.apps.agent.apiKey;
 export const version = wired.version;

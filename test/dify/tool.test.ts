@@ -87,6 +87,19 @@ test("in somebody's Dify their default stays theirs, also where they never chose
   ]);
 });
 
+test("another name of the stack's is given to the one that it had; another copy's stays", async () => {
+  const own = { own: false };
+  const { credentialId } = await world.apply(world.items.tool, own);
+  const env = { PULUMI_COMMAND_STDOUT: JSON.stringify({ credentialId, made: true }) };
+  const [ours, other] = ["0123abcd", "0badc0de"].map((state) => ({ ...world.items.tool, name: `atelier-t-${state}` }));
+  await world.apply(other as Record<string, unknown>, own);
+  expect((await world.apply(ours as Record<string, unknown>, { ...own, env })).credentialId).toBe(credentialId);
+  const names = () => credentials().map(({ name }) => name);
+  expect(names()).toEqual(["theirs", ours?.name, other?.name]);
+  expect((await world.run(ours as Record<string, unknown>, "remove", own)).code).toBe(0);
+  expect(names()).toEqual(["theirs", other?.name]);
+});
+
 test("no secret was printed, in whatever form", () => {
   for (const secret of [...Object.values(secrets), "another-one", "p%40ss", baseUrl(world.items.tool.webui)])
     expect(world.printed).not.toContain(secret);

@@ -26,10 +26,20 @@ async function allApps(console: Console): Promise<ListedApp[]> {
   return apps;
 }
 
-interface Sought {
+export interface Sought {
   owner: string;
+  /** Of this stack's state, in somebody's Dify. */
+  state?: string | undefined;
   name: string;
   mode: string;
+}
+/** What the state tells of an app by the facts of its last apply: a mark is deleted with the description around it. */
+export interface Known {
+  id?: string | undefined;
+  /** That it was marked with: another WebUI's password is another one. */
+  state?: string | undefined;
+  /** The state is not asked: one that an earlier Atelier marked may be it. */
+  early?: boolean;
 }
 
 const appsOf = async (console: Console): Promise<Found[]> =>
@@ -37,40 +47,69 @@ const appsOf = async (console: Console): Promise<Found[]> =>
 
 const first = (found: Found[]) => found.sort((a, b) => a.app.created_at - b.app.created_at)[0];
 
-function mineIn(apps: Found[], { owner, name, mode }: Sought, known: string | undefined): Found | undefined {
-  const ours = apps.filter(({ app, marker }) => marker?.owner === owner && app.mode === mode);
+function isMine({ app, marker }: Found, { owner, state }: Sought, known: Known): boolean {
+  if (!marker) return false;
+  if (marker.state) return [state, known.state].includes(marker.state);
+  // Of an Atelier that told no copy of a stack from another: the one that knows it has it.
+  return state && !known.early ? app.id === known.id : marker.owner === owner;
+}
+
+function mineIn(apps: Found[], sought: Sought, known: Known): Found | undefined {
+  const candidates = apps.filter(({ app }) => app.mode === sought.mode);
+  const ours = candidates.filter((found) => isMine(found, sought, known));
   // A copy made in the console has our marker too: the one with the name, and then the older one, is ours.
   return (
-    apps.find(({ app, marker }) => app.id === known && !marker && app.mode === mode) ??
-    first(ours.filter(({ app }) => app.name === name)) ??
+    candidates.find(({ app, marker }) => app.id === known.id && !marker) ??
+    first(ours.filter(({ app }) => app.name === sought.name)) ??
     first(ours)
   );
 }
 
-/**
- * The app of this stack, by its marker alone: whatever else has its name.
- * @param known its id, where the state has it: a marker is deleted with the description around it
- */
-export const findOurs = async (console: Console, sought: Sought, known?: string): Promise<Found | undefined> =>
-  mineIn(await appsOf(console), sought, known);
+/** The app of this stack, by its marker alone: whatever else has its name. `taken`: the one that was, and has another copy's marker. */
+export async function findOurs(
+  console: Console,
+  sought: Sought,
+  known: Known = {},
+): Promise<{ ours: Found | undefined; taken: Found | undefined }> {
+  const apps = await appsOf(console);
+  const ours = mineIn(apps, sought, known);
+  return { ours, taken: ours ? undefined : apps.find(({ app }) => app.id === known.id) };
+}
 
 /**
  * The app of this stack: by its marker, whatever it is called now, else by its name.
- * @param known its id, as of `findOurs`
- * @throws DifyError where its name is taken by an app of another mode, or of another stack
+ * @param options.force one that another copy of this stack made is taken over
+ * @throws DifyError where its name is taken by an app of another mode, of another stack, or of another copy of this one
  */
-export async function findApp(console: Console, sought: Sought, known?: string): Promise<Found | undefined> {
+export async function findApp(
+  console: Console,
+  sought: Sought,
+  known: Known = {},
+  { force = false } = {},
+): Promise<Found | undefined> {
   const { name, mode } = sought;
   const apps = await appsOf(console);
   const mine = mineIn(apps, sought, known);
   const others = apps.filter(({ app }) => app.name === name && app.id !== mine?.app.id);
-  const clash = (found: Found, why: string) =>
+  const clash = ({ app }: Found, why: string, mend = "give ours another name (dify.apps), or rename that one") =>
     new DifyError(
-      `There is an app called \`${name}\` at ${console.url} already, and it is ${why} (id ${found.app.id}). It is left as it is: give ours another name (dify.apps), or rename that one.`,
+      `There is an app called \`${name}\` at ${console.url} already, and it is ${why} (id ${app.id}). It is left as it is: ${mend}.`,
     );
   for (const other of others)
     if (other.app.mode !== mode) throw clash(other, `of mode ${other.app.mode}, where ours is of mode ${mode}`);
   if (mine) return mine;
-  for (const other of others) if (other.marker) throw clash(other, `of \`${other.marker.owner}\`, another stack's`);
+  for (const other of others) {
+    if (!other.marker) continue;
+    if (other.marker.owner !== sought.owner) throw clash(other, `of \`${other.marker.owner}\`, another stack's`);
+    if (!force) throw clash(other, `of \`${sought.owner}\` too, ${copyOf(other.marker)}`, wayOn(other.marker));
+  }
   return first(others);
 }
+
+const copyOf = ({ state }: Marker) =>
+  state
+    ? `but made by another copy of this stack, marked ${state}, whose state is elsewhere`
+    : "and this copy's state does not know it";
+
+const wayOn = ({ state }: Marker) =>
+  `give ours another name (dify.apps). If it is yours, bring its state here (npx atelier stack import), or run \`down\` where that state is. If that state is lost for good, \`npx atelier up --force\` takes the app over, with its page, chats and API key; credentials of before${state ? `, whose names end in ${state},` : ""} are then deleted by hand in Dify's pages`;

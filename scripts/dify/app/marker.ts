@@ -5,6 +5,8 @@
 export interface Marker {
   /** `<stack>/<role>` */
   owner: string;
+  /** Of the state that made it; undefined in a Dify of the stack's own, and where an earlier Atelier made it. */
+  state?: string | undefined;
   /** Hash of the content as Dify gave it back after the last apply; undefined where one did not come to its end. */
   content: string | undefined;
   /** Hash of what was wanted then. */
@@ -15,26 +17,27 @@ export interface Marker {
   kept: boolean;
 }
 
-const form = /\s*\[atelier ([\w.-]+\/[\w-]+) ([0-9a-f]{8}|-) ([0-9a-f]{8}) ([\w]{1,12}|-)( kept)?\]\s*/;
+const form =
+  /\s*\[atelier ([\w.-]+\/[\w-]+)(?:@([0-9a-f]{8}))? ([0-9a-f]{8}|-) ([0-9a-f]{8}) ([\w]{1,12}|-)( kept)?\]\s*/;
 
 /** A description without its marker, and the marker: written last, but people write behind it. */
 export function readMarker(description: string | null | undefined): { text: string; marker: Marker | undefined } {
   const whole = description ?? "";
   const found = form.exec(whole);
   if (!found) return { text: whole.trim(), marker: undefined };
-  const [, owner = "", content, wanted = "", key, kept] = found;
+  const [, owner = "", state, content, wanted = "", key, kept] = found;
   const known = (word: string | undefined) => (word === "-" ? undefined : word);
   return {
     text: `${whole.slice(0, found.index)} ${whole.slice(found.index + found[0].length)}`.trim(),
-    marker: { owner, content: known(content), wanted, key: known(key), kept: kept !== undefined },
+    marker: { owner, state, content: known(content), wanted, key: known(key), kept: kept !== undefined },
   };
 }
 
 /** Letters that Dify takes of a description. */
 const most = 400;
 
-const wordsOf = ({ owner, content, wanted, key, kept }: Marker) =>
-  `[atelier ${owner} ${content ?? "-"} ${wanted} ${key ?? "-"}${kept ? " kept" : ""}]`;
+const wordsOf = ({ owner, state, content, wanted, key, kept }: Marker) =>
+  `[atelier ${owner}${state ? `@${state}` : ""} ${content ?? "-"} ${wanted} ${key ?? "-"}${kept ? " kept" : ""}]`;
 
 /** Letters that a marker leaves for a description. */
 export const roomBeside = (marker: Marker): number => most - 1 - wordsOf(marker).length;
