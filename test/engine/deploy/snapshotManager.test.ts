@@ -49,3 +49,21 @@ test("what has ended is in the file when it is told so", async () => {
   await manager.end(operation, () => manager.done(undefined, a));
   expect(written).toEqual(["|a", "a|"]);
 });
+
+test("what could not be written when it had ended is written at the end, and nothing of what could not begin", async () => {
+  const written: string[] = [];
+  let full = false;
+  const manager = new SnapshotManager(emptySnapshot(), async ({ resources, pendingOperations }) => {
+    if (full) throw new Error("ENOSPC: no space left on device");
+    written.push(`${resources.map(({ id }) => id).join()}|${pendingOperations.length}`);
+  });
+  const a = state("a");
+  const operation = await manager.begin("creating", a);
+  full = true;
+  await expect(manager.end(operation, () => manager.done(undefined, a))).rejects.toThrow("ENOSPC");
+  await expect(manager.begin("creating", state("b"))).rejects.toThrow("ENOSPC");
+  await expect(manager.flush()).rejects.toThrow("ENOSPC");
+  full = false;
+  await manager.flush();
+  expect(written).toEqual(["|1", "a|0"]);
+});

@@ -47,11 +47,16 @@ export class SnapshotManager {
     this.#dirty = this.#kept.length !== base.pendingOperations.length;
   }
 
-  /** Records what is about to be done; resolves when that is saved. */
+  /** Records what is about to be done; resolves when that is saved. @throws when it can't be: it must not be done then */
   async begin(type: PendingOperationType, resource: ResourceState): Promise<PendingOperation> {
     const operation = { type, resource };
     this.#operations.add(operation);
-    await this.save();
+    try {
+      await this.save();
+    } catch (error) {
+      this.#operations.delete(operation);
+      throw error;
+    }
     return operation;
   }
 
@@ -126,7 +131,12 @@ export class SnapshotManager {
       this.#queued = undefined;
       this.#dirty = false;
       const began = performance.now();
-      await this.#write(this.current());
+      try {
+        await this.#write(this.current());
+      } catch (error) {
+        this.#dirty = true;
+        throw error;
+      }
       this.#lastMs = performance.now() - began;
     };
     const queued = this.#running.then(write);
