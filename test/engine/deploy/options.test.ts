@@ -178,6 +178,17 @@ describe("ignoreChanges and replaceOnChanges take paths", () => {
     await run("up", thing(1, 2), user);
     expect(fake.calls).toEqual(["delete b", "delete a", "create a", "create b"]);
   });
+
+  test("a component is never replaced for them, and what lives as long as it stays", async () => {
+    const { fake, run } = setUp();
+    const part = (n: number): TinyEntry[] => [
+      { name: "part", component: true, inputs: { n }, options: { replaceOnChanges: ["*"] } },
+      { name: "a", deletedWith: "part" },
+    ];
+    await run("up", ...part(1));
+    expect((await run("up", ...part(2))).changes).toEqual({ same: 2, update: 1 });
+    expect(fake.calls).toEqual(["create a"]);
+  });
 });
 
 describe("deletedWith and retainOnDelete", () => {

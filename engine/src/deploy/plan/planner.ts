@@ -244,7 +244,9 @@ export class Planner {
     const { urn } = state;
     this.#handled.add(urn);
     const broken = (old.initErrors?.length ?? 0) > 0;
-    const diff = applyReplaceOnChanges(await this.#diff(goal, old, state), goal.replaceOnChanges, broken);
+    // A component's inputs are no paths of anything that could be replaced, to the official engine neither.
+    const paths = goal.custom ? goal.replaceOnChanges : [];
+    const diff = applyReplaceOnChanges(await this.#diff(goal, old, state), paths, broken);
     const replace = old.pendingReplacement === true || (diff.changes === "some" && diff.replaceKeys.length > 0);
     if (!replace) {
       if (diff.changes !== "some" && !broken) return [stepOf("same", state, old)];
