@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import type { DiagnosticEvent, EngineEvent, OpType, StepEventState } from "../events.ts";
 import { maskForEvent, type SecretFilter } from "../masking.ts";
+import { getPath } from "../paths.ts";
 import type { ResourceState } from "../resource.ts";
 import { setKey } from "../signatures.ts";
 import { parseUrn } from "../urn.ts";
@@ -103,7 +104,7 @@ export class EventSink {
       new: step.new ? this.#state(step.new) : null,
       ...(keys && keys.length > 0 ? { keys } : {}),
       ...(diffs && diffs.length > 0 ? { diffs } : {}),
-      detailedDiff: diffs && diffs.length > 0 ? detailed(diffs, keys ?? []) : null,
+      detailedDiff: diffs && diffs.length > 0 ? detailed(step, diffs, keys ?? []) : null,
       ...(isLogical(op) ? { logical: true } : {}),
       provider,
     };
@@ -159,8 +160,30 @@ function isInternal({ type, urn }: Step): boolean {
   return isProviderType(type) && parseUrn(urn).name.startsWith("default");
 }
 
-function detailed(diffs: string[], keys: string[]): Record<string, { diffKind: string; inputDiff: boolean }> {
+function detailed(
+  step: Step,
+  diffs: string[],
+  keys: string[],
+): Record<string, { diffKind: string; inputDiff: boolean }> {
   return Object.fromEntries(
-    diffs.map((path) => [path, { diffKind: keys.includes(path) ? "update-replace" : "update", inputDiff: true }]),
+    diffs.map((path) => [
+      path,
+      { diffKind: kindOf(step, path) + (keys.includes(path) ? "-replace" : ""), inputDiff: true },
+    ]),
   );
+}
+
+function kindOf(step: Step, path: string): "add" | "delete" | "update" {
+  const [was, is] = [step.old, step.new].map((state) => isThere(state?.inputs ?? {}, path));
+  if (was === is) return "update";
+  return is ? "add" : "delete";
+}
+
+function isThere(inputs: PropertyMap, path: string): boolean {
+  try {
+    return (getPath(inputs, path) ?? null) !== null;
+  } catch {
+    // What a provider of the program's own says has changed may be no path.
+    return false;
+  }
 }

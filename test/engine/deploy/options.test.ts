@@ -283,6 +283,18 @@ describe("options that change nothing about the resource itself", () => {
     const changed = await run("preview", { ...thing, inputs: { o: { p: 2 }, l: [1] } });
     const shown = changed.events.find(({ resourcePreEvent }) => resourcePreEvent?.metadata.op === "update");
     expect(shown?.resourcePreEvent?.metadata.new?.hideDiffs).toEqual(["o.p", "l[0]"]);
+    const kinds = await run("preview", {
+      ...thing,
+      inputs: { o: { q: 1 }, l: [2, 1] },
+      options: { replaceOnChanges: ["l[1]"] },
+    });
+    const replaced = kinds.events.find(({ resourcePreEvent }) => resourcePreEvent?.metadata.op === "replace");
+    expect(replaced?.resourcePreEvent?.metadata.detailedDiff).toEqual({
+      "l[0]": { diffKind: "update", inputDiff: true },
+      "l[1]": { diffKind: "add-replace", inputDiff: true },
+      "o.p": { diffKind: "delete", inputDiff: true },
+      "o.q": { diffKind: "add", inputDiff: true },
+    });
     const wrong = await run("up", { ...thing, options: { hideDiffs: ["o..p"] } });
     expect(wrong.errors.join()).toMatch(/"hideDiffs" of fake:index:Thing "a": "o\.\.p" is not a property path/);
     expect(fake.calls).toEqual(["create a"]);
