@@ -33,6 +33,15 @@ describe("pitfall 9: refresh", () => {
     expect(statSync(work.stateFile).mtimeMs).toBe(written);
   });
 
+  test("a list with a secret in it, which its provider tells as one, is as it was; one that is told plainly stays secret", async () => {
+    const { fake, work, run } = setUp();
+    await run("up", { name: "a", inputs: { list: [1, { $secret: ["a text"] }] } });
+    expect((await run("refresh")).changes).toEqual({ same: 1 });
+    fake.world.set("a-1", { list: [1, "another text"] });
+    expect((await run("refresh")).changes).toEqual({ update: 1 });
+    expect(readFileSync(work.stateFile, "utf8")).not.toContain("another text");
+  });
+
   test("a read that fails fails the run, and forgets nothing", async () => {
     const { fake, work, run } = setUp();
     await run("up", { name: "a" }, { name: "b" });

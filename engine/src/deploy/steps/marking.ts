@@ -1,3 +1,4 @@
+import { equalValues } from "../../compare.ts";
 import type { SecretFilter } from "../../masking.ts";
 import { setKey } from "../../signatures.ts";
 import {
@@ -48,7 +49,8 @@ export function markLike(outputs: PropertyMap, inputs: PropertyMap): PropertyMap
   const marked: PropertyMap = { ...outputs };
   for (const [key, input] of Object.entries(inputs)) {
     const output = marked[key];
-    if (output === undefined) continue;
+    // Where the provider itself told what is a secret in it, more marks would be a change.
+    if (output === undefined || equalValues(output, input)) continue;
     if (isMap(output) && isMap(input)) marked[key] = markLike(output, input);
     else if (!(output instanceof Secret) && containsSecret(input)) marked[key] = new Secret(output);
   }
