@@ -192,6 +192,25 @@ describe("ignoreChanges and replaceOnChanges take paths", () => {
 });
 
 describe("deletedWith and retainOnDelete", () => {
+  test("what goes along with its own provider, or with what goes along with that, leaves the state with it", async () => {
+    const { fake, work, run } = setUp();
+    const entries: TinyEntry[] = [
+      { name: "prov", type: "pulumi:providers:fake" },
+      { name: "other", type: "pulumi:providers:fake" },
+      { name: "a", provider: "prov", deletedWith: "prov" },
+      { name: "b", provider: "other", deletedWith: "prov" },
+      { name: "c", provider: "prov", deletedWith: "b" },
+    ];
+    await run("up", ...entries);
+    fake.calls.length = 0;
+    expect((await run("up")).errors).toEqual([]);
+    expect(work.resources().map(({ urn }) => nameOf(urn))).toEqual(["tiny-dev"]);
+    await run("up", ...entries);
+    expect((await run("destroy")).errors).toEqual([]);
+    expect(work.resources()).toEqual([]);
+    expect(fake.calls).toEqual(["create a", "create b", "create c"]);
+  });
+
   test("what is deleted with a replaced one is replaced too, and only the first is deleted", async () => {
     const { fake, run } = setUp();
     const pair = (fixed: number): TinyEntry[] => [

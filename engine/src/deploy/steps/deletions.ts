@@ -62,9 +62,18 @@ export class Deletions {
   carrierOfUsers(provider: ResourceState): ResourceState | undefined {
     const reference = `${provider.urn}::${provider.id}`;
     for (const [carrier, passengers] of this.#along) {
-      if (passengers.some(({ state }) => state.provider === reference)) return carrier;
+      const used = passengers.some(({ state }) => state.provider === reference);
+      if (used && !this.#goesWith(carrier, provider)) return carrier;
     }
     return undefined;
+  }
+
+  /** True when the one goes with the other, itself or through what it goes along with: the other can't wait for it. */
+  #goesWith(state: ResourceState, other: ResourceState): boolean {
+    if (state === other) return true;
+    return [...this.#along].some(
+      ([carrier, passengers]) => passengers.some((one) => one.state === state) && this.#goesWith(carrier, other),
+    );
   }
 
   /** @param leave takes it out of the state; called when its carrier goes, at once if that has gone before */
