@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
-import { modelName, toolModel } from "./dify/apps.ts";
+import { appPicture, modelName, toolModel } from "./dify/apps.ts";
 import type { DifyPlace, WiredApp } from "./dify/place.ts";
-import { appSide, createDifyProof, difyProofInput } from "./dify/proof.ts";
+import { createDifyProof, difyProofInput } from "./dify/proof.ts";
 import type { DifyTarget } from "./dify/target.ts";
 import { wireDify } from "./dify/wiring.ts";
 import type { Settings } from "./schema.ts";
@@ -52,7 +52,7 @@ export class Dify extends pulumi.ComponentResource {
     const { target, settings, assembly, webui, smoke } = args;
     const at = place(this);
     const { checkpoint, models } = assembly;
-    const side = appSide(assembly);
+    const picture = appPicture(settings, assembly);
     const files = models.filter(({ kind }) => kind === "checkpoint").map(({ file }) => file);
     const wired = wireDify(
       {
@@ -61,12 +61,7 @@ export class Dify extends pulumi.ComponentResource {
         modelKey: target.modelKey === undefined ? undefined : pulumi.secret(target.modelKey),
         webui,
         checkpoint: modelName(checkpoint.file),
-        drawing: {
-          model: toolModel(checkpoint.file, files),
-          width: side,
-          height: side,
-          steps: settings.webui.steps ?? 20,
-        },
+        drawing: { model: toolModel(checkpoint.file, files), ...picture },
         plugins: target.plugins,
         home: atelierHome(),
         state: args.state,
@@ -82,7 +77,7 @@ export class Dify extends pulumi.ComponentResource {
       { name: chatflow, mode: "advanced-chat", ...wired.apps.chatflow },
     ];
     const admin = { email: this.email, password: this.password };
-    const told = { input: smoke.input, url: this.url, admin, apps: this.apps, assembly };
+    const told = { input: smoke.input, url: this.url, admin, apps: this.apps, picture };
     this.live = difyProofInput(told);
     const proof = createDifyProof(
       { ...told, version: wired.stamp },

@@ -129,7 +129,8 @@ async function notSet(session: Session, said: string): Promise<CheckFailed> {
 
 async function notDrawn(session: Session, chat: Chat): Promise<CheckFailed> {
   const seconds = chat.toolSeconds ?? 0;
-  const slow = "Draw fewer steps or smaller pictures, look what else keeps the WebUI busy, or choose a faster GPU";
+  const slow =
+    "Draw fewer steps or smaller pictures (webui.steps, webui.width, webui.height), look what else keeps the WebUI busy, or choose a faster GPU";
   if (seconds >= toolLimit - 5)
     return new CheckFailed(
       `The picture took longer than the ${toolLimit} s that Dify's tool waits (${seconds.toFixed(0)} s)`,

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
+import type { Assembly } from "../assembly.ts";
+import type { Settings } from "../schema.ts";
 import type { Thinking } from "./model.ts";
 
 export const appRoles = ["agent", "chatflow"] as const;
@@ -18,6 +20,20 @@ export interface Drawing {
   steps: number;
   /** @default what the app's file says */
   negative?: string | undefined;
+}
+
+/**
+ * What the settings say of a picture, else what the checkpoint's family was made for. On a CPU half of its sides and a fifth of the
+ * steps: the tool gives up after 120 s, and the gate before it.
+ */
+export function appPicture(
+  { host, webui }: Pick<Settings, "host" | "webui">,
+  { checkpoint }: Pick<Assembly, "checkpoint">,
+): Pick<Drawing, "width" | "height" | "steps"> {
+  const slow = host.gpu === "none";
+  const native = checkpoint.base === "sdxl" ? 1024 : 512;
+  const side = slow ? native / 2 : native;
+  return { width: webui.width ?? side, height: webui.height ?? side, steps: webui.steps ?? (slow ? 4 : 20) };
 }
 
 export interface AppModel {

@@ -1,6 +1,5 @@
 import type * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { Assembly } from "../assembly.ts";
 import { createProof, type proofInput } from "../smoke.ts";
 import type { WiredApp } from "./place.ts";
 
@@ -11,7 +10,8 @@ export interface DifyProofArgs {
   /** Login of its console. */
   admin: { email: string; password: pulumi.Input<string> };
   apps: WiredApp[];
-  assembly: Assembly;
+  /** Size of what they draw. */
+  picture: { width: number; height: number };
   /** A new one proves both apps again. */
   version: pulumi.Input<string>;
 }
@@ -22,18 +22,14 @@ export function difyProofInput({
   url,
   admin,
   apps,
-  assembly,
+  picture: { width, height },
 }: Omit<DifyProofArgs, "version">): pulumi.Output<object> {
-  const side = appSide(assembly);
   const keyed = apps.map(({ name, mode, apiKey, appId }) => ({ name, mode, apiKey, appId }));
   return pulumi.all([input, url, pulumi.output(admin), pulumi.output(keyed)]).apply(([told, at, login, known]) => ({
     ...told,
-    dify: { url: at, admin: login, apps: known, width: side, height: side },
+    dify: { url: at, admin: login, apps: known, width, height },
   }));
 }
-
-/** Pixels of a side of what the apps draw: what the checkpoint's family was made for. */
-export const appSide = ({ checkpoint }: Assembly): number => (checkpoint.base === "sdxl" ? 1024 : 512);
 
 /** A streamed chat with each app, whose picture has to be the WebUI's. Fails the update where it is not. */
 export function createDifyProof(args: DifyProofArgs, opts: pulumi.CustomResourceOptions): command.local.Command {

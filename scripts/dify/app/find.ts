@@ -1,5 +1,6 @@
 import type { Console } from "../client.ts";
 import { DifyError } from "../errors.ts";
+import { atelier } from "../hint.ts";
 import { type Marker, readMarker } from "./marker.ts";
 
 /** An app as the console's list has it. */
@@ -112,4 +113,4 @@ const copyOf = ({ state }: Marker) =>
     : "and this copy's state does not know it";
 
 const wayOn = ({ state }: Marker) =>
-  `give ours another name (dify.apps). If it is yours, bring its state here (npx atelier stack import), or run \`down\` where that state is. If that state is lost for good, \`npx atelier up --force\` takes the app over, with its page, chats and API key; credentials of before${state ? `, whose names end in ${state},` : ""} are then deleted by hand in Dify's pages`;
+  `give ours another name (dify.apps). If it is yours, bring its state here (${atelier("stack import")}), or run \`down\` where that state is. If that state is lost for good, ${atelier("up --force")} takes the app over, with its page, chats and API key; credentials of before${state ? `, whose names end in ${state},` : ""} are then deleted by hand in Dify's pages`;

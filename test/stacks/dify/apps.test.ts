@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { modelsOf, readDsl, toolsOf } from "../../../scripts/dify/app/dsl.ts";
-import { appDsl, appModes, appRoles, modelName, toolModel } from "../../../stacks/dify/apps.ts";
+import { assemble } from "../../../stacks/assembly.ts";
+import { appDsl, appModes, appPicture, appRoles, modelName, toolModel } from "../../../stacks/dify/apps.ts";
+import { parseSettings } from "../../../stacks/schema.ts";
 
 const tool = "langgenius/stablediffusion/stablediffusion";
 const drawing = { model: "sd_xl_base_1.0", width: 1024, height: 1024, steps: 30 };
@@ -64,4 +66,15 @@ describe("a checkpoint's name", () => {
     expect(toolModel("v1-5.safetensors", both)).toBe("v1-5.safetensors");
     expect(toolModel("other.safetensors", both)).toBe("other");
   });
+});
+
+test.each([
+  [{}, {}, { width: 512, height: 512, steps: 20 }],
+  [{ models: ["sd-xl-base-1.0"] }, {}, { width: 1024, height: 1024, steps: 20 }],
+  // A CPU takes minutes for more, and the tool has 120 s.
+  [{}, { gpu: "none" }, { width: 256, height: 256, steps: 4 }],
+  [{ webui: { width: 384, height: 640, steps: 12 } }, { gpu: "none" }, { width: 384, height: 640, steps: 12 }],
+])("what the settings say of pictures, the apps draw: %o, %o", (said, host, drawn) => {
+  const settings = parseSettings({ host: { kind: "local", ...host }, ...said }, "t");
+  expect(appPicture(settings, assemble("t", settings, undefined))).toEqual(drawn);
 });
