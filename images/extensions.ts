@@ -24,7 +24,7 @@ export const extensions: readonly Extension[] = z.array(extensionSchema).parse([
     folder: "sd-webui-controlnet",
     commit: "56cec5b2958edf3b1807b7e7b2b1b5186dbd2f81",
     paths: ["Mikubill/sd-webui-controlnet.git"],
-    wheels: ["controlnet-cu121"],
+    wheels: ["controlnet"],
     script: "controlnet",
   },
 ]);

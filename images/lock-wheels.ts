@@ -26,16 +26,18 @@ const everywhere = ["3.10", "3.11", "3.12", "3.13", "3.14"].flatMap((python) => 
 /** Lock -> its targets. `wheels/<lock>.in` says what it is for. */
 const locks: Record<string, Target[]> = {
   "a1111-cu121": linux("3.10", "3.11"),
+  "a1111-cu128": linux("3.10", "3.11"),
   "xformers-cu121": linux("3.10", "3.11"),
-  "controlnet-cu121": linux("3.10", "3.11"),
+  "xformers-cu128": linux("3.10", "3.11"),
+  controlnet: linux("3.10", "3.11"),
   supervisor: linux("3.10"),
   gate: everywhere,
   rehearsal: everywhere,
   uv: [...linux("3.10"), { python: "3.10", platform: "aarch64-manylinux_2_28" }],
 };
 
-/** Locks that are installed beside another one: they take its versions, and hold only what it lacks. */
-const beside: Record<string, string> = { "controlnet-cu121": "a1111-cu121" };
+/** Locks that are installed beside another one: they take its versions, and hold only what it lacks. Those of the WebUI differ in torch and its kin alone. */
+const beside: Record<string, string> = { controlnet: "a1111-cu121" };
 
 /** Never installed: the same `cv2` as opencv-python's, whose files these would take with them when they go. */
 const leftOut = ["opencv-contrib-python", "opencv-python-headless"];

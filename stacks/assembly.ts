@@ -4,6 +4,7 @@ import { type AtelierLock, lockedWheels, pinnedInputs } from "../images/lock.ts"
 import { joinLocks } from "../images/locks.ts";
 import { sources as pinned, type Source } from "../images/sources.ts";
 import type { Tokenizer } from "../images/tokenizer.ts";
+import { type TorchBuild, torchBuilds } from "../images/torch.ts";
 import { chooseExtensions, extensionNames, extensionSource } from "./extensions.ts";
 import { type Gate, gateOf } from "./schema/gate.ts";
 import { hasSdxl, type Model, modelSchema } from "./schema/models.ts";
@@ -24,6 +25,8 @@ export interface Assembly {
   sources: Source[];
   extensions: Extension[];
   wheels: { name: string; lock: string; supervisorLock: string; gateLock: string };
+  /** What the packages are locked for. */
+  torch: TorchBuild;
   uvLock: string;
   models: Model[];
   tokenizer: Tokenizer;
@@ -68,7 +71,8 @@ export function assemble(
   checkVae(settings, models, mistakes);
   if (mistakes.length > 0 || !checkpoint) throw new SettingsError(stack, mistakes);
 
-  const own = rehearsal ? [rehearsal.wheels] : ["a1111-cu121", ...(webui.xformers ? ["xformers-cu121"] : [])];
+  const torch = torchBuilds[webui.torch];
+  const own = rehearsal ? [rehearsal.wheels] : [torch.wheels, ...(webui.xformers ? [torch.xformers] : [])];
   const names = new Set([...own, ...extensions.flatMap(({ wheels }) => wheels)]);
   const wheels = joinLocks([...names].map(lockedWheels));
   const listen = listenAddress(settings);
@@ -92,6 +96,7 @@ export function assemble(
       supervisorLock: lockedWheels("supervisor").text,
       gateLock: gate ? lockedWheels("gate").text : "",
     },
+    torch,
     uvLock: lockedWheels("uv").text,
     models,
     tokenizer: words,

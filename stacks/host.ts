@@ -3,7 +3,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Assembly } from "./assembly.ts";
 import { HostFacts } from "./facts.ts";
-import { packagesInputs, proxyInputs, pythonInputs, pythonsOf } from "./inputs.ts";
+import { packagesInputs, proxyInputs, pythonInputs, pythonsOf, torchInputs } from "./inputs.ts";
 import { needsOf } from "./needs.ts";
 import { readRecorded } from "./recorded.ts";
 import { readRenamed } from "./renamed.ts";
@@ -65,8 +65,7 @@ export class GpuHost extends pulumi.ComponentResource {
       "10-preflight.sh",
       {
         gpu: settings.gpu,
-        min_driver: 530,
-        max_sm: 90,
+        ...torchInputs(args.assembly),
         min_vram_mb: settings.gpu === "required" ? wants.minVramMb : 0,
         min_ram_mb: wants.minRamMb,
         disk_mb: wants.diskMb,

@@ -1,3 +1,4 @@
+import { torchBuilds } from "../images/torch.ts";
 import type { Assembly } from "./assembly.ts";
 import type { HostSettings } from "./schema/host.ts";
 import { hasLogin } from "./schema/words.ts";
@@ -11,6 +12,23 @@ export const proxyInputs = ({ proxy = "" }: Pick<HostSettings, "proxy">): Record
 /** Accepted Python versions, in order. */
 export const pythonsOf = ({ python }: HostSettings): string[] =>
   python.flatMap((version) => (version === "any" ? ["3.10", "3.11", "3.12", "3.13", "3.14"] : [version]));
+
+/** What torch asks of GPU and driver, and the other build, which preflight names where that one would do. */
+export function torchInputs({ torch }: Pick<Assembly, "torch">) {
+  const { version, cuda, minDriver, minSm, maxSm, cards } = torch;
+  const [other, build] = Object.entries(torchBuilds).find(([, { wheels }]) => wheels !== torch.wheels) ?? [];
+  return {
+    torch: version,
+    cuda,
+    cards,
+    min_driver: minDriver,
+    min_sm: minSm,
+    max_sm: maxSm,
+    ...(build
+      ? { other, other_min_driver: build.minDriver, other_min_sm: build.minSm, other_max_sm: build.maxSm }
+      : {}),
+  };
+}
 
 export function packagesInputs(host: HostSettings, { packages, upstreams }: Assembly) {
   return {

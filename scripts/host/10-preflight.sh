@@ -1,7 +1,8 @@
 #!/bin/sh
 # uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh lib-service.sh lib-offline.sh
 # Refuses, before anything is spent, a host that can't work: every reason at once, exit code 3.
-# Inputs: gpu=required|none, min_driver, max_sm (90: sm_90), min_vram_mb, min_ram_mb, disk_mb, port, inner_port (behind a gate), listen, python, upstreams (kind, base, probe),
+# Inputs: gpu=required|none, torch, cuda, cards (in words), min_driver, min_sm, max_sm (90: sm_90), other (build of torch) and other_min_driver,
+# other_min_sm, other_max_sm, min_vram_mb, min_ram_mb, disk_mb, port, inner_port (behind a gate), listen, python, upstreams (kind, base, probe),
 # upstreams_order=auto|given, owner, state (what only this clone's state has), renamed (the id of the workspace that the stack had under an earlier name), proxy;
 # offline=yes|no, and then needs (name, what it is known by, which service manager wants it), bundle (base URL of a served one) and manager.
 . "$(dirname "$0")/lib.sh"
@@ -112,10 +113,10 @@ check_gpu() {
   _min=$(input min_driver 530)
   fact driver "$_driver"
   case ${_driver%%.*} in
-    '' | *[!0-9]*) refuse "the GPU driver is \"$_driver\", which is no version; CUDA 12.1 wants $_min or later: choose another box" ;;
+    '' | *[!0-9]*) refuse "the GPU driver is \"$_driver\", which is no version; CUDA $(input cuda) wants $_min or later: choose another box" ;;
     *)
       [ "${_driver%%.*}" -ge "$_min" ] ||
-        refuse "the GPU driver is $_driver; CUDA 12.1 wants $_min or later. A container can't change it: choose a box with a newer driver"
+        refuse "the GPU driver is $_driver; CUDA $(input cuda) wants $_min or later. A container can't change it: choose a box with a newer driver$(other_for_driver "${_driver%%.*}")"
       ;;
   esac
   choose_gpu
@@ -128,8 +129,19 @@ ask_gpus() {
   $_limit "$_smi" --query-gpu="$1" --format=csv,noheader,nounits 2>&1
 }
 
+# other_for_gpu SM: the other build of torch, where that one has code for the GPU.
+other_for_gpu() {
+  [ "$1" -lt "$(input other_min_sm 999)" ] || [ "$1" -gt "$(input other_max_sm 0)" ] || printf 'set webui.torch to %s, or ' "$(input other)"
+}
+
+# other_for_driver NUMBER: the same, where the driver would do for it.
+other_for_driver() {
+  [ "$1" -lt "$(input other_min_driver 9999)" ] || printf ', or, for a GPU up to sm_%s, set webui.torch to %s' "$(input other_max_sm)" "$(input other)"
+}
+
 # choose_gpu: the first with enough memory and a supported architecture; all reasons when there is none.
 choose_gpu() {
+  _least=$(input min_sm 50)
   _max=$(input max_sm 90)
   _vram=$(input min_vram_mb 0)
   _count=$(printf '%s\n' "$_answer" | grep -c .)
@@ -144,9 +156,9 @@ choose_gpu() {
     _sm=$(printf '%s' "$_cap" | tr -dc '0-9')
     _why=''
     if [ -n "$_sm" ] && [ "$_sm" -gt "$_max" ]; then
-      _why="GPU $_index ($_name) has compute capability $(printf '%s' "$_cap" | tr -d ' ') (sm_$_sm); torch 2.1.2 for CUDA 12.1 goes up to sm_$_max and can't use it: choose an older GPU (up to RTX 40xx, L40, H100)"
-    elif [ -n "$_sm" ] && [ "$_sm" -lt 50 ]; then
-      _why="GPU $_index ($_name) has compute capability $(printf '%s' "$_cap" | tr -d ' '); torch 2.1.2 wants 5.0 or later: choose a newer GPU"
+      _why="GPU $_index ($_name) has compute capability $(printf '%s' "$_cap" | tr -d ' ') (sm_$_sm); torch $(input torch) for CUDA $(input cuda) goes up to sm_$_max and can't use it: $(other_for_gpu "$_sm")choose an older GPU ($(input cards))"
+    elif [ -n "$_sm" ] && [ "$_sm" -lt "$_least" ]; then
+      _why="GPU $_index ($_name) has compute capability $(printf '%s' "$_cap" | tr -d ' '); torch $(input torch) for CUDA $(input cuda) wants sm_$_least or later: $(other_for_gpu "$_sm")choose a newer GPU ($(input cards))"
     elif [ -n "$_mb" ] && [ "$_mb" -lt "$_vram" ]; then
       _why="GPU $_index ($_name) has $_mb MB of memory; wanted: $_vram MB: choose a bigger GPU"
     elif [ -z "$_picked" ]; then

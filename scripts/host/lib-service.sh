@@ -17,6 +17,7 @@ unit_name() { printf 'atelier-%s' "$(cut -c 1-8 "$WORKSPACE/run/id" 2>/dev/null 
 # launcher: run/webui.sh, the one process that the manager runs.
 # Its environment is made from nothing: a rental's tokens would else stand on /internal/sysinfo, COMMANDLINE_ARGS would change the start,
 # and a platform's proxy would catch the WebUI's calls to itself. glibc would keep a dropped checkpoint's memory for good: 5 GB of SD1.5 under SDXL.
+# From 2.6 on torch reads of its own accord only pickles of tensors: a .ckpt of Lightning's holds more, and the WebUI looks through each before torch has it.
 launcher() {
   cat <<END
 #!/bin/sh
@@ -37,7 +38,7 @@ exec env -i \$keep \\
   HF_HOME='$WORKSPACE/data/hf' HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_XET=1 \\
   GIT_CONFIG_GLOBAL='$WORKSPACE/run/home/.gitconfig' GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0 \\
   no_proxy=localhost,127.0.0.1 CUDA_DEVICE_ORDER=PCI_BUS_ID $(gpu_variable) $(hub_variable) $(gate_variable) \\
-  MALLOC_MMAP_THRESHOLD_=1048576 \\
+  MALLOC_MMAP_THRESHOLD_=1048576 TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 \\
   ATELIER_CREDENTIALS='$WORKSPACE/data/credentials' ATELIER_WEBUI='$WORKSPACE/src/webui' \\
   '$WORKSPACE/venv/bin/python' '$WORKSPACE/bin/webui_start.py' "\$@"
 END

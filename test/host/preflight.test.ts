@@ -4,6 +4,8 @@ import { createServer as createHttp } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { torchBuilds } from "../../images/torch.ts";
+import { torchInputs } from "../../stacks/inputs.ts";
 import { type Inputs, Workspace } from "./lib/workspace.ts";
 
 let workspace: Workspace;
@@ -24,8 +26,7 @@ async function listen(server: Server): Promise<number> {
 
 const wants: Inputs = {
   gpu: "required",
-  min_driver: 530,
-  max_sm: 90,
+  ...torchInputs({ torch: torchBuilds.cu121 }),
   min_vram_mb: 6000,
   disk_mb: 100,
   port: 1,
@@ -70,7 +71,32 @@ describe("preflight, of the GPU", () => {
   it("refuses an architecture that torch for CUDA 12.1 does not know", async () => {
     const { code, stderr } = await apply({}, [gpus("0, NVIDIA GeForce RTX 5090, 570.86, 32607, 12.0")]);
     expect(code).toBe(3);
-    expect(stderr).toMatch(/RTX 5090\) has compute capability 12\.0 \(sm_120\).*sm_90.*choose an older GPU/);
+    expect(stderr).toMatch(
+      /RTX 5090\) has compute capability 12\.0 \(sm_120\); torch 2\.1\.2 for CUDA 12\.1 goes up to sm_90 .*: set webui\.torch to cu128, or choose an older GPU/,
+    );
+    const next = await apply({}, [gpus("0, NVIDIA Next, 999.1, 32607, 13.0")]);
+    expect(next.code).toBe(3);
+    expect(next.stderr).toMatch(/sm_130\).*can't use it: choose an older GPU \(GTX 9xx to/);
+  });
+
+  it("takes with the build for CUDA 12.8 what has code in it, and names the other build where that would do", async () => {
+    const newer = torchInputs({ torch: torchBuilds.cu128 });
+    const blackwell = await apply(newer, [gpus("0, NVIDIA GeForce RTX 5090, 570.86, 32607, 12.0")]);
+    expect(blackwell.code, blackwell.stderr).toBe(0);
+    expect(blackwell.facts).toMatchObject({ gpu: "NVIDIA GeForce RTX 5090", compute_capability: "12.0" });
+    const pascal = await apply(newer, [gpus("0, NVIDIA GeForce GTX 1080 Ti, 570.86, 11264, 6.1")]);
+    expect(pascal.code).toBe(3);
+    expect(pascal.stderr).toMatch(
+      /capability 6\.1; torch 2\.8\.0 for CUDA 12\.8 wants sm_\d\d or later: set webui\.torch to cu121, or choose/,
+    );
+    const old = await apply(newer, [gpus("0, NVIDIA GeForce RTX 4090, 550.54, 24564, 8.9")]);
+    expect(old.code).toBe(3);
+    expect(old.stderr).toMatch(
+      /driver is 550\.54; CUDA 12\.8 wants 570 or later\. .*newer driver, or, for a GPU up to sm_90, set webui\.torch to cu121/,
+    );
+    const older = await apply(newer, [gpus("0, NVIDIA A10, 525.105.17, 23028, 8.6")]);
+    expect(older.code).toBe(3);
+    expect(older.stderr).toMatch(/driver is 525.*choose a box with a newer driver$/m);
   });
 
   it("takes the first of two that fits, and names it", async () => {

@@ -138,6 +138,7 @@ describe("service", () => {
       CUDA_DEVICE_ORDER: "PCI_BUS_ID",
       // What the C library would need to give a checkpoint's memory back.
       MALLOC_MMAP_THRESHOLD_: "1048576",
+      TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD: "1",
     });
     expect([seen.cwd, seen.argv]).toEqual([host.source, workspace.file("run/flags").trim().split("\n")]);
     expect(readFileSync(`/proc/${supervisors()[0]}/environ`, "utf8")).not.toContain("RUNPOD_API_KEY");

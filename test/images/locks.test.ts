@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { joinLocks, lockNames, parseLock, readLock } from "../../images/locks.ts";
+import { torchBuilds } from "../../images/torch.ts";
 
 const wheels = resolve(import.meta.dirname, "..", "..", "images", "wheels");
 const hash = `--hash=sha256:${"a".repeat(64)}`;
@@ -29,18 +30,21 @@ test.each(lockNames())("%s: every package is proved, and no address stands in it
   expect(lock.bytes).toBeGreaterThan(0);
 });
 
-test.each(["a1111-cu121", "xformers-cu121", "uv"])("%s has every pin of its .in file", (name) => {
-  const pins = readFileSync(join(wheels, `${name}.in`), "utf8")
-    .split("\n")
-    .map((line) => /^([\w-]+)==([\w.]+)$/.exec(line))
-    .filter((match) => match !== null);
-  expect(pins.length).toBeGreaterThan(0);
-  const versions = new Map(readLock(name).packages.map((locked) => [locked.name, locked.version]));
-  for (const [, pin = "", version = ""] of pins) {
-    const locked = versions.get(pin.toLowerCase().replaceAll("_", "-"));
-    expect(locked === version || locked === `${version}.0`, `${pin}: asked ${version}, locked ${locked}`).toBe(true);
-  }
-});
+test.each(["a1111-cu121", "a1111-cu128", "xformers-cu121", "xformers-cu128", "uv"])(
+  "%s has every pin of its .in file",
+  (name) => {
+    const pins = readFileSync(join(wheels, `${name}.in`), "utf8")
+      .split("\n")
+      .map((line) => /^([\w-]+)==([\w.]+)$/.exec(line))
+      .filter((match) => match !== null);
+    expect(pins.length).toBeGreaterThan(0);
+    const versions = new Map(readLock(name).packages.map((locked) => [locked.name, locked.version]));
+    for (const [, pin = "", version = ""] of pins) {
+      const locked = versions.get(pin.toLowerCase().replaceAll("_", "-"));
+      expect(locked === version || locked === `${version}.0`, `${pin}: asked ${version}, locked ${locked}`).toBe(true);
+    }
+  },
+);
 
 test("the WebUI's lock holds what is known to work together", () => {
   const versions = Object.fromEntries(readLock("a1111-cu121").packages.map(({ name, version }) => [name, version]));
@@ -60,6 +64,21 @@ test("the WebUI's lock holds what is known to work together", () => {
     ftfy: expect.any(String),
   });
   expect(readLock("xformers-cu121").packages).toMatchObject([{ name: "xformers", version: "0.0.23.post1" }]);
+});
+
+test("the WebUI's locks differ in torch and its kin alone, so that what is locked beside one fits the other", () => {
+  const others = (name: string) =>
+    readLock(name)
+      .packages.filter((locked) => !/^(torch|torchvision|triton|nvidia-.*)$/.test(locked.name))
+      .map(({ name, version, sha256 }) => `${name}==${version} ${[...sha256].sort()}`);
+  expect(others("a1111-cu128")).toEqual(others("a1111-cu121"));
+  expect(others("a1111-cu121").length).toBeGreaterThan(100);
+  for (const { version, cuda, wheels, xformers } of Object.values(torchBuilds)) {
+    const versions = Object.fromEntries(readLock(wheels).packages.map(({ name, version }) => [name, version]));
+    expect(versions.torch).toBe(version);
+    expect(versions["nvidia-cuda-runtime-cu12"]).toMatch(new RegExp(`^${cuda.replace(".", "\\.")}\\.`));
+    expect(readLock(xformers).packages).toHaveLength(1);
+  }
 });
 
 test("locks can be installed in one go", () => {
