@@ -21,7 +21,7 @@ import {
 import { takePlugin } from "./plugins.ts";
 import { type WantedWheels, wheelsOfPlugin } from "./pluginWheels.ts";
 import { mirrorCommit } from "./repositories.ts";
-import { checkRoom } from "./room.ts";
+import { checkRoom, isFull } from "./room.ts";
 import { type FoundWheel, findWheels } from "./wheels.ts";
 
 /** How a bundle is made. */
@@ -54,16 +54,26 @@ async function fill(
   folder: string,
   contents: Contents,
   upstreams: Upstreams,
-  { say, signal, token }: Run,
+  { say, signal: ended, token }: Run,
   progress: (bytes: number) => void,
 ): Promise<Manifest> {
   checkFolder(folder);
   mkdirSync(folder, { recursive: true });
   const failures: string[] = [];
+  // A full disk ends the rest: each file would only say the same.
+  const full = new AbortController();
+  const signal = AbortSignal.any([ended, full.signal]);
   const attempt = async <T>(what: string, work: Promise<T>): Promise<T | undefined> => {
     try {
       return await work;
     } catch (error) {
+      signal.throwIfAborted();
+      if (isFull(error))
+        full.abort(
+          new UserError(
+            `${what}: ${messageOf(error).trim()}.\nWhat came so far stays: make room on the disk of ${folder}, and run it again, it goes on where it was.`,
+          ),
+        );
       signal.throwIfAborted();
       failures.push(`${what}: ${messageOf(error)}`);
       return undefined;

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Response } from "undici";
 import { request, whyFailed, withoutLogin } from "../http.ts";
 import { hashFile } from "./manifest.ts";
-import { spare } from "./room.ts";
+import { isFull, NoRoom, spare } from "./room.ts";
 
 /** Failures of one address, in a row without a byte more than before, and in all. */
 const triesWithoutProgress = 3;
@@ -62,7 +62,7 @@ export async function download(wanted: Wanted, run: Run): Promise<{ bytes: numbe
       return { bytes: size, sha256: hash, here: false };
     } catch (error) {
       run.signal?.throwIfAborted();
-      if (error instanceof NoRoom) throw error;
+      if (isFull(error)) throw error;
       if (error instanceof Lie) rmSync(part, { force: true });
       whys.push(`  - ${withoutLogin(url)}: ${whyFailed(error)}`);
     }
@@ -74,8 +74,6 @@ export async function download(wanted: Wanted, run: Run): Promise<{ bytes: numbe
 class Lie extends Error {}
 /** This address is of no use; what another one began may stay. */
 class Refused extends Error {}
-/** No other address can mend that. */
-class NoRoom extends Error {}
 /** It may answer later. */
 class Busy extends Error {
   readonly seconds: number | undefined;
@@ -101,7 +99,7 @@ async function fetchWhole(url: string, part: string, wanted: Wanted, run: Run): 
       await fetchOnce(url, part, before, wanted, run);
       return;
     } catch (error) {
-      const final = error instanceof Refused || error instanceof Lie || error instanceof NoRoom;
+      const final = error instanceof Refused || error instanceof Lie || isFull(error);
       if (run.signal?.aborted || final || isUntrusted(error)) throw error;
       const reached = sizeOf(part);
       // A few bytes before each failure would go on for hours.

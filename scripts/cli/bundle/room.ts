@@ -32,6 +32,12 @@ export async function checkRoom(folder: string, files: { path: string; bytes: nu
   );
 }
 
+/** There is none left for one file: no other address can mend that, and no other file gets in. */
+export class NoRoom extends Error {}
+
+export const isFull = (error: unknown): boolean =>
+  error instanceof NoRoom || /ENOSPC|EDQUOT|No space left on device|Disk quota exceeded/.test(String(error));
+
 /** What came of a file already; all of it where it has its name. */
 const sizeThere = (path: string): number =>
   [path, `${path}.part`].filter(existsSync).reduce((most, one) => Math.max(most, statSync(one).size), 0);

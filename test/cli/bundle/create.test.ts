@@ -32,6 +32,9 @@ beforeAll(async () => {
     else if (request.url?.startsWith("/o/gated/"))
       // Another port is another host.
       response.writeHead(302, { location: `${elsewhere}${request.url.slice(1)}` }).end();
+    else if (request.url?.startsWith("/large/"))
+      // As far as a number of JavaScript's goes.
+      response.writeHead(200, { "content-length": 9e15 }).flushHeaders();
     else if (request.url?.startsWith("/simple/"))
       response.writeHead(200, { "content-type": "text/html" }).end(`<a href="/${file}#sha256=${sha256}">${called}</a>`);
     else response.end(wheel);
@@ -87,6 +90,15 @@ function create(changes: Partial<Contents> = {}, token?: { value: string; hosts:
 }
 
 describe("bundle create", () => {
+  it("ends at the first file that has no room: each other one would say the same", async () => {
+    const large = (name: string) => ({ name, file: `${name}.ckpt`, sources: [{ url: `${base}large/${name}` }] });
+    const models = ["a", "b", "c", "d"].map(large);
+    await expect(create({ models })).rejects.toThrow(
+      /^model a: \d+ MB are still to be fetched and .* MB free.*\n.*make room on the disk of .*run it again/,
+    );
+    expect(asked.filter((line) => line.startsWith("/large/")).length).toBeLessThan(models.length);
+  });
+
   it("never touches a folder with files of somebody's where a bundle has its own", async () => {
     for (const path of ["models/mine.safetensors", "images/photo.jpg", "bundle.json"]) put(path, "{}");
     await expect(create()).rejects.toThrow(`${folder} is no bundle, and has models, images, bundle.json in it`);
