@@ -8,13 +8,14 @@ import { inWords, type Manifest } from "./manifest.ts";
 /**
  * Lays a bundle into the cache of a host: `up --upstreams offline` finds it there. What is on the host already is not sent; a cut goes on where it was;
  * the host itself checks every sha256 before anything gets its place.
+ * @param left is told how many bytes are still to be sent
  * @throws UserError where the host refuses, has no room, or what arrived is not what was sent
  */
 export async function pushBundle(
   folder: string,
   manifest: Manifest,
   session: Session,
-  say: (line: string) => void,
+  { say, left: tellLeft = () => {} }: { say: (line: string) => void; left?: (bytes: number) => void },
 ): Promise<void> {
   const inbox = `${session.cache}/bundle`;
   const files = placesOf(manifest);
@@ -23,6 +24,7 @@ export async function pushBundle(
   const missing = files.filter((file) => !isThere(file));
   const left = missing.reduce((sum, { path, bytes }) => sum + bytes - Math.min(bytes, there.get(path)?.begun ?? 0), 0);
   say(`${files.length - missing.length} of ${files.length} files are on ${session.where}; sending ${inWords(left)}`);
+  tellLeft(left);
   if (missing.length === 0) return;
   await checkRoom(session, left);
   const progress = new Sent(left, say);

@@ -5,6 +5,7 @@ import { profiles, tokenHosts } from "../../../stacks/upstreams.ts";
 import { contentsOfLock, contentsOfStack } from "../bundle/contents.ts";
 import { createBundle } from "../bundle/create.ts";
 import { inWords, type Manifest, readManifest } from "../bundle/manifest.ts";
+import { overDrops } from "../bundle/overDrops.ts";
 import { pushBundle } from "../bundle/push.ts";
 import { rememberBundle } from "../bundle/pushed.ts";
 import { serveBundle } from "../bundle/server.ts";
@@ -106,32 +107,26 @@ async function untilInterrupted<T>(interrupt: AbortSignal, work: (signal: AbortS
 async function push(folder: string, manifest: Manifest, { options, terminal, interrupt }: Context): Promise<number> {
   const stack = openStack(options.stack);
   const { models } = await assemblyOf(stack);
-  const session = await openSession(stack);
-  interrupt.signal.addEventListener("abort", () => session.close());
-  try {
-    await untilInterrupted(interrupt.signal, () =>
-      pushBundle(folder, manifest, session, (line) => terminal.line(`  ${line}`)),
-    );
-  } finally {
-    session.close();
-  }
+  const say = (line: string) => terminal.line(`  ${line}`);
+  const { where, cache } = await untilInterrupted(interrupt.signal, (signal) =>
+    overDrops({ open: () => openSession(stack), say, signal }, (session, left) =>
+      pushBundle(folder, manifest, session, { say, left }),
+    ),
+  );
   rememberBundle(options.stack, folder, manifest);
   const unknown = (name: string) => models.some((model) => model.name === name && model.sha256 === undefined);
   for (const name of keepPushed(manifest.models.filter((model) => unknown(model.name))))
     terminal.line(
       `model ${name}: the bundle has another file than this machine recorded at its first download, which up wants: \`bundle create\` takes that one, or say sha256 in its entry.`,
     );
-  if (options.json)
-    terminal.answer(
-      JSON.stringify({ folder, host: session.where, cache: session.cache, files: manifest.files.length }),
-    );
+  if (options.json) terminal.answer(JSON.stringify({ folder, host: where, cache, files: manifest.files.length }));
   const dify = manifest.images.length + manifest.plugins.length > 0;
   if (dify)
     terminal.line(
       `Dify's images and plugins stay in ${folder}: up brings them to Dify's Docker engine from there, so keep the folder until then.`,
     );
   terminal.line(
-    `Everything ${dify ? "else " : ""}of ${folder} is in ${session.cache} on ${session.where}. Now: npx atelier up --stack ${options.stack} --upstreams offline`,
+    `Everything ${dify ? "else " : ""}of ${folder} is in ${cache} on ${where}. Now: npx atelier up --stack ${options.stack} --upstreams offline`,
   );
   return 0;
 }

@@ -3,10 +3,11 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Manifest } from "../../../scripts/cli/bundle/manifest.ts";
+import { overDrops } from "../../../scripts/cli/bundle/overDrops.ts";
 import { pushBundle } from "../../../scripts/cli/bundle/push.ts";
 import type { Session } from "../../../scripts/cli/ssh.ts";
 
@@ -77,14 +78,52 @@ describe("bundle push", () => {
   it.skipIf(noChinese)("throws away what is broken, in whichever language the host says so", async () => {
     mkdirSync(join(top, "cache/bundle/models/m"), { recursive: true });
     writeFileSync(join(top, "cache/bundle/models/m/m.ckpt"), Buffer.alloc(model.length));
-    const push = () => pushBundle(join(top, "bundle"), manifest, here(chinese), () => {});
+    const push = () => pushBundle(join(top, "bundle"), manifest, here(chinese), { say: () => {} });
     await expect(push()).rejects.toThrow("here: not what was sent: models/m/m.ckpt. What is broken was thrown away");
     await push();
     expect(readFileSync(join(top, "cache/sha256", sha256)).equals(model)).toBe(true);
   });
 
+  it("goes on over another line where one drops, from the byte that came", async () => {
+    const told: string[] = [];
+    const say = (line: string) => told.push(line);
+    let lines = 0;
+    const open = async (): Promise<Session> => {
+      const session = here(process.env);
+      let close = () => {};
+      lines++;
+      const send = async (command: string, source: Readable) => {
+        let bytes = 0;
+        const cut = async function* () {
+          for await (const chunk of source as AsyncIterable<Buffer>) {
+            bytes += chunk.length;
+            yield chunk;
+            if (bytes > 1_200_000) return;
+          }
+        };
+        await session.send(command, Readable.from(cut()));
+        if (bytes <= 1_200_000) return;
+        close();
+        throw new Error("gone");
+      };
+      return { ...session, send, onClose: (listener) => (close = listener) };
+    };
+    const work = (session: Session, left: (bytes: number) => void) =>
+      pushBundle(join(top, "bundle"), manifest, session, { say, left });
+    const { signal } = new AbortController();
+    await overDrops({ open, say, signal }, work);
+    expect(lines).toBe(3);
+    const sending = told.filter((line) => line.includes("sending")).map((line) => line.replace(/.*sending /, ""));
+    expect(sending).toEqual(["3.0 MB", "1.7 MB", "379 kB"]);
+    expect(readFileSync(join(top, "cache/sha256", sha256)).equals(model)).toBe(true);
+    // What a host says over a line that holds is no drop.
+    const refuses = () => Promise.reject(new Error("no room"));
+    await expect(overDrops({ open, say, signal }, refuses)).rejects.toThrow("no room");
+    expect(lines).toBe(4);
+  });
+
   it("twice at once leaves nothing that is not what it says", async () => {
-    const push = () => pushBundle(join(top, "bundle"), manifest, here(process.env), () => {});
+    const push = () => pushBundle(join(top, "bundle"), manifest, here(process.env), { say: () => {} });
     await Promise.allSettled([push(), push(), push()]);
     await push();
     expect(readFileSync(join(top, "cache/sha256", sha256)).equals(model)).toBe(true);
