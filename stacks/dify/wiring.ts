@@ -114,11 +114,7 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
     },
   );
 
-  const make = (
-    name: ItemResource,
-    after: command.local.Command[],
-    later: command.local.Command[] = [],
-  ): command.local.Command => {
+  const make = (name: ItemResource, after: command.local.Command[]): command.local.Command => {
     const stdin = pulumi
       .all([
         pulumi.output(items[name]),
@@ -146,14 +142,14 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
       // `up --replace`: an item is found again by what it is, and its removal, run last, would take the one just applied.
       {
         ...opts,
-        dependsOn: [...place.ready, facts, ...after, ...later],
+        dependsOn: [...place.ready, facts, ...after],
         deleteBeforeReplace: true,
         additionalSecretOutputs: ["stdin"],
       },
     );
   };
   // Apart from its app, whose facts are told to its next run by the environment: a key belongs into none.
-  const makeKey = (role: AppRole, app: command.local.Command): command.local.Command => {
+  const makeKey = (role: AppRole, app: command.local.Command, last?: command.local.Command): command.local.Command => {
     const run = "node ../scripts/dify/main.ts key apply";
     const stdin = pulumi.all([app.stdout, pulumi.output(dify)]).apply(([text, login]) => {
       const { appId, keyId } = JSON.parse(text) as Record<string, string>;
@@ -164,11 +160,12 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
       {
         create: run,
         update: run,
+        ...(last && { delete: "node ../scripts/dify/main.ts key remove" }),
         stdin: pulumi.secret(stdin),
         addPreviousOutputInEnv: false,
         logging: command.local.Logging.Stderr,
       },
-      { ...opts, dependsOn: [app], additionalSecretOutputs: ["stdin", "stdout"] },
+      { ...opts, dependsOn: last ? [app, last] : [app], additionalSecretOutputs: ["stdin", "stdout"] },
     );
   };
 
@@ -179,11 +176,17 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
   const tool = make("dify-tool", [tools]);
   const llm = make("dify-model", [models]);
   const needs = [tools, models, tool, llm];
-  const agent = make("dify-agent", needs);
-  // One after the other: a `down` whose password is wrong by now tries it once, not once for each; six lock an account for a day.
-  const apps: Record<AppRole, command.local.Command> = { agent, chatflow: make("dify-chatflow", needs, [agent]) };
+  const apps: Record<AppRole, command.local.Command> = {
+    agent: make("dify-agent", needs),
+    chatflow: make("dify-chatflow", needs),
+  };
   const said = (one: command.local.Command) => one.stdout.apply((text) => JSON.parse(text) as Record<string, string>);
-  const keys = { agent: makeKey("agent", apps.agent), chatflow: makeKey("chatflow", apps.chatflow) };
+  // Both apps go after the agent's key, whose removal is nothing but a login: a `down` whose password is wrong by now tries it once, and
+  // not for each app at the same time; six lock an account for a day. An app that refuses keeps the other from nothing.
+  const keys = {
+    agent: makeKey("agent", apps.agent, apps.chatflow),
+    chatflow: makeKey("chatflow", apps.chatflow),
+  };
   const wired = (role: AppRole): WiredApp => ({
     appId: said(apps[role]).apply(({ appId }) => appId ?? ""),
     apiKey: pulumi.secret(said(keys[role]).apply(({ apiKey }) => apiKey ?? "")),

@@ -103,7 +103,9 @@ describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (
       expect(mended).toContain("~ dify-chatflow updated");
       expect(agent().modelConfig.pre_prompt).toBe("Draw cats only.");
       clone.program(program(world, 30));
-      expect(await run("up")).toMatch(/pre_prompt[\s\S]*Nothing was overwritten/);
+      const refused = await run("up");
+      expect(refused).toMatch(/pre_prompt[\s\S]*Nothing was overwritten/);
+      expect(refused).toContain("~ dify-chatflow updated");
       expect(agent().modelConfig.pre_prompt).toBe("Draw cats only.");
       expect(await run("up", "--force")).toContain("~ dify-agent updated");
       expect(agent().modelConfig.pre_prompt).toMatch(/^You draw pictures/);
@@ -132,9 +134,11 @@ describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (
     const { resources } = JSON.parse(state).checkpoint.latest as {
       resources: { urn: string; dependencies: string[] }[];
     };
-    const flow = resources.find(({ urn }) => urn.endsWith("::dify-chatflow"));
-    // One login at a time, also at `down`: a wrong password is not tried by two at once.
-    expect(flow?.dependencies).toContainEqual(expect.stringMatching(/::dify-agent$/));
+    const needs = (name: string) =>
+      resources.find(({ urn }) => urn.endsWith(`::${name}`))?.dependencies.map((urn) => urn.split("::").at(-1));
+    // Neither app waits for the other; at `down` both wait for a key, which logs in first: a wrong password is not tried by two at once.
+    expect(needs("dify-chatflow")).not.toContain("dify-agent");
+    expect(needs("dify-agent-key")).toEqual(expect.arrayContaining(["dify-agent", "dify-chatflow"]));
     const keys = JSON.stringify(world.dify.state).match(/app-\w{24}/g) ?? [];
     expect(keys.length).toBeGreaterThan(1);
     for (const secret of [...Object.values(secrets), encodeURIComponent(secrets.webuiPassword), ...keys]) {
