@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
 import { Clone } from "./clone.ts";
@@ -89,6 +89,34 @@ describe.skipIf(noSshd)("down, against a real OpenSSH server", () => {
     const { code } = await clone.run(["down", "--stack", "box", "--yes", "--purge"]);
     expect(code).toBe(0);
     expect(existsSync(join(workspace(), "run", "purge"))).toBe(true);
+  });
+
+  test("--purge after a down without it removes the cache that stayed, but what lay there before and what another uses", async () => {
+    mkdirSync(workspace());
+    expect((await clone.run(["down", "--stack", "box", "--yes"])).code).toBe(0);
+    const put = (path: string, text: string) => {
+      mkdirSync(dirname(join(workspace(), path)), { recursive: true });
+      writeFileSync(join(workspace(), path), text);
+    };
+    put("cache/sha256/abc", "a model");
+    put("cache/wheels/a.whl", "a wheel");
+    put("cache/uses/1", `${workspace()}/../other\n`);
+    const purge = () => clone.run(["down", "--stack", "box", "--yes", "--purge"]);
+    // Nothing tells whose it is.
+    expect((await purge()).stdout).toContain("There was nothing to remove.");
+    put("cache/.atelier", "wheels\n");
+    put("../other/run/id", "1\n");
+    expect((await purge()).stdout).toMatch(/The cache \S+ on \S+ stays: the workspace \S+other there uses it too/);
+    rmSync(join(workspace(), "../other"), { recursive: true });
+    const { code, stdout } = await purge();
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/Removed the cache \S+workspace\/cache on \S+@127/)]);
+    expect(readdirSync(join(workspace(), "cache"))).toEqual([".atelier", "wheels"]);
+    expect((await purge()).code).toBe(0);
+
+    await server.stop();
+    const off = await purge();
+    expect([off.code, off.stderr]).toEqual([1, expect.stringMatching(/Nothing of the stack is left but, maybe, its/)]);
+    expect((await clone.run(["down", "--stack", "box", "--yes", "--purge", "--host-gone"])).code).toBe(0);
   });
 
   test("--purge leaves no order where there is no workspace", async () => {

@@ -12,9 +12,11 @@ import { openRunner } from "../engines/open.ts";
 import { adoptConnection, forgetHost, isOfContainer, listResources } from "../engines/state.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { failureLines, throwSettingsMistakes } from "../failure.ts";
+import { readIfThere } from "../files.ts";
+import { purgeLeftCache } from "../leftCache.ts";
 import { startMachine, stopMachine } from "../machine.ts";
 import { removeLeftovers, volumesOfOthers } from "../onEngines.ts";
-import { home, reportDir, stackHome } from "../paths.ts";
+import { home, hostKeyFile, reportDir, stackHome } from "../paths.ts";
 import { settlePlatform } from "../platform.ts";
 import { orderPurge, unusedCaches } from "../purge.ts";
 import { endCutOffRental, rentalState, rentalUrn } from "../rental.ts";
@@ -91,6 +93,7 @@ export async function down(context: Context): Promise<number> {
     if (!partial) await endCutOffRental(stack);
     removed = destroyed.record.steps.steps.length;
   }
+  const left = removed === 0 && options.purge && !options.hostGone ? await purgeLeft(stack, context) : undefined;
   // What was not among the targets still needs the machine.
   if (!partial) {
     await stopMachine(stack);
@@ -101,7 +104,7 @@ export async function down(context: Context): Promise<number> {
   const took = seconds((Date.now() - startedAt) / 1000);
   terminal.line(
     removed === 0
-      ? "There was nothing to remove."
+      ? (left ?? "There was nothing to remove.")
       : `${terminal.colours.green("✓")} Removed ${plural(removed, "resource")}, in ${took}.`,
   );
   if (rental && !(await rentalState(stack))) terminal.line("The rental was ended by host.rent.destroy.");
@@ -110,6 +113,17 @@ export async function down(context: Context): Promise<number> {
       "If the host is rented, the rental goes on and is billed until you end it in the platform's console.",
     );
   return 0;
+}
+
+/** What a `down` without --purge left on a host whose key is pinned; undefined: nothing. */
+async function purgeLeft(stack: Stack, { options, terminal, interrupt }: Context): Promise<string | undefined> {
+  const { host } = stack.settings;
+  if (host.kind !== "ssh" || !host.address || !(host.hostKey ?? readIfThere(hostKeyFile(stack.name)))) return undefined;
+  const settled = await interrupt.orLeave(settlePlatform(stack, { fresh: false }, terminal));
+  const question = "Nothing else of the stack is left. Remove the cache of downloads on the host?";
+  if (stack.asks && !options.yes && !(await confirm(question, terminal, "`down` removes things.")))
+    throw new UserError("Nothing was changed.");
+  return interrupt.orLeave(purgeLeftCache(settled, interrupt.signal));
 }
 
 const rentalEnds = "The rental ends, and its disks go with it.";
