@@ -19,17 +19,26 @@ import urllib.request
 STARTED = re.compile(r"Startup time:|Uvicorn running on|Application startup complete")
 START_MARK = "=== atelier start"
 # (line in the log, what it means and what to do). A model's failure is final: every later picture waits for minutes and fails too.
+LOST = r"Stable diffusion model failed to load"
 FATAL = [
-    (r"Stable diffusion model failed to load", "the model could not be loaded; is the file whole, and of a family that this WebUI knows?"),
+    (LOST, "the model could not be loaded; is the file whole, and of a family that this WebUI knows?"),
     (r"Can't load tokenizer for", "the tokenizer is not in data/hf, and the hub is not asked: apply the step models again"),
     (r"Cannot find empty port in range", "the port is taken: see who listens on it, or set another webui.port"),
     (r"Torch is not able to use GPU", "torch does not see the GPU: does nvidia-smi work on the host? (host.gpu none for a CPU)"),
     (r"Found no NVIDIA driver(?!.*memory monitor disabled)", "torch finds no NVIDIA driver (host.gpu none for a CPU)"),
-    (r"no kernel image is available", "torch was not built for this GPU's architecture: choose another box"),
+    (r"no kernel image is available", "torch was not built for this GPU's architecture: choose another box (for an RTX 50xx: webui.torch cu128)"),
     (r"CUDA out of memory|OutOfMemoryError", "the GPU's memory is full: is something else on it? (--medvram in webui.flags)"),
     (r"too many values to unpack", "the WebUI could not read its credentials"),
     (r"unrecognized arguments:", "the WebUI does not know one of webui.flags"),
     (r"error: webui_start:", "the starter refused"),
+]
+# Why a checkpoint was lost, where the log says so before. An embedding that the WebUI refuses is told in the same words, and keeps it from nothing.
+WHY_LOST = [
+    (
+        r"bad file inside .*/Stable-diffusion/.*/\.(format_version|storage_alignment)\b",
+        "the checkpoint was saved by torch 2.6 or newer, in a form that this WebUI refuses on any torch: take its .safetensors, or save it as one",
+    ),
+    (r"Error verifying pickled file from .*/Stable-diffusion/.*\n.*may be malicious", "the WebUI reads no code from a checkpoint, and found some in this one: take its .safetensors"),
 ]
 RACE = "Cannot add middleware after an application has started"
 POLL_S = 0.6
@@ -96,6 +105,8 @@ def fatal(lines):
     for line in lines:
         for pattern, meaning in FATAL:
             if re.search(pattern, line):
+                if pattern == LOST:
+                    meaning = next((why for known, why in WHY_LOST if re.search(known, "\n".join(lines))), meaning)
                 raise NotReady(f"{meaning}\n  The log says: {line.strip()[:300]}\n  and ends with:\n{tail(lines)}")
 
 

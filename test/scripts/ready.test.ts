@@ -8,6 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 
 const ready = resolve(import.meta.dirname, "..", "..", "scripts", "host", "ready.py");
 let folder: string;
+let logs = 0;
 let server: Server;
 
 /** A WebUI that draws at once. */
@@ -27,7 +28,7 @@ afterEach(() => {
 
 /** Waits for a WebUI whose log says `lines`. */
 function wait(lines: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const log = join(folder, "webui.log");
+  const log = join(folder, `webui-${++logs}.log`);
   writeFileSync(log, ["=== atelier start 2026-11-24T00:00:00Z", ...lines, ""].join("\n"));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const child = spawn("python3", [ready, "wait"], { stdio: "pipe", timeout: 240_000 });
@@ -59,4 +60,28 @@ test("on a CPU, the real WebUI's word that its memory monitor is off is no failu
   expect(stderr).toBe("");
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({ model: "model", hash: "0123456789" });
+});
+
+test("a checkpoint that the WebUI refuses for its form is told so; an embedding that it refuses is none", async () => {
+  const refused = (file: string, name: string) => [
+    `*** Error verifying pickled file from /w/data/${file}`,
+    "*** The file may be malicious, so the program is not going to read it.",
+    `    Exception: bad file inside /w/data/${file}: own/${name}`,
+  ];
+  const lost = "Stable diffusion model failed to load";
+  const corrupt = [
+    "*** Error verifying pickled file from /w/data/models/Stable-diffusion/own.ckpt",
+    "*** -----> !!!! The file is most likely corrupted !!!! <-----",
+  ];
+  const [newer, code, other, broken] = await Promise.all([
+    wait([...refused("models/Stable-diffusion/own.ckpt", ".format_version"), lost]),
+    wait([...refused("models/Stable-diffusion/own.ckpt", "evil.py"), lost]),
+    wait([...refused("embeddings/own.pt", ".format_version"), lost]),
+    wait([...corrupt, lost]),
+  ]);
+  expect([newer.code, code.code, other.code, broken.code]).toEqual([1, 1, 1, 1]);
+  expect(newer.stderr).toContain("error: ready: the checkpoint was saved by torch 2.6 or newer, in a form");
+  expect(code.stderr).toContain("error: ready: the WebUI reads no code from a checkpoint, and found some in this one");
+  for (const { stderr } of [other, broken])
+    expect(stderr).toContain("error: ready: the model could not be loaded; is the file whole");
 });
