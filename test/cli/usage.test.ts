@@ -254,6 +254,13 @@ describe("before the first update", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/nothing to remove[\s\S]*rental goes on/);
   });
+
+  test("down --purge of a rehearsal says that its cache went, once", async () => {
+    mkdirSync(join(clone.home, "cache/host/sha256"), { recursive: true });
+    const purge = async () => (await clone.run(["down", "--purge"])).stdout;
+    expect(await purge()).toBe(`Removed the cache ${join(clone.home, "cache")}.\n`);
+    expect(await purge()).toBe("There was nothing to remove.\n");
+  });
 });
 
 test("env gives a shell what plain pulumi needs, and the passphrase is the owner's alone", async () => {

@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { outlivesDown } from "../../../stacks/dify/kept.ts";
 import { boxOutlivesDown } from "../../../stacks/docker/kept.ts";
@@ -93,11 +93,11 @@ export async function down(context: Context): Promise<number> {
     if (!partial) await endCutOffRental(stack);
     removed = destroyed.record.steps.steps.length;
   }
-  const left = removed === 0 && options.purge && !options.hostGone ? await purgeLeft(stack, context) : undefined;
+  let left = removed === 0 && options.purge && !options.hostGone ? await purgeLeft(stack, context) : undefined;
   // What was not among the targets still needs the machine.
   if (!partial) {
     await stopMachine(stack);
-    clean(stack, options.purge && local);
+    if (clean(stack, options.purge && local)) left = `Removed the cache ${join(home, "cache")}.`;
   }
   if (options.json)
     terminal.answer(JSON.stringify({ stack: stack.name, engine: runner.name, result: "succeeded", removed }));
@@ -140,12 +140,15 @@ function whatStays(stack: Stack, purge: boolean, hostGone: boolean): string {
     : "The cache of downloads on the host stays; --purge removes it too.";
 }
 
-/** The proof was of something that is gone; a pinned host key outlives the stack, as the box does. */
-function clean(stack: Stack, cache: boolean): void {
+/** The proof was of something that is gone; a pinned host key outlives the stack, as the box does. Says whether a cache went. */
+function clean(stack: Stack, cache: boolean): boolean {
   for (const path of [reportDir(stack.name), join(stackHome(stack.name), "pulumi"), renamedFile(home, stack.name)])
     rmSync(path, { recursive: true, force: true });
   if (stack.settings.host.kind === "local") rmSync(stackHome(stack.name), { recursive: true, force: true });
-  if (cache) for (const name of unusedCaches()) rmSync(join(home, "cache", name), { recursive: true, force: true });
+  const caches = cache ? unusedCaches().map((name) => join(home, "cache", name)) : [];
+  const there = caches.filter(existsSync);
+  for (const path of there) rmSync(path, { recursive: true, force: true });
+  return there.length > 0;
 }
 
 async function giveUp(
