@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { commandProvider } from "@atelier/engine/providers/command/index";
+import { torchBuilds } from "../../images/torch.ts";
 import { type Login, readLogin } from "../../stacks/login.ts";
 import { unheard } from "../../stacks/loginShell.ts";
 import { keeps, type Proposal, propose } from "../../stacks/platforms/propose.ts";
@@ -31,12 +32,12 @@ export async function settlePlatform(stack: Stack, { fresh }: { fresh: boolean }
     hostKey: (host.hostKey ?? readIfThere(hostKeyFile(stack.name)) ?? "").trim(),
   };
   const before = readPlatform(home, stack.name);
-  const given = writtenSettings(stack.name).webui;
+  const given = { ...writtenSettings(stack.name).webui, gpu: host.gpu };
   const seen = await look(stack.name, host, box, given.port ?? 8080);
   const found = recognise(seen);
   const platform = host.platform === "auto" ? (found?.name ?? "plain") : host.platform;
   const now = propose(platform, seen, given, `${project}/${stack.name}`);
-  const { proposal, kept } = settle(before, now, box);
+  const { proposal, kept } = settle(before, now, box, seen);
   const saved: SavedPlatform = { platform, signs: found?.name === platform ? found.signs : [], box, proposal };
   writeWhole(platformFile(home, stack.name), `${JSON.stringify(saved, undefined, 2)}\n`);
   const settled = openStack(stack.name);
@@ -44,19 +45,24 @@ export async function settlePlatform(stack: Stack, { fresh }: { fresh: boolean }
   return settled;
 }
 
-/** A workspace never moves on one box by itself: what was proposed for it first stays. */
+/** A workspace never moves on one box by itself: what was proposed for it first stays. So does a build of torch, until the box tells another GPU. */
 function settle(
   before: SavedPlatform | undefined,
   now: Proposal,
   box: SavedPlatform["box"],
+  seen: Seen,
 ): { proposal: Proposal; kept: string | undefined } {
-  const place = before?.proposal.host;
-  const same = before !== undefined && box.hostKey !== "" && before.box.hostKey === box.hostKey;
-  if (!same || !place?.workspace || place.workspace === workspaceOf(now)) return { proposal: now, kept: undefined };
+  if (before === undefined || box.hostKey === "" || before.box.hostKey !== box.hostKey)
+    return { proposal: now, kept: undefined };
+  const { host: place, webui: was } = before.proposal;
+  // A driver that does not answer this once is no reason for other packages.
+  const torch = seen.gpus.length === 0 && was.torch !== undefined ? { torch: was.torch } : {};
+  const proposal = { ...now, webui: { ...now.webui, ...torch } };
+  if (!place.workspace || place.workspace === workspaceOf(now)) return { proposal, kept: undefined };
   const { workspace, cache } = place;
   const { cache: _, ...others } = now.host;
   return {
-    proposal: { ...now, host: { ...others, workspace, ...(cache ? { cache } : {}) } },
+    proposal: { ...proposal, host: { ...others, workspace, ...(cache ? { cache } : {}) } },
     kept: workspaceOf(now),
   };
 }
@@ -86,6 +92,11 @@ function lines(
     );
   if (was && was.webui.publicUrl !== proposal.webui.publicUrl && was.webui.publicUrl)
     said.push(`The public address is now ${proposal.webui.publicUrl ?? "not known"}; it was ${was.webui.publicUrl}.`);
+  const { torch } = proposal.webui;
+  if (torch !== undefined && torch === webui.torch && torch !== was?.webui.torch)
+    said.push(
+      `torch ${torchBuilds[torch].version} for CUDA ${torchBuilds[torch].cuda} (webui.torch ${torch}): the WebUI's own has no code for this GPU.`,
+    );
   if (platform === "plain" || host.kind !== "ssh") return said;
   const { title, notes } = platforms[platform];
   const why = signs.length > 0 ? `by ${signs.join(", ")}` : "by the settings alone; nothing on the box says so";

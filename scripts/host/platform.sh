@@ -52,4 +52,11 @@ for disk in $disks; do
     workspace "${folder#"$root"}/atelier"
   done
 done
+# Which code the GPUs want, such as sm_120: torch has to have it. A driver that hangs keeps nobody waiting.
+for smi in "$(command -v nvidia-smi)" /usr/local/nvidia/bin/nvidia-smi /usr/lib/wsl/lib/nvidia-smi /opt/bin/nvidia-smi; do
+  [ -x "$smi" ] || continue
+  limit=$(command -v timeout)
+  ${limit:+timeout 10} "$smi" --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | sed -n "s/^ *\([0-9][0-9]*\)\.\([0-9]\) *\$/gpu$tab\1\2/p"
+  break
+done
 for folder in /root "${HOME:-/root}"; do workspace "${folder#"$root"}/atelier"; done

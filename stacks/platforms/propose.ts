@@ -1,3 +1,4 @@
+import { type TorchBuild, type TorchName, torchBuilds } from "../../images/torch.ts";
 import type { Seen, SeenDisk } from "./seen.ts";
 import { variablesOf } from "./seen.ts";
 import { type Disk, type Keeps, type Platform, type PlatformName, platforms } from "./table.ts";
@@ -10,7 +11,12 @@ export interface Proposal {
     accelerator?: string | undefined;
     startHook?: string | undefined;
   };
-  webui: { port?: number | undefined; publicUrl?: string | undefined; exposure?: "tunnel" | undefined };
+  webui: {
+    port?: number | undefined;
+    publicUrl?: string | undefined;
+    exposure?: "tunnel" | undefined;
+    torch?: TorchName | undefined;
+  };
 }
 
 /** What a cache must have room for where it is not beside the workspace: two checkpoints and the wheels. */
@@ -25,15 +31,16 @@ const cacheMb = 15_000;
 export function propose(
   name: PlatformName | "plain",
   seen: Seen | undefined,
-  given: { port?: number; publicUrl?: string; exposure?: string },
+  given: { port?: number; publicUrl?: string; exposure?: string; gpu?: string },
   owner: string,
 ): Proposal {
   const own = seen?.workspaces.find((workspace) => workspace.owner === owner);
+  const torch = given.gpu === "none" ? undefined : torchFor(seen?.gpus ?? []);
   const kept = own && { workspace: own.path, ...(own.cache ? { cache: own.cache } : {}) };
   if (name === "plain") {
     // The default is root's; another user can't write there.
     const home = seen && seen.user !== "root" && seen.home ? { workspace: `${seen.home}/atelier` } : {};
-    return { host: kept ?? home, webui: {} };
+    return withoutGaps({ host: kept ?? home, webui: { torch } });
   }
   const row: Platform = platforms[name];
   const port = given.port ?? row.ports?.[0] ?? defaultPort;
@@ -52,6 +59,7 @@ export function propose(
       port: given.port === undefined && port !== defaultPort ? port : undefined,
       publicUrl: given.publicUrl === undefined ? publicUrl : undefined,
       exposure: tunnel ? "tunnel" : undefined,
+      torch,
     },
   });
 }
@@ -61,6 +69,13 @@ const defaultPort = 8080;
 
 function withoutGaps(proposal: Proposal): Proposal {
   return JSON.parse(JSON.stringify(proposal)) as Proposal;
+}
+
+/** Another build of torch than the release's own, where that one has code for none of the GPUs. */
+function torchFor(gpus: number[]): TorchName | undefined {
+  const serves = ({ minSm, maxSm }: TorchBuild) => gpus.some((sm) => sm >= minSm && sm <= maxSm);
+  if (serves(torchBuilds.cu121)) return undefined;
+  return (Object.keys(torchBuilds) as TorchName[]).find((name) => serves(torchBuilds[name]));
 }
 
 /** The first of a platform's addresses whose variables the box has. */

@@ -16,6 +16,8 @@ export interface Seen {
   values: Record<string, string>;
   /** Workspaces of Atelier that are there already. */
   workspaces: { path: string; owner: string; cache: string }[];
+  /** Compute capability of each GPU, 120 for sm_120; none where the box does not tell. */
+  gpus: number[];
 }
 export interface SeenDisk {
   /** As in the table: with `*` where the table has one. */
@@ -53,7 +55,8 @@ export const variablesOf = (url: string, port: number): string[] =>
 
 /** Reads the answer of `scripts/host/platform.sh`. @throws Error when it is no such answer */
 export function readSeen(text: string): Seen {
-  const seen: Seen = { user: "", home: "", shell: "", names: [], paths: [], disks: [], values: {}, workspaces: [] };
+  const nothing = { names: [], paths: [], disks: [], values: {}, workspaces: [], gpus: [] };
+  const seen: Seen = { user: "", home: "", shell: "", ...nothing };
   for (const line of text.split("\n")) {
     const [kind, ...rest] = line.split("\t");
     const [a = "", b = "", c = "", d = "", e = "", f = ""] = rest;
@@ -64,6 +67,7 @@ export function readSeen(text: string): Seen {
       seen.disks.push({ of: a, path: b, mount: c, sizeMb: Number(d), freeMb: Number(e), writable: f === "yes" });
     // Only what an address is made of: anything else in such a variable is none of ours.
     else if (kind === "value" && /^[\w.:/-]+$/.test(b)) seen.values[a] = b;
+    else if (kind === "gpu" && /^\d+$/.test(a)) seen.gpus.push(Number(a));
     else if (kind === "workspace") seen.workspaces.push({ path: a, owner: b, cache: c });
   }
   if (seen.user === "") throw new Error(`the box answered ${JSON.stringify(text.slice(0, 200))}`);

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { readSettings } from "./settings.ts";
 const { settings, host } = readSettings();
 const told = [host.workspace, host.cache, settings.webui.port, settings.webui.publicUrl ?? settings.webui.exposure];
+if (settings.webui.torch !== "cu121") told.push(settings.webui.torch);
 writeFileSync(join(import.meta.dirname, "told.json"), JSON.stringify(told));
 `;
 
@@ -86,7 +87,7 @@ describe.skipIf(noSshd)("the platform of a box, seen by preview", () => {
 
   test("of another box behind the same address is taken anew, once its key is trusted, and that is said", async () => {
     await box.replace();
-    box.become(shapes.vast);
+    box.become({ ...shapes.vast, gpus: ["12.0"] });
     settings();
     const refused = await clone.run(["preview", "--stack", "box", "--yes"]);
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("trust --stack box --replace")]);
@@ -94,7 +95,16 @@ describe.skipIf(noSshd)("the platform of a box, seen by preview", () => {
     const said = await preview();
     expect(said).toContain(`Another box than last time stands at 127.0.0.1:${box.server.port}.`);
     expect(said).toMatch(/workspace is now \/workspace\/atelier; it was \/root\/autodl-tmp\/atelier/);
-    expect(told()).toEqual([...tmp("/workspace/atelier"), 8080, "http://203.0.113.9:31080"]);
+    const found = [...tmp("/workspace/atelier"), 8080, "http://203.0.113.9:31080"];
+    expect(said).toContain("torch 2.8.0 for CUDA 12.8 (webui.torch cu128): the WebUI's own has no code for this GPU.");
+    expect(told()).toEqual([...found, "cu128"]);
+    // A driver that does not answer this once.
+    box.become(shapes.vast);
+    expect(await preview()).not.toContain("torch");
+    expect(told()).toEqual([...found, "cu128"]);
+    box.become({ ...shapes.vast, gpus: ["8.9"] });
+    await preview();
+    expect(told()).toEqual(found);
   });
 
   test("is seen through a login that stands encrypted in the settings", async () => {

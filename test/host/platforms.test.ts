@@ -64,6 +64,16 @@ describe.skipIf(noSshd)("a box of each platform, looked at over SSH", () => {
     ]);
   });
 
+  it("a GPU that the release's torch has no code for: another build, on a platform or a plain box; an older one beside it is enough", async () => {
+    expect((await proposed("autodl", {}, { gpus: ["12.0", "12.0"] })).webui.torch).toBe("cu128");
+    expect((await proposed("plain", {}, { gpus: ["10.0"] })).webui).toEqual({ torch: "cu128" });
+    expect((await proposed("plain", {}, { gpus: ["8.9", "12.0"] })).webui).toEqual({});
+    expect((await proposed("plain", { gpu: "none" }, { gpus: ["12.0"] })).webui).toEqual({});
+    // One that neither has code for is preflight's to refuse, and so is a driver that says something else.
+    expect((await proposed("plain", {}, { gpus: ["13.0"] })).webui).toEqual({});
+    expect((await seen({ gpus: ["Field compute_cap is not a valid field to query.", "[N/A]"] })).gpus).toEqual([]);
+  });
+
   it("gpushare: the fast disk; its outer port stands in the console alone, so through a tunnel until that is set", async () => {
     const host = { workspace: "/hy-tmp/atelier", accelerator: "http://turbo.gpushare.com:30000" };
     expect(await proposed("gpushare")).toEqual({ host, webui: { exposure: "tunnel" } });

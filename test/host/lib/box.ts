@@ -11,6 +11,8 @@ export interface Shape {
   files?: Record<string, string>;
   /** Folders and their disk: where it is mounted, its size and free space in MB. */
   disks?: Record<string, { mount: string; sizeMb: number; freeMb?: number }>;
+  /** Compute capabilities, as nvidia-smi tells them; without it the box has none. */
+  gpus?: string[];
   user?: string;
   /** The login shell of the account; sessions run in it where `runs` names one of this machine. */
   shell?: string;
@@ -48,6 +50,7 @@ export class Box {
     variables = {},
     files = {},
     disks = {},
+    gpus,
     user = "root",
     shell = "/bin/bash",
     runs = "/bin/sh",
@@ -65,6 +68,8 @@ export class Box {
     write(join(root, "etc/passwd"), `${user}:x:0:0::${home}:${shell}\n`);
     for (const [path, text] of Object.entries(files)) write(join(root, path), text);
     for (const folder of [home, ...Object.keys(disks)]) mkdirSync(join(root, folder), { recursive: true });
+    if (gpus)
+      write(join(bin, "nvidia-smi"), `#!/bin/sh\nprintf '%s\\n' ${gpus.map((cap) => `'${cap}'`).join(" ")}\n`, 0o755);
     write(join(bin, "id"), `#!/bin/sh\necho ${user}\n`, 0o755);
     const all: NonNullable<Shape["disks"]> = { [home]: { mount: "/", sizeMb: 30_000 }, ...disks };
     const sizes = Object.entries(all).map(([path, { mount, sizeMb, freeMb = sizeMb / 2 }]) => {
