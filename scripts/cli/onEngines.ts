@@ -16,15 +16,21 @@ interface Place {
   fingerprint: string;
 }
 
-/** The engines of a stack that knows its fingerprint there. @param hostGone that of the box is not asked any more */
-function placesOf({ name, settings }: Stack, states: States, hostGone: boolean): Place[] {
+/** Which engines are not asked any more: that of the box, and that of Dify's containers. */
+export interface Gone {
+  box: boolean;
+  dify: boolean;
+}
+
+/** The engines of a stack that knows its fingerprint there. */
+function placesOf({ name, settings }: Stack, states: States, gone: Gone): Place[] {
   const text = (resource: string, output: string) => {
     const found = states.find(({ urn }) => urn.endsWith(`::${resource}`));
     return found && String(unwrapMap(found.outputs)[output]);
   };
   const mistakes: string[] = [];
-  const key = settings.host.kind === "docker" && !hostGone ? text("box-host-key", "publicKey") : undefined;
-  const password = settings.dify && !settings.dify.url ? text("dify-db-password", "value") : undefined;
+  const key = settings.host.kind === "docker" && !gone.box ? text("box-host-key", "publicKey") : undefined;
+  const password = settings.dify && !settings.dify.url && !gone.dify ? text("dify-db-password", "value") : undefined;
   const places = [
     ...(key !== undefined && settings.host.kind === "docker"
       ? [{ engine: engineLogin(settings.host.docker, "atelier:host.docker.certPath", mistakes), secret: key }]
@@ -43,16 +49,43 @@ function placesOf({ name, settings }: Stack, states: States, hostGone: boolean):
  */
 export async function removeLeftovers(
   stack: Stack,
-  { say, signal, hostGone = false }: { say: (line: string) => void; signal: AbortSignal; hostGone?: boolean },
+  { say, signal, gone = neither }: { say: (line: string) => void; signal: AbortSignal; gone?: Gone },
 ): Promise<void> {
   const { host, dify } = stack.settings;
   if (host.kind !== "docker" && !dify) return;
   // Under the lock: what another update has just made may not be in the state yet.
   await underLock(stack.name, async (states) => {
     const known = new Set(states.map(({ id }) => id));
-    for (const place of placesOf(stack, states, hostGone)) await removeUnknown(place, known, say, signal);
+    for (const place of placesOf(stack, states, gone)) await removeUnknown(place, known, say, signal);
   });
 }
+
+const neither: Gone = { box: false, dify: false };
+
+/**
+ * Why nobody is there any more where Dify's containers were; undefined where an engine answers, were it by a refusal, or none was asked for
+ * them.
+ */
+export async function whyNoDifyEngine(stack: Stack, signal: AbortSignal): Promise<string | undefined> {
+  const places = placesOf(stack, await listResources(stack.name), { ...neither, box: true });
+  for (const place of places) {
+    const engine = openEngine(place.engine);
+    try {
+      await engine.ask("reach Dify's containers", { signal }, (docker) => docker.ping());
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof DockerFailed && error.status === undefined && silence.test(error.reason))
+        return `no Docker engine answers at ${engine.host} (${error.reason})`;
+      throw error instanceof DockerFailed ? new UserError(`Nothing was removed: ${error.message}`) : error;
+    } finally {
+      engine.close();
+    }
+  }
+  return undefined;
+}
+
+const silence =
+  /ECONNREFUSED|ECONNRESET|ENOENT|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|no answer within|connection (refused|timed out|closed)|operation timed out|no route to host|could not resolve/i;
 
 /** Asks an engine, and says in its own words why that is not to be had. */
 async function onEngine<T>({ engine: login }: Place, use: (engine: Engine) => Promise<T>): Promise<T> {
@@ -98,14 +131,14 @@ async function removeUnknown(
  * The names of the state's volumes that this stack did not make: another copy of it did, after they were removed by hand, or, where
  * the settings name one, anybody. They are deleted by their names, so nothing else would keep them.
  */
-export async function volumesOfOthers(stack: Stack, signal: AbortSignal, hostGone: boolean): Promise<string[]> {
+export async function volumesOfOthers(stack: Stack, signal: AbortSignal, gone: Gone): Promise<string[]> {
   const states = await listResources(stack.name);
   const ours = states.filter(({ type }) => type === "docker:index/volume:Volume").map(({ id }) => id);
   if (ours.length === 0) return [];
   const { host } = stack.settings;
   const named = host.kind === "docker" ? host.volume : undefined;
   const found = new Set<string>();
-  const places = placesOf(stack, states, hostGone);
+  const places = placesOf(stack, states, gone);
   const mine = places.map(({ fingerprint }) => fingerprint);
   for (const place of places)
     await onEngine(place, async (engine) => {

@@ -9,13 +9,13 @@ import { planLines } from "../display/plan.ts";
 import { plural, seconds } from "../display/text.ts";
 import type { Runner } from "../engines/engine.ts";
 import { openRunner } from "../engines/open.ts";
-import { adoptConnection, forgetHost, isOfContainer, listResources } from "../engines/state.ts";
+import { adoptConnection, forgetHost, isOfContainer, isOfDifyEngine, listResources } from "../engines/state.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { failureLines, throwSettingsMistakes } from "../failure.ts";
 import { readIfThere } from "../files.ts";
 import { purgeLeftCache } from "../leftCache.ts";
 import { startMachine, stopMachine } from "../machine.ts";
-import { removeLeftovers, volumesOfOthers } from "../onEngines.ts";
+import { removeLeftovers, volumesOfOthers, whyNoDifyEngine } from "../onEngines.ts";
 import { home, hostKeyFile, reportDir, stackHome } from "../paths.ts";
 import { settlePlatform } from "../platform.ts";
 import { orderPurge, unusedCaches } from "../purge.ts";
@@ -70,9 +70,17 @@ export async function down(context: Context): Promise<number> {
     if (stack.asks && !options.yes && !(await confirm("Remove it?", terminal, "`down` removes things.")))
       throw new UserError("Nothing was changed.");
 
+    const { signal } = interrupt;
+    const noDify = options.hostGone ? await whyNoDifyEngine(stack, signal) : undefined;
     if (options.hostGone) {
-      const forgotten = await forgetHost(stack.name, isOfContainer);
-      terminal.line(`Forgot ${plural(forgotten, "resource")} of the host, without dialling it.`);
+      const isGone = (state: { urn: string }) =>
+        isOfContainer(state) || (noDify !== undefined && isOfDifyEngine(state) && !kept.includes(state.urn));
+      const forgotten = await forgetHost(stack.name, isGone);
+      terminal.line(
+        `Forgot ${plural(forgotten, "resource")} of the host${noDify ? " and of Dify's" : ""}, without dialling it.`,
+      );
+      if (noDify)
+        terminal.line(`Dify's containers are forgotten with it: ${noDify}. ${difyComesBack(keptDify.length > 0)}`);
     } else if (!partial && (await containerIsGone(stack))) {
       const forgotten = await forgetHost(stack.name);
       terminal.line(`Forgot ${plural(forgotten, "resource")} of the container, which does not run any more.`);
@@ -80,11 +88,10 @@ export async function down(context: Context): Promise<number> {
       if (!local) await adoptConnection(stack.name, interrupt.signal);
       if (options.purge) await orderPurge(stack, interrupt.signal);
     }
-    const { hostGone } = options;
-    const { signal } = interrupt;
+    const gone = { box: options.hostGone, dify: noDify !== undefined };
     if (!partial && before.some(({ urn }) => urn.endsWith("docker-facts")))
-      await removeLeftovers(stack, { say: (line) => terminal.line(line), signal, hostGone });
-    const others = await volumesOfOthers(stack, signal, hostGone);
+      await removeLeftovers(stack, { say: (line) => terminal.line(line), signal, gone });
+    const others = await volumesOfOthers(stack, signal, gone);
     for (const name of others)
       terminal.line(`The volume ${name} stays: this stack did not make it. docker volume rm ${name} removes it.`);
     await settleVolumes(stack, options.purge, others);
@@ -125,6 +132,9 @@ async function purgeLeft(stack: Stack, { options, terminal, interrupt }: Context
     throw new UserError("Nothing was changed.");
   return interrupt.orLeave(purgeLeftCache(settled, interrupt.signal));
 }
+
+const difyComesBack = (kept: boolean) =>
+  `Should that machine come back, they run on there: the next \`up\` on it ${kept ? "removes what is left of them" : "names them, and how they are removed"}.`;
 
 const rentalEnds = "The rental ends, and its disks go with it.";
 

@@ -53,6 +53,10 @@ export function workspaceId(states: ResourceState[]): string | undefined {
 export const isOfContainer = ({ urn }: Pick<ResourceState, "urn">): boolean =>
   urn.includes("::atelier:docker:DockerBox$docker:");
 
+/** What Dify's containers have on their Docker engine. */
+export const isOfDifyEngine = ({ urn }: Pick<ResourceState, "urn">): boolean =>
+  urn.includes("::atelier:dify:Dify$docker:");
+
 /** Takes the host's resources out of the state without dialling it, and those that `also` names. Gives how many. */
 export async function forgetHost(
   stack: string,

@@ -92,11 +92,11 @@ describe.skipIf(missing)(`copies of a stack on one Docker engine${missing ? ` (s
   });
 
   test("a purge never takes a volume of another copy, which came in the place of ours", async () => {
-    expect(await volumesOfOthers(stack, never, false)).toEqual([]);
+    expect(await volumesOfOthers(stack, never, { box: false, dify: false })).toEqual([]);
     await it.docker.getContainer(name).remove({ force: true });
     await it.docker.getVolume(name).remove();
     await it.docker.createVolume({ Name: name, Labels: { [fingerprintLabel]: "another" } });
-    expect(await volumesOfOthers(stack, never, false)).toEqual([name]);
+    expect(await volumesOfOthers(stack, never, { box: false, dify: false })).toEqual([name]);
     await settleVolumes(stack, true, [name]);
     expect((await first.run("destroy")).errors).toEqual([]);
     expect(await volumes()).toEqual([name]);
