@@ -57,6 +57,12 @@ export async function look(input: Input<"look">, call: Call, bundle?: string): P
       else if (left) seen.containers[name] = `the container ${name} was taken from the network ${left}`;
     }
   }
+  // One that has done its work runs no more, and has a name that is wanted again.
+  for (const { Names, Labels } of boxes) {
+    const name = Names[0]?.slice(1) ?? "";
+    if (Labels?.["atelier.dify"] === owner && isOthers(Labels) && !containers.includes(name))
+      seen.foreign.containers.push(name);
+  }
   for (const [name, password] of Object.entries(volumes)) {
     const store = stores.Volumes?.find((one) => one.Name === name);
     if (!store) seen.volumes[name] = `there is no volume ${name}`;

@@ -291,16 +291,19 @@ describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` 
     // Another copy's: its owner has the same name, and its state another password.
     const Labels = { "atelier.dify": "atelier/t", "atelier.fingerprint": "another" };
     await it.docker.createVolume({ Name: called("redis-data"), Labels });
-    const theirs = await it.docker.createContainer({ name: called("api"), Image: IMAGE, Labels });
+    const theirs = await Promise.all(
+      // The second has done its work, and is looked for by no name.
+      ["api", "storage-owner"].map((box) => it.docker.createContainer({ name: called(box), Image: IMAGE, Labels })),
+    );
     const up = await work.run("up");
     expect(up.result).toBe("failed");
     const said = up.errors.join("\n");
     expect(said).toContain(
-      `is not its own: containers ${called("api")}; volumes ${called("db-data")}, ${called("redis-data")}.`,
+      `is not its own: containers ${called("api")}, ${called("storage-owner")}; volumes ${called("db-data")}, ${called("redis-data")}.`,
     );
     expect(said).toContain(`docker volume rm ${called("db-data")}`);
-    expect(await it.docker.listContainers({ all: true })).toHaveLength(1);
-    await theirs.remove();
+    expect(await it.docker.listContainers({ all: true })).toHaveLength(2);
+    await Promise.all(theirs.map((box) => box.remove()));
     await it.docker.getVolume(called("redis-data")).remove();
     await it.docker.getVolume(called("db-data")).remove();
     expect((await work.run("destroy")).errors).toEqual([]);
