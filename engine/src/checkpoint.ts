@@ -88,11 +88,6 @@ export function encodeCheckpoint(snapshot: Snapshot, { stack, project, secrets }
   return `${json}}}`;
 }
 
-/** The form of `pulumi stack export`, compact; secrets stay encrypted. */
-export function encodeDeployment(snapshot: Snapshot, secrets: PassphraseSecrets | undefined): string {
-  return `{"version":${VERSION},"deployment":${encodeLatest(snapshot, secrets)}}`;
-}
-
 function encodeLatest(snapshot: Snapshot, secrets: PassphraseSecrets | undefined): string {
   const { time, magic, version } = snapshot.manifest;
   // Concatenated, not joined: the resources may be megabytes, and a join would copy them once more.

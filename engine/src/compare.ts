@@ -10,16 +10,9 @@ import {
   Unknown,
 } from "./values.ts";
 
-export { formatPath, getPath, matchesPath, type PropertyPath, parsePath, setPath } from "./paths.ts";
-
 export interface CompareOptions {
   /** True: a value and the same value marked secret are equal. */
   ignoreSecretness?: boolean;
-}
-
-export interface PathDiff {
-  path: string;
-  kind: "add" | "delete" | "update";
 }
 
 /** Deep equality as Pulumi has it: an absent key is like null, assets are their hashes, references their resources. */
@@ -51,8 +44,8 @@ export function diffPaths(
   old: PropertyMap,
   news: PropertyMap,
   options: CompareOptions = { ignoreSecretness: true },
-): PathDiff[] {
-  const found: PathDiff[] = [];
+): string[] {
+  const found: string[] = [];
   collect(old, news, [], options, found);
   return found;
 }
@@ -62,7 +55,7 @@ function collect(
   news: PropertyValue,
   path: PropertyPath,
   options: CompareOptions,
-  found: PathDiff[],
+  found: string[],
 ): void {
   const before = options.ignoreSecretness ? strip(old) : old;
   const after = options.ignoreSecretness ? strip(news) : news;
@@ -70,8 +63,7 @@ function collect(
     collect(before.element, after.element, path, options, found);
   } else if (Array.isArray(before) && Array.isArray(after)) {
     for (let i = 0; i < Math.max(before.length, after.length); i++) {
-      if (i >= before.length) found.push({ path: formatPath([...path, i]), kind: "add" });
-      else if (i >= after.length) found.push({ path: formatPath([...path, i]), kind: "delete" });
+      if (i >= before.length || i >= after.length) found.push(formatPath([...path, i]));
       else collect(before[i]!, after[i]!, [...path, i], options, found);
     }
   } else if (isMap(before) && isMap(after)) {
@@ -80,12 +72,11 @@ function collect(
         options.ignoreSecretness ? strip(value) : value,
       ) as [PropertyValue, PropertyValue];
       const at = [...path, key];
-      if (was === null && is !== null) found.push({ path: formatPath(at), kind: "add" });
-      else if (was !== null && is === null) found.push({ path: formatPath(at), kind: "delete" });
+      if ((was === null) !== (is === null)) found.push(formatPath(at));
       else collect(was, is, at, options, found);
     }
   } else if (!equalValues(before, after, options)) {
-    found.push({ path: formatPath(path), kind: "update" });
+    found.push(formatPath(path));
   }
 }
 

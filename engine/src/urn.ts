@@ -48,9 +48,3 @@ export function parseUrn(urn: string): UrnParts {
 export function isUrn(text: string): boolean {
   return text.startsWith(PREFIX) && text.split("::").length >= 4;
 }
-
-/** The qualified type of a URN's parent; "" when it has none, or when that is the root stack. */
-export function parentType(urn: string): string {
-  const { qualifiedType } = parseUrn(urn);
-  return qualifiedType.slice(0, Math.max(0, qualifiedType.lastIndexOf("$")));
-}

@@ -54,7 +54,7 @@ export class FakeProvider {
       },
       check: async (request) => (await fake.check?.(request)) ?? { inputs: request.news, failures: [] },
       async diff(request) {
-        const changed = diffPaths(request.oldInputs, request.news).map((diff) => diff.path);
+        const changed = diffPaths(request.oldInputs, request.news);
         return {
           changes: changed.length > 0 ? "some" : "none",
           changedKeys: changed,

@@ -118,7 +118,7 @@ class WorldProvider implements Provider {
 
   async diff({ type, oldInputs, news }: Parameters<Provider["diff"]>[0]) {
     await this.#faulty("diff");
-    const changed = diffPaths(oldInputs, news).map((diff) => diff.path);
+    const changed = diffPaths(oldInputs, news);
     const replaceKeys = changed.filter((path) => /^(fixed|hard|inside|handle)/.test(path));
     return {
       changes: this.#clever ? (changed.length > 0 ? "some" : "none") : replaceKeys.length > 0 ? "some" : "unknown",

@@ -1,11 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import {
-  decodeCheckpoint,
-  emptySnapshot,
-  encodeCheckpoint,
-  encodeDeployment,
-  verifyIntegrity,
-} from "../../../engine/src/checkpoint.ts";
+import { decodeCheckpoint, emptySnapshot, encodeCheckpoint, verifyIntegrity } from "../../../engine/src/checkpoint.ts";
 import { equalValues } from "../../../engine/src/compare.ts";
 import type { ResourceState } from "../../../engine/src/resource.ts";
 import { PassphraseSecrets } from "../../../engine/src/secrets.ts";
@@ -120,7 +114,9 @@ describe("states of the official CLI", () => {
 
   it("are read from an export as from the file", async () => {
     const { snapshot, secrets } = await decodeGolden("01-up");
-    const again = await decodeCheckpoint(encodeDeployment(snapshot, secrets), goldenSecrets);
+    const file = JSON.parse(encodeCheckpoint(snapshot, { stack: "gold", project: "golden", secrets }));
+    const exported = JSON.stringify({ version: 3, deployment: file.checkpoint.latest });
+    const again = await decodeCheckpoint(exported, goldenSecrets);
     expect(again.stack).toBe("");
     expect(again.snapshot).toEqual(snapshot);
   });

@@ -1,5 +1,6 @@
-import { diffPaths, equalValues, matchesPath } from "../../compare.ts";
+import { diffPaths, equalValues } from "../../compare.ts";
 import { ignoreChangesAt } from "../../ignoreChanges.ts";
+import { matchesPath } from "../../paths.ts";
 import type { CallContext, DiffResult } from "../../provider.ts";
 import type { ResourceState } from "../../resource.ts";
 import type { PropertyMap } from "../../values.ts";
@@ -15,7 +16,7 @@ export function replaceBecause(key: string): DiffResult {
 /** Components have nobody to ask: their inputs decide. */
 export function diffComponent(old: PropertyMap, news: PropertyMap): DiffResult {
   if (equalValues(old, news)) return NO_DIFF;
-  return { ...NO_DIFF, changes: "some", changedKeys: diffPaths(old, news).map((diff) => diff.path) };
+  return { ...NO_DIFF, changes: "some", changedKeys: diffPaths(old, news) };
 }
 
 /** The provider's word; where it has none, the inputs are compared, and being secret or not is no difference. */
@@ -36,7 +37,7 @@ export async function diffCustom(
   });
   if (diff.changes !== "unknown") return diff;
   const kept = ignoreChangesAt(ignoreChanges, old.inputs, news).inputs;
-  const changed = diffPaths(old.inputs, kept).map((difference) => difference.path);
+  const changed = diffPaths(old.inputs, kept);
   return { ...diff, changes: changed.length > 0 ? "some" : "none", changedKeys: changed };
 }
 
