@@ -129,13 +129,13 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
     this.#life.requireRunning();
     this.events.filter.addSecrets(goal.inputs);
     if (goal.type === STACK_TYPE && goal.parent === undefined) this.#requireNoOtherStack(goal);
-    return this.#perform(() => this.#planner.plan(goal));
+    return this.#perform(goal, () => this.#planner.plan(goal));
   }
 
   async read(goal: ReadGoal): Promise<ResourceState> {
     this.#life.requireRunning();
     this.events.filter.addSecrets(goal.inputs);
-    return this.#perform(async () => this.#planner.planRead(goal));
+    return this.#perform(goal, async () => this.#planner.planRead(goal));
   }
 
   defaultProvider(pkg: string, version: string, url: string, user: Named | string): Promise<string> {
@@ -325,10 +325,16 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
     this.snapshot.rebase(resources);
   }
 
-  #perform(plan: () => Promise<Step[]>): Promise<ResourceState> {
+  #perform(goal: Named, plan: () => Promise<Step[]>): Promise<ResourceState> {
     const planned = this.#planning.then(async () => {
       this.#life.requireRunning();
-      return plan();
+      try {
+        return await plan();
+      } catch (error) {
+        // Here, where it is known whose: a provider's own words seldom say which of its resources is meant.
+        this.refuse(error, createUrn(this.stack, this.project, goal.parent, goal.type, goal.name));
+        throw new Stopped();
+      }
     });
     this.#planning = planned.catch(() => {});
     const done = planned.then(async (steps) => {

@@ -28,6 +28,21 @@ describe("pitfall 1: exit 0 is not success", () => {
   });
 });
 
+test("what a provider says against a check or a difference is told with the resource", async () => {
+  const { fake, work, run } = setUp();
+  await run("up", { name: "a", inputs: { n: 1 } });
+  const { urn } = work.resource("a");
+  const broken = async (): Promise<never> => {
+    throw new Error("nobody there");
+  };
+  for (const call of ["check", "diff"] as const) {
+    fake[call] = broken;
+    const { diagnostics } = await run("preview", { name: "a", inputs: { n: 2 } });
+    expect(diagnostics).toMatchObject([{ severity: "error", message: "nobody there", urn }]);
+    fake[call] = undefined;
+  }
+});
+
 describe("pitfall 2: unknowns outside a preview", () => {
   test("a failed resource's dependents are never registered with unknown values", async () => {
     const { fake, run } = setUp();
