@@ -78,10 +78,10 @@ describe("a served bundle", () => {
     expect((await fetch(`${serving.base}models/m/m.safetensors`, { method: "PUT", body: "x" })).status).toBe(405);
   });
 
-  it("says once what it has: commits, and the sha256 of each file that a host takes", async () => {
+  it("says once what it has: commits, the sha256 of each file that a host takes, and the models' names", async () => {
     const lines = (await (await get("contents")).text()).trim().split("\n");
     const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
-    expect(lines).toEqual([commit, sha256("wheel"), sha256("0123456789"), sha256("{}")]);
+    expect(lines).toEqual([commit, sha256("wheel"), sha256("0123456789"), sha256("{}"), "m/m.safetensors"]);
   });
 
   it("outlives what is no address at all", async () => {
