@@ -77,8 +77,9 @@ export async function look(input: Input<"look">, call: Call, bundle?: string): P
   if (input.offline) {
     // Of Dify's volumes only the database's has a password.
     const fresh = Object.entries(volumes).some(([name, password]) => password && name in seen.volumes);
-    const missing = [...new Set(Object.keys(seen.images).map((key) => images[key] ?? ""))];
-    seen.lacks = whatLacks(input, { missing, fresh, bundle });
+    // In the order of the settings: the answers come in any.
+    const missing = new Set(Object.entries(images).flatMap(([key, name]) => (key in seen.images ? [name] : [])));
+    seen.lacks = whatLacks(input, { missing: [...missing], fresh, bundle });
   }
   return seen;
 }
