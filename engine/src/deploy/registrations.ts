@@ -2,6 +2,7 @@ import { equalValues } from "../compare.ts";
 import { parseUrn, STACK_TYPE } from "../urn.ts";
 import { type PropertyMap, Secret } from "../values.ts";
 import type { EventSink } from "./eventSink.ts";
+import { InvokeFailed } from "./monitor/invokeFailed.ts";
 import { Refusal } from "./plan/goal.ts";
 import { containsUnknown } from "./steps/marking.ts";
 import type { SnapshotManager } from "./steps/snapshotManager.ts";
@@ -79,11 +80,11 @@ export class Registrations {
     this.#events.outputs(step);
   }
 
-  /** What the function `pulumi:pulumi:getResource` answers. */
+  /** What the function `pulumi:pulumi:getResource` answers. @throws InvokeFailed when this run has not registered it */
   resource(args: PropertyMap): PropertyMap {
     const urn = args.urn instanceof Secret ? args.urn.element : args.urn;
     const state = typeof urn === "string" ? this.#steps.get(urn)?.new : undefined;
-    if (state === undefined) throw new Refusal(`The program asks for ${String(urn)}, which it has not registered yet.`);
+    if (state === undefined) throw new InvokeFailed("pulumi:pulumi:getResource", `unknown resource ${String(urn)}`);
     return { urn: state.urn, id: state.id, provider: state.provider ?? "", state: state.outputs };
   }
 

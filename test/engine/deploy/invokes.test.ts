@@ -31,8 +31,10 @@ test("a program may catch it and go on, in a preview and an update", async () =>
   const { fake, run } = running(`
 const said = await look({ a: 1 }).catch((error: Error) => error.message);
 const there = await docker.getNetwork({ name: "net" }).then(() => true, () => false);
+const urn = "urn:pulumi:dev::tiny::fake:index:Thing::none";
+const none = await pulumi.runtime.invoke("pulumi:pulumi:getResource", { urn }).catch((error: Error) => error.message);
 new Thing("a", { said, there });
-export { said };`);
+export { said, none };`);
   fake.invoke = async (token) => {
     throw new Error(`nothing for ${token}: hush-hush-1`);
   };
@@ -42,6 +44,9 @@ export { said };`);
   expect(done.result).toBe("succeeded");
   const said = "invocation of fake:index:look returned an error: nothing for fake:index:look: [secret]";
   expect(done.outputs.said?.value).toBe(said);
+  expect(done.outputs.none?.value).toBe(
+    "invocation of pulumi:pulumi:getResource returned an error: unknown resource urn:pulumi:dev::tiny::fake:index:Thing::none",
+  );
   expect([...fake.world.values()]).toEqual([{ said, there: false }]);
 });
 
