@@ -75,7 +75,7 @@ async function run(args: string[]): Promise<number> {
     process.stdout.write(usage(args.includes(command) ? command : undefined));
     return 0;
   }
-  const forPrograms = options.json || ["env", "outputs"].includes(options.command);
+  const forPrograms = options.json || options.print || ["env", "outputs"].includes(options.command);
   const terminal = openTerminal({ json: forPrograms });
   const interrupt = new Interrupt((text) => terminal.line(text));
   let events: EventsFile | undefined;

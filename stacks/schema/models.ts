@@ -11,11 +11,16 @@ const modelSourceSchema = z.union([
   z.strictObject({ url: openUrl.regex(...unspaced) }),
 ]);
 export const modelSchema = z.strictObject({
-  name: z.string().regex(/^[\w.-]+$/, "a name of letters, digits, dots and dashes"),
+  name: z.string().regex(/^[\w.-]+$/, "a name of plain letters (a to z), digits, dots and dashes"),
   kind: z.enum(modelKinds).default("checkpoint"),
   /** The family of models that it is of, or made for. @default sd15 */
   base: z.enum(modelBases).optional(),
-  file: z.string().regex(/^[\w.-]+\.(safetensors|ckpt|pt|pth|bin)$/, "a file name such as model.safetensors"),
+  file: z
+    .string()
+    .regex(
+      /^[\w.-]+\.(safetensors|ckpt|pt|pth|bin)$/,
+      "a file name such as model.safetensors, of plain letters (a to z), digits, dots and dashes",
+    ),
   bytes: z.number().int().positive().optional(),
   /** For the check of the disk only, where the exact length is not known. */
   aboutBytes: z.number().int().positive().optional(),

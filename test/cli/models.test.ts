@@ -268,6 +268,15 @@ describe.skipIf(noSshd)(`on a host (${noSshd ?? "sshd is there"})`, () => {
     });
     const unnamed = await atelier("add", `${server.base}130072?type=Model`, "--kind", "lora");
     expect([unnamed.code, unnamed.stderr]).toEqual([2, expect.stringContaining("--as <name>.safetensors")]);
+    const address = (name: string) => `${server.base}${encodeURIComponent(name)}`;
+    const chinese = await atelier("add", address("水墨.safetensors"), "--kind", "lora", "--print");
+    expect([chinese.code, chinese.stderr]).toEqual([
+      2,
+      expect.stringContaining("of `水墨.safetensors` nothing is left"),
+    ]);
+    const half = await atelier("add", address("水墨 v2.safetensors"), "--kind", "lora", "--print", "--json");
+    expect(half.stderr).toContain("`水墨 v2.safetensors` will be `v2.safetensors` in the WebUI; --as");
+    expect(JSON.parse(half.stdout).entry).toMatchObject({ name: "v2", file: "v2.safetensors" });
   });
 
   it("verify names what is missing; prune asks, and takes what no stack names", async () => {

@@ -33,7 +33,7 @@ describe("settings", () => {
         "atelier:webui.gate.foo: not a setting; accepted: enabled, innerPort, queue, deadline, interrupt",
         "atelier:webui.flags.0: got "--ckpt=x.ckpt"; accepted: not by hand: --ckpt is set by webui.checkpoint (the flag silently switches back to its file at every refresh)",
         "atelier:webui.flags.1: got "zz"; accepted: a flag such as --no-half-vae",
-        "atelier:models.1.file: got "a.exe"; accepted: a file name such as model.safetensors",
+        "atelier:models.1.file: got "a.exe"; accepted: a file name such as model.safetensors, of plain letters (a to z), digits, dots and dashes",
         "atelier:models.1.sources: got []; accepted: at least 1 of them",
         "atelier:proof.width: got 65; accepted: a multiple of 8",
         "atelier:bogus: not a setting; accepted: engine, host, webui, models, upstreams, sources, huggingfaceToken, proof, dify",

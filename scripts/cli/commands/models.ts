@@ -100,6 +100,8 @@ async function describeModel(address: string, stack: Stack, context: Context): P
   const { options, terminal } = context;
   const { source, file: there } = readAddress(address);
   const file = options.as ?? fileName(address, there);
+  if (options.as === undefined && file !== there)
+    terminal.line(`\`${there}\` will be \`${file}\` in the WebUI; --as gives it another name.`);
   const known = await published(source, chooseUpstreams(stack.settings.upstreams, undefined));
   // Some pages show it in capitals.
   const asked = options.sha256?.toLowerCase();
@@ -123,10 +125,15 @@ async function describeModel(address: string, stack: Stack, context: Context): P
 
 /** As the WebUI may have it: with no more than letters, digits, dots and dashes. */
 function fileName(address: string, there: string): string {
-  const file = there.replace(/[^\w.-]+/g, "-");
-  if (/\w.*\.(safetensors|ckpt|pt|pth|bin)$/.test(file)) return file;
+  const ending = "(safetensors|ckpt|pt|pth|bin)";
+  // A word that begins with a dash is an option to most programs.
+  const file = there.replace(/[^\w.-]+/g, "-").replace(/^[-.]+/, "");
+  if (new RegExp(`\\w.*\\.${ending}$`).test(file)) return file;
+  const called = "What it is to be called: --as <name>.safetensors (or .ckpt, .pt, .pth, .bin).";
   throw new UserError(
-    `${address}: it ends in \`${there}\`, which names no model's file. What it is to be called: --as <name>.safetensors (or .ckpt, .pt, .pth, .bin). Where it is a page that shows a model, give the address of its download.`,
+    new RegExp(`\\.${ending}$`).test(there)
+      ? `${address}: of \`${there}\` nothing is left in plain letters (a to z) and digits, as names are here. ${called}`
+      : `${address}: it ends in \`${there}\`, which names no model's file. ${called} Where it is a page that shows a model, give the address of its download.`,
     2,
   );
 }
