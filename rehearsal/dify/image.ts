@@ -139,13 +139,19 @@ function importTree(tree: string, options: Parameters<typeof importImage>[0]): P
   query.append("changes", 'ENTRYPOINT ["/usr/local/bin/node", "/rehearsal/dify/container/main.ts"]');
   const tar = spawn("tar", ["-C", tree, "--owner=0", "--group=0", "-c", "."], { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((made, fails) => {
+    const giveUp = (error: Error) => {
+      // What an engine reads no more, such as one whose disk is full, would keep this process alive.
+      tar.kill();
+      sent.destroy();
+      fails(error);
+    };
     const sent = request({
       socketPath: options.socket,
       method: "POST",
       path: `/images/create?${query}`,
       headers: { "Content-Type": "application/x-tar" },
     });
-    sent.once("error", fails);
+    sent.on("error", giveUp);
     sent.once("response", (response) => {
       let said = "";
       response.on("data", (part: Buffer) => {
@@ -155,14 +161,14 @@ function importTree(tree: string, options: Parameters<typeof importImage>[0]): P
         const refused = /"error":\s*"([^"]*)"/.exec(said)?.[1];
         if (response.statusCode === 200 && !refused) made();
         else
-          fails(
+          giveUp(
             new Error(
               `The Docker engine at ${options.socket} did not take the stand-in's image ${options.name}: ${response.statusCode} ${refused ?? said}`,
             ),
           );
       });
     });
-    tar.once("error", fails);
+    tar.once("error", giveUp);
     tar.stdout.pipe(sent);
   });
 }
