@@ -2,7 +2,7 @@ import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
 import { type Item, inPlace, missing, type Work } from "./item.ts";
 import { pluginById, wantPlugin } from "./plugins.ts";
-import { whenPluginRuns } from "./wait.ts";
+import { note, type Say, whenPluginRuns } from "./wait.ts";
 
 interface Named {
   credential_id: string;
@@ -50,18 +50,23 @@ export const model: Item<"model"> = {
     return { made: true, name: input.name, ...(left.length > 0 && { left }) };
   },
 
-  async remove({ console, input, before }) {
+  async remove({ console, input, say, before }) {
     const { name } = input;
     const earlier = calledBefore(input, before);
     const isOurs = ({ credential_id: id, credential_name: called }: Named) =>
       called === name || called === earlier || leftIn(before).includes(id);
     // Of every provider and model that the settings ever named: an app that somebody edited may have gone on with an earlier one.
     for (const { provider, custom_configuration: stored } of await modelProviders(console)) {
-      for (const { model, model_type, available_model_credentials } of stored.custom_models ?? [])
-        for (const { credential_id } of available_model_credentials.filter(isOurs))
-          await console.delete(`${pathOf(provider)}/models/credentials`, { model, model_type, credential_id });
-      for (const { credential_id } of (stored.available_credentials ?? []).filter(isOurs))
-        await console.delete(`${pathOf(provider)}/credentials`, { credential_id });
+      for (const { model, model_type, available_model_credentials: all, ...active } of stored.custom_models ?? []) {
+        const path = `${pathOf(provider)}/models/credentials`;
+        await handOver(console, { path, of: { model, model_type }, all, active, isOurs }, say);
+        for (const { credential_id } of all.filter(isOurs))
+          await console.delete(path, { model, model_type, credential_id });
+      }
+      const all = stored.available_credentials ?? [];
+      const path = `${pathOf(provider)}/credentials`;
+      await handOver(console, { path, of: {}, all, active: stored, isOurs }, say);
+      for (const { credential_id } of all.filter(isOurs)) await console.delete(path, { credential_id });
     }
   },
 
@@ -84,6 +89,26 @@ export const model: Item<"model"> = {
     return why ? missing(why) : inPlace;
   },
 };
+
+interface Leaving {
+  path: string;
+  of: { model?: string; model_type?: string };
+  all: Named[];
+  active: { current_credential_id: string | null };
+  isOurs: (one: Named) => boolean;
+}
+
+/**
+ * Makes another's credential the active one in place of ours. Deleted while it is active it leaves none: others' apps go on with the
+ * deleted one out of Dify's cache, for up to a day, and then say that the model does not exist.
+ */
+async function handOver(console: Console, { path, of, all, active, isOurs }: Leaving, say: Say): Promise<void> {
+  const theirs = all.find((one) => !isOurs(one));
+  const current = all.find(({ credential_id: id }) => id === active.current_credential_id);
+  if (!theirs || !current || !isOurs(current)) return;
+  await console.post(`${path}/switch`, { ...of, credential_id: theirs.credential_id });
+  say(note(`apps with ${of.model ?? "the provider's models"} go on with the credential \`${theirs.credential_name}\``));
+}
 
 const named = ({ available_credentials }: Partial<Stored>, name: string): string | undefined =>
   available_credentials?.find(({ credential_name }) => credential_name === name)?.credential_id;
@@ -133,6 +158,7 @@ interface Configured extends Omit<Stored, "credentials"> {
   custom_models?: {
     model: string;
     model_type: string;
+    current_credential_id: string | null;
     available_model_credentials: Stored["available_credentials"];
   }[];
 }

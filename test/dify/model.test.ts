@@ -99,19 +99,18 @@ describe("a model behind an address of OpenAI's kind", () => {
     // Of an earlier model of the settings: its key would stay in somebody's Dify.
     await world.apply(item({ ...at, name: "qwen3-8b", baseUrl: `${world.url}/llm/v1` }));
     expect(stored().filter(({ name }) => name === "atelier-t")).toHaveLength(2);
-    expect((await world.run(world.items.model, "remove", { own: false })).code).toBe(0);
+    // Ours is the active one: others' apps would be left without any.
+    const { code, stderr } = await world.run(world.items.model, "remove", { own: false });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/note: apps with stub-model go on with the credential `theirs`/);
     expect(stored().map(({ name }) => name)).toEqual(["theirs"]);
+    expect(await standing({ ...world.items.model, name: "theirs" })).toEqual({ ok: true });
   });
 
   test("in somebody's Dify neither their active credential nor their default is changed", async () => {
     world.dify.state.defaultModels.llm = { provider: "theirs", model: "theirs" };
     const user = await world.user();
     const path = `/workspaces/current/model-providers/${openai}/models/credentials`;
-    await user.console("POST", `${path}/switch`, {
-      model: "stub-model",
-      model_type: "llm",
-      credential_id: stored()[0]?.id,
-    });
     await world.apply(world.items.model, { own: false });
     expect(world.dify.state.defaultModels.llm).toEqual({ provider: "theirs", model: "theirs" });
     const query = "model=stub-model&model_type=llm&config_from=custom-model";
@@ -193,6 +192,7 @@ describe("a provider with one credential for all of its models", () => {
     expect(await world.apply(ours, { ...own, env })).toEqual(facts);
     expect((await world.run(ours, "remove", { ...own, env })).code).toBe(0);
     expect(named().map(([name]) => name)).toEqual([other.name]);
+    expect(await standing(other)).toEqual({ ok: true });
     expect((await world.run(other, "remove", own)).code).toBe(0);
   });
 
