@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { ensureSystemPackages } from "../bootstrap/system.mjs";
+import { usePushed } from "./bundle/pushed.ts";
 import { dockerSocket } from "./dockerHere.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { home, stackHome } from "./paths.ts";
@@ -14,8 +15,9 @@ const wants = ({ settings }: Stack) => ({
 
 const wantsAnything = (stack: Stack): boolean => Object.values(wants(stack)).some(Boolean);
 
-/** Starts what the stack needs on this machine; what runs is left alone. */
+/** Starts what the stack needs on this machine, and finds the bundle that was pushed for it; what runs is left alone. */
 export async function startMachine(stack: Stack): Promise<void> {
+  usePushed(stack);
   if (!wantsAnything(stack)) return;
   const { rehearsalStatus, startRehearsal } = await import("../../rehearsal/index.ts");
   // A host that runs has all of it; asking Python takes a good part of a second behind pyenv.

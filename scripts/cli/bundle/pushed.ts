@@ -2,6 +2,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { readIfThere, writeWhole } from "../files.ts";
 import { stackHome } from "../paths.ts";
+import type { Stack } from "../stack.ts";
 import { manifestOf } from "./folder.ts";
 import type { Manifest } from "./manifest.ts";
 
@@ -21,4 +22,11 @@ export function rememberBundle(
 export function pushedBundle(stack: string): string | undefined {
   const folder = readIfThere(fileOf(stack))?.trim();
   return folder && existsSync(manifestOf(folder)) ? folder : undefined;
+}
+
+/** Puts it at hand (`ATELIER_BUNDLE`) where the stack may fetch nothing from outside, by its settings or for this command. */
+export function usePushed({ name, settings }: Pick<Stack, "name" | "settings">): void {
+  const profile = process.env.ATELIER_UPSTREAMS ?? settings.upstreams.profile;
+  const pushed = profile === "offline" ? pushedBundle(name) : undefined;
+  if (pushed) process.env.ATELIER_BUNDLE ??= pushed;
 }

@@ -10,7 +10,6 @@ import { openSession } from "../ssh.ts";
 import { openStack, type Stack } from "../stack.ts";
 import type { Terminal } from "../terminal.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
-import { pushedBundle } from "./pushed.ts";
 import { type Serving, serveBundle } from "./server.ts";
 
 /** How often a line that carries the bundle to a host is made again. */
@@ -31,8 +30,6 @@ export async function useUpstreams(asked: string, stackName: string, terminal: T
         2,
       );
     process.env.ATELIER_UPSTREAMS = asked;
-    const pushed = asked === "offline" ? pushedBundle(stackName) : undefined;
-    if (pushed) process.env.ATELIER_BUNDLE = pushed;
     return async () => {};
   }
   const stack = openStack(stackName);

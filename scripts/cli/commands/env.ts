@@ -22,6 +22,7 @@ export async function env({ options, terminal, interrupt }: Context): Promise<nu
   mkdirSync(stateDir, { recursive: true });
   const values: Record<string, string> = { PULUMI_BACKEND_URL: backendUrl, PULUMI_STACK: stack.name };
   if (process.env.ATELIER_HOME) values.ATELIER_HOME = home;
+  if (process.env.ATELIER_BUNDLE) values.ATELIER_BUNDLE = process.env.ATELIER_BUNDLE;
   if (process.env.PULUMI_CONFIG_PASSPHRASE === undefined)
     values.PULUMI_CONFIG_PASSPHRASE_FILE = process.env.PULUMI_CONFIG_PASSPHRASE_FILE || passphraseFile;
   // Pulumi adds its salt to the settings that it reads. Where they hold no secret, as on a host of this machine, that would

@@ -10,7 +10,7 @@ import { parseSettings } from "../../../stacks/schema.ts";
 const home = mkdtempSync(join(tmpdir(), "atelier-contents-"));
 vi.stubEnv("ATELIER_HOME", home);
 const { contentsOfLock, contentsOfStack } = await import("../../../scripts/cli/bundle/contents.ts");
-const { pushedBundle, rememberBundle } = await import("../../../scripts/cli/bundle/pushed.ts");
+const { pushedBundle, rememberBundle, usePushed } = await import("../../../scripts/cli/bundle/pushed.ts");
 afterAll(() => {
   vi.unstubAllEnvs();
   rmSync(home, { recursive: true, force: true });
@@ -75,6 +75,17 @@ describe("what a bundle takes of a Dify", () => {
     mkdirSync(folder);
     writeFileSync(join(folder, "bundle.json"), "{}");
     expect(pushedBundle("t")).toBe(folder);
+    const settings = parseSettings({ host }, "t");
+    const used = (profile: "direct" | "offline", asked?: string) => {
+      vi.stubEnv("ATELIER_BUNDLE", undefined);
+      vi.stubEnv("ATELIER_UPSTREAMS", asked);
+      usePushed({ name: "t", settings: { ...settings, upstreams: { ...settings.upstreams, profile } } });
+      const { ATELIER_BUNDLE } = process.env;
+      for (const name of ["ATELIER_BUNDLE", "ATELIER_UPSTREAMS"]) vi.stubEnv(name, undefined);
+      return ATELIER_BUNDLE;
+    };
+    expect([used("offline"), used("direct", "offline")]).toEqual([folder, folder]);
+    expect([used("direct"), used("offline", "china")]).toEqual([undefined, undefined]);
     rememberBundle("t", folder, { images: [], plugins: [] });
     expect(pushedBundle("t")).toBeUndefined();
   });
