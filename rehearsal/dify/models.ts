@@ -144,7 +144,10 @@ async function updateCredential(call: Call): Promise<Answer> {
   return ok();
 }
 
-/** Deleting the active one leaves none active, whatever else is there. So does the real one. */
+/**
+ * Deleting the active one leaves none active, whatever else is there. So does the real one; its apps go on out of its cache, for up to a
+ * day, as those here do with what else is there, and are then refused (`Model … not exist.`).
+ */
 function deleteCredential(call: Call): Answer {
   const { dify } = call;
   const provider = needProvider(call);

@@ -59,13 +59,13 @@ export const model: Item<"model"> = {
     for (const { provider, custom_configuration: stored } of await modelProviders(console)) {
       for (const { model, model_type, available_model_credentials: all, ...active } of stored.custom_models ?? []) {
         const path = `${pathOf(provider)}/models/credentials`;
-        await handOver(console, { path, of: { model, model_type }, all, active, isOurs }, say);
+        await handOver(console, { path, of: { model, model_type }, what: model, all, active, isOurs }, say);
         for (const { credential_id } of all.filter(isOurs))
           await console.delete(path, { model, model_type, credential_id });
       }
       const all = stored.available_credentials ?? [];
       const path = `${pathOf(provider)}/credentials`;
-      await handOver(console, { path, of: {}, all, active: stored, isOurs }, say);
+      await handOver(console, { path, of: {}, what: `models of ${provider}`, all, active: stored, isOurs }, say);
       for (const { credential_id } of all.filter(isOurs)) await console.delete(path, { credential_id });
     }
   },
@@ -93,6 +93,8 @@ export const model: Item<"model"> = {
 interface Leaving {
   path: string;
   of: { model?: string; model_type?: string };
+  /** Said to people. */
+  what: string;
   all: Named[];
   active: { current_credential_id: string | null };
   isOurs: (one: Named) => boolean;
@@ -102,12 +104,12 @@ interface Leaving {
  * Makes another's credential the active one in place of ours. Deleted while it is active it leaves none: others' apps go on with the
  * deleted one out of Dify's cache, for up to a day, and then say that the model does not exist.
  */
-async function handOver(console: Console, { path, of, all, active, isOurs }: Leaving, say: Say): Promise<void> {
+async function handOver(console: Console, { path, of, what, all, active, isOurs }: Leaving, say: Say): Promise<void> {
   const theirs = all.find((one) => !isOurs(one));
   const current = all.find(({ credential_id: id }) => id === active.current_credential_id);
   if (!theirs || !current || !isOurs(current)) return;
   await console.post(`${path}/switch`, { ...of, credential_id: theirs.credential_id });
-  say(note(`apps with ${of.model ?? "the provider's models"} go on with the credential \`${theirs.credential_name}\``));
+  say(note(`apps with ${what} go on with the credential \`${theirs.credential_name}\``));
 }
 
 const named = ({ available_credentials }: Partial<Stored>, name: string): string | undefined =>
