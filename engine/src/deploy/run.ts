@@ -5,6 +5,7 @@ import type { Project } from "../project.ts";
 import { versionFault } from "../pulumiVersion.ts";
 import { EventSink } from "./eventSink.ts";
 import type { Import } from "./import.ts";
+import { maskGrpcLog } from "./monitor/grpcLog.ts";
 import type { Kind } from "./operation.ts";
 import { Targeting } from "./plan/targets.ts";
 import { locateProgram } from "./program/location.ts";
@@ -37,6 +38,7 @@ export async function run(
     { lock: !preview, tell: (message) => events.diagnostic({ severity: "warning", message }) },
   );
   let session: ServedProgram | undefined;
+  const endMask = maskGrpcLog((text) => events.filter.apply(text));
   try {
     stack.tellSecrets(events.filter);
     events.emit({ preludeEvent: { config: shownConfig(stack.config) } });
@@ -69,6 +71,7 @@ export async function run(
     await session?.stop();
     await stack.close();
     events.end();
+    endMask();
   }
 }
 

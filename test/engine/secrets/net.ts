@@ -96,10 +96,12 @@ export class Net {
       // Before its exec a child is its parent, and is looked at again after it.
       if (cmdline === "" || this.#seen.get(pid) === cmdline) continue;
       this.#seen.set(pid, cmdline);
+      // Before whose it is: an exec between the two would make it the parent's.
+      const environment = read(`/proc/${pid}/environ`) ?? "";
       const program = programOf(pid);
       this.looked.processes.add(program);
       this.text(`arguments of ${program}`, cmdline);
-      this.text(`environment of ${program}`, read(`/proc/${pid}/environ`) ?? "");
+      this.text(`environment of ${program}`, environment);
     }
   }
 }

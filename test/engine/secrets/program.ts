@@ -20,6 +20,7 @@ const provider: pulumi.dynamic.ResourceProvider = {
   async create(inputs) {
     console.log(`dynamic create with ${inputs.password}`);
     if (inputs.mode === "fail") {
+      process.getBuiltinModule("node:fs").writeFileSync(inputs.begun, "");
       const reasons = [`not well with ${inputs.password}`];
       throw Object.assign(new Error(`made, but ${inputs.password}`), { id: "half-made", properties: inputs, reasons });
     }
@@ -114,11 +115,14 @@ pulumi.all([mark("program"), known.id]).apply(([text]) => {
 config.requireSecret("config").apply((text) => console.log(`a setting is ${text}`));
 
 if (mode === "fail") {
+  const begun = config.require("begun");
+  // Once the other has begun, too: after a failure nothing else begins.
+  const wait = `for i in $(seq 600); do [ ! -e '${begun}' ] || break; sleep 0.1; done`;
   new command.local.Command("failing", {
-    create: pulumi.interpolate`cat >&2; echo ${mark("failing-create")}; exit 3`,
+    create: pulumi.interpolate`${wait}; cat >&2; echo ${mark("failing-create")}; exit 3`,
     stdin: mark("failing-stdin"),
   });
-  new Thing("half-made", { password: mark("failing-dynamic"), mode, turn }, { dependsOn: [known] });
+  new Thing("half-made", { password: mark("failing-dynamic"), mode, turn, begun }, { dependsOn: [known] });
 }
 if (mode === "slow") {
   const stdin = mark("slow-stdin");

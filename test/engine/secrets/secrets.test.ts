@@ -119,7 +119,7 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
   });
 
   test("changes all, fails, with gRPC's debug log on, and shows none", async () => {
-    await marked.settings("fail", 2);
+    await marked.settings("fail", 2, join(clone.dir, "half-made"));
     const debug = { GRPC_TRACE: "all", GRPC_VERBOSITY: "DEBUG" };
     const { stdout, stderr, code } = await run(["up", "--json", "--verbose"], debug);
     expect(stderr).toMatch(/^D .*\| (server|channel|http)/m);
@@ -129,7 +129,8 @@ describe.skipIf(noSshd ?? noProc)(`a run whose every input is a secret${noSshd ?
       steps: { name: string; op: string }[];
     };
     expect(problems.flatMap(({ lines }) => lines).join("\n")).toMatch(/\[secret\]/);
-    expect(steps).toContainEqual(expect.objectContaining({ name: "failing", status: "failed" }));
+    for (const name of ["failing", "half-made"])
+      expect(steps).toContainEqual(expect.objectContaining({ name, status: "failed" }));
     expect(caught()).toEqual([]);
   });
 

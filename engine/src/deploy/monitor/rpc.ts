@@ -8,6 +8,9 @@ import resourcePb from "@pulumi/pulumi/proto/resource_pb.js";
 import statusPb from "@pulumi/pulumi/proto/status_pb.js";
 import emptyPb from "google-protobuf/google/protobuf/empty_pb.js";
 import structPb from "google-protobuf/google/protobuf/struct_pb.js";
+import { grpcLogger } from "./grpcLog.ts";
+
+grpc.setLogger(grpcLogger);
 
 export { emptyPb, engineGrpc, enginePb, grpc, providerGrpc, providerPb, resourceGrpc, resourcePb, statusPb, structPb };
 
