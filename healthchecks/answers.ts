@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { atelier } from "../scripts/dify/hint.ts";
 import type { Answer } from "./client.ts";
 import { CheckFailed } from "./failure.ts";
+import { atelier } from "./hint.ts";
 
 /** The parts of the WebUI's answers that a proof reads; everything else in them is left alone. */
 export const sdModels = z.array(

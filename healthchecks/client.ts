@@ -1,6 +1,6 @@
 import { Agent, request } from "undici";
-import { atelier } from "../scripts/dify/hint.ts";
 import { CallFailed, reason } from "./failure.ts";
+import { atelier } from "./hint.ts";
 
 /** An answer, whatever its status. */
 export interface Answer {

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { Client } from "ssh2";
-import { atelier } from "../scripts/dify/hint.ts";
 import { CallFailed, reason } from "./failure.ts";
+import { atelier } from "./hint.ts";
 import type { Input } from "./input.ts";
 
 type Host = NonNullable<Input["tunnel"]>;

@@ -43,3 +43,6 @@ export const torchBuilds = {
 } as const satisfies Record<string, TorchBuild>;
 
 export type TorchName = keyof typeof torchBuilds;
+
+/** The release's own first. */
+export const torchNames = Object.keys(torchBuilds) as TorchName[];

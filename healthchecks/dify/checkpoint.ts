@@ -1,8 +1,8 @@
 import { Console } from "../../scripts/dify/client.ts";
-import { atelier } from "../../scripts/dify/hint.ts";
 import { closeAll } from "../../scripts/dify/http.ts";
 import type { SdModel } from "../answers.ts";
 import { CheckFailed } from "../failure.ts";
+import { atelier } from "../hint.ts";
 import type { Recipe } from "../infotext.ts";
 import { findModel, shortHash } from "../models.ts";
 import type { Session } from "../session.ts";

@@ -1,6 +1,6 @@
-import { atelier } from "../../scripts/dify/hint.ts";
 import { gate, sdModels } from "../answers.ts";
 import { CheckFailed } from "../failure.ts";
+import { atelier } from "../hint.ts";
 import type { Session } from "../session.ts";
 import type { Chat } from "./chat.ts";
 

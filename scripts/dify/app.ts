@@ -1,3 +1,4 @@
+import { atelier } from "../../healthchecks/hint.ts";
 import { type Content, contentOf, contentOfDsl, differences, hashOf, shortly } from "./app/content.ts";
 import type { AppFace, Dsl, ModelConfig, Workflow } from "./app/dsl.ts";
 import { fillDsl } from "./app/fill.ts";
@@ -7,7 +8,6 @@ import { keyOf, keysOf } from "./app/keys.ts";
 import { type Marker, readMarker, roomBeside, shortId, withMarker } from "./app/marker.ts";
 import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
-import { atelier } from "./hint.ts";
 import { type Item, missing, type Standing, type Wanted } from "./item.ts";
 import { pluginById } from "./plugins.ts";
 import { note, type Say } from "./wait.ts";

@@ -1,6 +1,6 @@
+import { atelier } from "../../healthchecks/hint.ts";
 import { type Key, keysOf } from "./app/keys.ts";
 import { DifyError } from "./errors.ts";
-import { atelier } from "./hint.ts";
 import type { Making } from "./item.ts";
 
 /** An app's API key. Apart from the app, whose facts are told to its next run by the environment: a key belongs into none. */

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, isAbsolute, join, resolve } from "node:path";
+import { atelier } from "../../healthchecks/hint.ts";
 import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
-import { atelier } from "./hint.ts";
 import { FormData } from "./http.ts";
 import { type Item, inPlace, missing, type Work } from "./item.ts";
 import { isIdentifier } from "./marketplace.ts";

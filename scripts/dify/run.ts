@@ -1,6 +1,6 @@
+import { atelier } from "../../healthchecks/hint.ts";
 import { Console } from "./client.ts";
 import { DifyError, InputError, unreachable } from "./errors.ts";
-import { atelier } from "./hint.ts";
 import { type CheckInput, type ItemInput, type ItemName, itemNames, parseCheck, parseItem } from "./input.ts";
 import type { Making } from "./item.ts";
 import { Masker } from "./masker.ts";

@@ -1,5 +1,5 @@
+import { atelier } from "../../healthchecks/hint.ts";
 import { DifyError, daemonIsDown, daemonIsNotReady, runtimeIsMissing } from "./errors.ts";
-import { atelier } from "./hint.ts";
 
 /** Progress for people; masked by whoever made it. */
 export type Say = (line: string) => void;

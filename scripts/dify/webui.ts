@@ -1,5 +1,5 @@
+import { atelier } from "../../healthchecks/hint.ts";
 import type { DifyError } from "./errors.ts";
-import { atelier } from "./hint.ts";
 import { send } from "./http.ts";
 
 interface Asked {

@@ -1,4 +1,4 @@
-import { type TorchBuild, type TorchName, torchBuilds } from "../../images/torch.ts";
+import { type TorchBuild, type TorchName, torchBuilds, torchNames } from "../../images/torch.ts";
 import type { Seen, SeenDisk } from "./seen.ts";
 import { variablesOf } from "./seen.ts";
 import { type Disk, type Keeps, type Platform, type PlatformName, platforms } from "./table.ts";
@@ -74,8 +74,8 @@ function withoutGaps(proposal: Proposal): Proposal {
 /** Another build of torch than the release's own, where that one has code for none of the GPUs. */
 function torchFor(gpus: number[]): TorchName | undefined {
   const serves = ({ minSm, maxSm }: TorchBuild) => gpus.some((sm) => sm >= minSm && sm <= maxSm);
-  if (serves(torchBuilds.cu121)) return undefined;
-  return (Object.keys(torchBuilds) as TorchName[]).find((name) => serves(torchBuilds[name]));
+  const first = torchNames.find((name) => serves(torchBuilds[name]));
+  return first === torchNames[0] ? undefined : first;
 }
 
 /** The first of a platform's addresses whose variables the box has. */

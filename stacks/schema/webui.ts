@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { torchNames } from "../../images/torch.ts";
 import { gateOf, gateSchema } from "./gate.ts";
 import { commit, port, repositoryPath, url, word } from "./words.ts";
 
@@ -58,7 +59,7 @@ export const webuiSchema = z
     /** File name of the checkpoint to draw with, with its extension. @default the first checkpoint of `models` */
     checkpoint: z.string().optional(),
     /** Which build of torch the packages are locked for: `cu121` is what the release was made for, `cu128` has code for Blackwell (RTX 50xx, B200). */
-    torch: z.enum(["cu121", "cu128"]).default("cu121"),
+    torch: z.enum(torchNames).default("cu121"),
     xformers: z.boolean().default(false),
     /** How sparingly GPU memory is used. `auto`: by the memory that the host's GPU has, and whether there is an SDXL checkpoint. */
     vram: z.enum(["auto", "full", "medvram", "lowvram"]).default("auto"),

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { atelier, quoted } from "../../dify/hint.ts";
+import { atelier, quoted } from "../../../healthchecks/hint.ts";
 import { UserError } from "../errors.ts";
 import { writeWhole } from "../files.ts";
 import { manifestOf } from "./folder.ts";

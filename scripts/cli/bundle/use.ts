@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { atelier, quoted } from "../../../healthchecks/hint.ts";
 import { freePort } from "../../../rehearsal/lib/ports.ts";
 import { profiles } from "../../../stacks/upstreams.ts";
-import { atelier, quoted } from "../../dify/hint.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { readIfThere, writeWhole } from "../files.ts";
 import { stackHome } from "../paths.ts";

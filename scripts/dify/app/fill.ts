@@ -1,6 +1,6 @@
+import { atelier } from "../../../healthchecks/hint.ts";
 import type { Console } from "../client.ts";
 import { DifyError } from "../errors.ts";
-import { atelier } from "../hint.ts";
 import { type Installed, pluginList } from "../plugins.ts";
 import { toolCredentials } from "../tool.ts";
 import { type Dependency, type Dsl, type ModelChoice, modelsOf, readDsl, toolsOf } from "./dsl.ts";

@@ -1,6 +1,6 @@
+import { atelier } from "../../../healthchecks/hint.ts";
 import type { Console } from "../client.ts";
 import { DifyError } from "../errors.ts";
-import { atelier } from "../hint.ts";
 import { type Marker, readMarker } from "./marker.ts";
 
 /** An app as the console's list has it. */
