@@ -40,13 +40,15 @@ export async function containerState(
 
 /**
  * Why the stack's container does not run, after an update that failed: no step can tell who finds nobody there, or somebody else on
- * its port. One that ends again and again runs at times, so it is looked at more than once.
+ * its port. One that ends again and again runs at times, so it is looked at for as long as Docker itself does before it counts a start
+ * as a good one.
  */
 export async function containerTrouble(stack: Stack): Promise<string | undefined> {
-  for (let looks = 1; ; looks++) {
+  const end = Date.now() + 10_000;
+  for (;;) {
     const box = await containerState(stack);
-    if (box?.runs !== true || looks === 4) return box?.why;
-    await sleep(700);
+    if (box?.runs !== true || Date.now() > end) return box?.why;
+    await sleep(500);
   }
 }
 
