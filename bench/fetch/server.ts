@@ -26,7 +26,7 @@ const BLOCK = 65536;
 let sent = 0;
 let free = 0;
 let before = process.hrtime.bigint();
-const waiting: (() => void)[] = [];
+const waiting: { bytes: number; go: () => void }[] = [];
 const refill = () => {
   const now = process.hrtime.bigint();
   // No more than a tenth of a second may gather while nobody asks.
@@ -35,17 +35,19 @@ const refill = () => {
 };
 setInterval(() => {
   refill();
-  while (free > 0 && waiting.length > 0) {
-    free -= BLOCK;
-    waiting.shift()?.();
+  while (free > 0) {
+    const next = waiting.shift();
+    if (!next) break;
+    free -= next.bytes;
+    next.go();
   }
 }, 5);
 
-/** Until the next block may be sent; in the order of asking, so that a single connection can have the whole rate. */
-async function turn(): Promise<void> {
+/** Until so many bytes may be sent; in the order of asking, so that a single connection can have the whole rate. */
+async function turn(bytes: number): Promise<void> {
   refill();
-  if (free > 0 && waiting.length === 0) free -= BLOCK;
-  else await new Promise<void>((resolve) => waiting.push(resolve));
+  if (free > 0 && waiting.length === 0) free -= bytes;
+  else await new Promise<void>((go) => waiting.push({ bytes, go }));
 }
 
 const readAt = (at: number, length: number) =>
@@ -66,8 +68,9 @@ const drained = (response: ServerResponse) =>
 
 async function send(response: ServerResponse, from: number, end: number): Promise<void> {
   for (let at = from; at < end && !response.destroyed; ) {
-    await turn();
-    const block = await readAt(at, Math.min(BLOCK, end - at));
+    const length = Math.min(BLOCK, end - at);
+    await turn(length);
+    const block = await readAt(at, length);
     at += block.length;
     sent += block.length;
     if (sent > dies) process.exit(0);
