@@ -1,10 +1,12 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { DynamicResource } from "../dynamic.ts";
 
-const provider: pulumi.dynamic.ResourceProvider = {
+export const provider: pulumi.dynamic.ResourceProvider = {
   async create({ comment }: { comment: string }) {
     const { utils } = (await import("ssh2")).default;
-    const made = utils.generateKeyPairSync("ed25519", { comment });
+    let made = utils.generateKeyPairSync("ed25519", { comment });
+    // ssh2 (1.17.0) drops a public key's leading zero byte: one pair in 256 is malformed, for OpenSSH too.
+    while (utils.parseKey(made.private) instanceof Error) made = utils.generateKeyPairSync("ed25519", { comment });
     const [type, key] = made.public.split(" ");
     return { id: "ssh-key", outs: { comment, privateKey: made.private, publicKey: `${type} ${key}` } };
   },

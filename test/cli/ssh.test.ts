@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { createServer } from "node:net";
 import ssh2 from "ssh2";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { keyPair } from "../helpers/keyPair.ts";
 import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
 import { Clone, nowhere } from "./clone.ts";
 
@@ -45,7 +46,7 @@ describe("a host that takes a password as the answer to a question alone", () =>
   /** Whom the server lets in. */
   let uid: number | undefined;
   beforeAll(async () => {
-    const pair = ssh2.utils.generateKeyPairSync("ed25519");
+    const pair = keyPair();
     hostKey = pair.public.split(" ").slice(0, 2).join(" ");
     // OpenSSH would ask for the machine's own passwords: this is ssh2's server, whose commands are real.
     server = new ssh2.Server({ hostKeys: [pair.private] }, (client) => {

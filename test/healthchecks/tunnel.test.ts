@@ -1,9 +1,10 @@
 import { type AddressInfo, connect } from "node:net";
-import { Server, utils } from "ssh2";
+import { Server } from "ssh2";
 import { expect, onTestFinished, test } from "vitest";
+import { keyPair } from "../helpers/keyPair.ts";
 import { fake, inputFor, prove } from "./prove.ts";
 
-const keys = utils.generateKeyPairSync("ed25519");
+const keys = keyPair();
 const login = { user: "root", password: "ssh-secret-1234" };
 
 /** An SSH server that lets connections through to loopback. */
@@ -50,7 +51,7 @@ test("a WebUI on the host's loopback is proved through SSH, under its own name",
 test("a host with another key than the pinned one gets no password", async () => {
   const webui = await fake();
   const { host } = await sshServer();
-  const other = utils.generateKeyPairSync("ed25519").public.trim();
+  const other = keyPair().public.trim();
   const { failed } = await prove(inputFor(webui.url, { tunnel: { ...host, hostKey: other } }));
   expect(failed.ready).toMatch(/No SSH connection to root@127\.0\.0\.1:\d+ .*atelier trust --replace/);
   expect(failed.txt2img).toBe("Not run: the WebUI is gone (see ready).");

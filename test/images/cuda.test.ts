@@ -5,6 +5,7 @@ import { pack } from "tar-stream";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../rehearsal/lib/ports.ts";
 import { startDocker, type TestDocker } from "../helpers/docker.ts";
+import { keyPair } from "../helpers/keyPair.ts";
 import { importRootFs, noRootFs } from "../helpers/rootfs.ts";
 
 const folder = resolve(import.meta.dirname, "../../images/cuda");
@@ -15,8 +16,7 @@ if (skip !== undefined) await made?.stop();
 describe.skipIf(skip)(skip ?? "the image of a container that is the host", () => {
   const engine = made as TestDocker;
   const image = "local/cuda:1";
-  const keys = () => ssh2.utils.generateKeyPairSync("ed25519");
-  const [host, login, stranger] = [keys(), keys(), keys()];
+  const [host, login, stranger] = [keyPair(), keyPair(), keyPair()];
 
   beforeAll(async () => {
     await importRootFs(engine.docker, "local/base:1");

@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { DialFailed } from "../../../engine/src/providers/command/index.ts";
 import { type PropertyMap, Secret } from "../../../engine/src/values.ts";
 import { freePort } from "../../../rehearsal/lib/ports.ts";
+import { keyPair } from "../../helpers/keyPair.ts";
 import { makeKey, noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
 import { until } from "../../helpers/until.ts";
 import { connectionTo, failure, type Harness, startHarness } from "./harness.ts";
@@ -263,7 +264,7 @@ async function startPasswordServer(
   second?: typeof first,
 ) {
   const answers: string[] = [];
-  const { private: hostKey } = ssh2.utils.generateKeyPairSync("ed25519");
+  const { private: hostKey } = keyPair();
   const server = new ssh2.Server({ hostKeys: [hostKey] }, (client) => {
     client.on("error", () => {});
     client.on("authentication", (context) => {

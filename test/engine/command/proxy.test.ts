@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { ConnectionLost } from "../../../engine/src/providers/command/index.ts";
 import { type PropertyMap, Secret } from "../../../engine/src/values.ts";
 import { freePort } from "../../../rehearsal/lib/ports.ts";
+import { keyPair } from "../../helpers/keyPair.ts";
 import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
 import { begun, connectionTo, failure, type Harness, startHarness } from "./harness.ts";
 
@@ -82,7 +83,7 @@ describe.skipIf(noSshd)(`through a proxy${noSshd ? ` (${noSshd})` : ""}`, () => 
 /** A server that only forwards, to who knows the password; OpenSSH would take the machine's own passwords only. */
 async function startForwarder(user: string, password: string) {
   const users: string[] = [];
-  const server = new ssh2.Server({ hostKeys: [ssh2.utils.generateKeyPairSync("ed25519").private] }, (client) => {
+  const server = new ssh2.Server({ hostKeys: [keyPair().private] }, (client) => {
     client.on("error", () => {});
     client.on("authentication", (context) => {
       users.push(context.username);
