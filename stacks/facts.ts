@@ -162,6 +162,8 @@ async function drift(
   if (code !== 0)
     throw new Error(`host-facts: ${script} on ${host.address} ended with ${code}: ${stderr.trim().slice(-2000)}`);
   const found = new Map<string, { ok: boolean; why?: string }>();
+  // What is in place itself, and goes by something that is not.
+  const following = new Map<string, string>();
   let workspaceId = "";
   let appliedBy = "";
   for (const line of stdout.split("\n").filter((text) => text.startsWith("{"))) {
@@ -169,11 +171,13 @@ async function drift(
       step?: string;
       ok?: boolean;
       why?: string;
+      also?: string[];
       workspace?: string;
       state?: string;
     };
     if (fact.state) appliedBy = fact.state;
     if (fact.step) found.set(fact.step, { ok: fact.ok === true, why: fact.why });
+    for (const step of fact.also ?? []) following.set(step, fact.why ?? "");
     if (fact.workspace) workspaceId = fact.workspace;
   }
   // An unknown value stands as a word of another length.
@@ -183,6 +187,7 @@ async function drift(
     const answer = found.get(step);
     if (other) drifted[step] = "another clone of this stack brought the host up since, with its own password";
     else if (!answer?.ok) drifted[step] = answer?.why ?? "never applied here";
+    else if (following.has(step)) drifted[step] = following.get(step) ?? "";
   }
   return { drifted, workspaceId };
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every step's `check` in one go. Changes nothing.
 # Standard input: sections, `=== <step>` and that step's inputs; or nothing: then each step goes by what was applied last.
-# Standard output: a line of JSON a step, {"step":…,"ok":…,"why":…}, and {"workspace":"<run/id>","state":"<run/state>"}. Without every answer it fails: silence is not "never applied".
+# Standard output: a line of JSON a step, {"step":…,"ok":…,"why":…,"also":[steps that are to be applied again with it]}, and {"workspace":"<run/id>","state":"<run/state>"}. Without every answer it fails: silence is not "never applied".
 set -u
 LC_ALL=C
 export LC_ALL
@@ -13,8 +13,9 @@ answer() {
   case $2 in
     0) printf '{"step":"%s","ok":true}\n' "$1" ;;
     *)
-      _why=$(printf '%s' "${3:-ended with $2}" | tr '\n\t\r' '   ' | tr -d '\001-\037' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g')
-      printf '{"step":"%s","ok":false,"why":"%s"}\n' "$1" "$_why"
+      _also=$(printf '%s\n' "${3:-}" | sed -n 's/^also: //p' | sed 's/[a-z][a-z]*/"&"/g; s/ /,/g')
+      _why=$(printf '%s\n' "${3:-ended with $2}" | sed '/^also: /d' | tr '\n\t\r' '   ' | tr -d '\001-\037' | sed -e 's/\\/\\\\/g' -e 's/"/\\"/g')
+      printf '{"step":"%s","ok":false,"why":"%s","also":[%s]}\n' "$1" "${_why% }" "$_also"
       ;;
   esac
 }

@@ -28,9 +28,11 @@ die() {
   exit "${2:-1}"
 }
 
-# drifted TEXT: the answer of a check that found something else than it wants.
+# drifted TEXT [STEP]…: the answer of a check that found something else than it wants; the steps are to be applied again with this one.
 drifted() {
   printf '%s\n' "$1" >&2
+  shift
+  [ $# = 0 ] || printf 'also: %s\n' "$*" >&2
   exit 10
 }
 

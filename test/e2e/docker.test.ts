@@ -12,7 +12,11 @@ import { Project, plain } from "./project.ts";
 const base = "local/base:1";
 const ready = "local/webui:1";
 const noCli = spawnSync("docker", ["--version"]).error && "no docker command line on this machine";
-const { test: made, missing } = await startDocker();
+const cards = [
+  { name: "Tesla K80", memoryMb: 11441, computeCapability: "3.7" },
+  { name: "NVIDIA GeForce RTX 4090", memoryMb: 24564, computeCapability: "8.9" },
+];
+const { test: made, missing } = await startDocker({ cards });
 const skip = missing ?? noSshd ?? noRootFs();
 if (skip !== undefined) await made?.stop();
 
@@ -28,7 +32,7 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
       host: {
         kind: "docker",
         docker: { host: engine.host },
-        ...{ ...plain, base, network: "host", sshPort },
+        ...{ ...plain, gpu: "required", gpus: [1], base, network: "host", sshPort },
         ...host,
       },
       webui,
@@ -75,6 +79,7 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
     expect(report.checks.every(({ ok }) => ok)).toBe(true);
     expect(report.images.map(({ kind }) => kind).sort()).toEqual(["img2img", "inpaint", "txt2img", "upscale"]);
     const state = readState();
+    expect(state).toContain(`\\"gpus\\":1,\\"gpu\\":\\"${cards[1]?.name}\\"`);
     const seen = JSON.stringify(await box().inspect()) + JSON.stringify(await engine.docker.getImage(base).history());
     for (const text of [state, seen]) expect(text).not.toContain("PRIVATE KEY");
   });
@@ -115,6 +120,15 @@ describe.skipIf(skip)(skip ?? "a container as the host, on a real Docker engine"
     const { exitCode, all } = await project.atelier(["up", "--skip-preview"]);
     expect(exitCode, all).toBe(1);
     expect(all).toMatch(/Container +the container atelier-t does not run \(restarting; `docker logs atelier-t`/);
+  });
+
+  it("has the GPUs that the settings name, and no other: one that is too old is refused for it", async () => {
+    expect((await box().inspect()).HostConfig.DeviceRequests).toMatchObject([{ DeviceIDs: ["1"] }]);
+    sshPort = await freePort();
+    await settings({ gpus: [0] });
+    const { exitCode, all } = await project.atelier(["up", "--skip-preview"]);
+    expect(exitCode, all).toBe(1);
+    expect(all).toMatch(/GPU 0 \(Tesla K80\) has compute capability 3\.7; .*choose a newer GPU/);
   });
 
   it("may move to another port while a step goes, which was made at the one before", async () => {

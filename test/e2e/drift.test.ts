@@ -2,13 +2,19 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type HostOptions, startHost } from "../../rehearsal/host.ts";
 import { until } from "../helpers/until.ts";
-import { type Engine, noPulumi, Project } from "./project.ts";
+import { type Engine, noPulumi, Project, plain } from "./project.ts";
 
 /** Steps that an `up` applied again, by its plain lines. */
 function appliedBy(output: string): string[] {
   return [...output.matchAll(/^[~+±] (\S+) (?:updated|created|replaced)/gm)].map((match) => match[1] ?? "").sort();
 }
+
+const gpu = (memoryMb: number) => ({
+  driver: "535.54.03",
+  gpus: [{ name: "NVIDIA T1000", memoryMb, computeCapability: "7.5" }],
+});
 
 const engines: { engine: Engine; skip: string | undefined }[] = [
   { engine: "embedded", skip: undefined },
@@ -18,9 +24,12 @@ const engines: { engine: Engine; skip: string | undefined }[] = [
 describe.each(engines)("a host that is not what the state believes, engine $engine", ({ engine, skip }) => {
   describe.skipIf(skip)(skip ?? "runs", () => {
     let project: Project;
+    let box: HostOptions;
     beforeAll(async () => {
       project = new Project(engine);
-      await project.settings();
+      box = { dir: join(project.home, "t", "host"), cacheDir: join(project.home, "cache") };
+      await startHost({ ...box, gpu: gpu(24564) });
+      await project.settings({ host: { kind: "local", ...plain, gpu: "required" } });
       const up = await project.atelier(["up", "--skip-preview"]);
       expect(up.exitCode, up.all).toBe(0);
     });
@@ -40,16 +49,23 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
       expect(up.all).toMatch(/nothing changed|no changes/i);
     });
 
-    it("mends a stopped service, a model that was removed and sources that somebody edited, and only them", async () => {
+    it("mends a stopped service, a model that was removed, sources that somebody edited and what goes by a GPU that is another, and only them", async () => {
+      await startHost({ ...box, gpu: gpu(4096) });
       process.kill(Number(readFileSync(join(project.workspace, "run", "supervisord.pid"), "utf8")), "SIGTERM");
       await until("it has ended", () => !existsSync(join(project.workspace, "run", "supervisord.pid")));
       rmSync(join(project.workspace, "data", "models", "Stable-diffusion"), { recursive: true });
       writeFileSync(join(project.workspace, "src", "webui", "launch.py"), "raise SystemExit('edited')\n");
       const plan = await project.atelier(["preview"]);
-      for (const why of [/models is not in place: .*Stable-diffusion/, /service is not in place/, /sources is not in/])
+      for (const why of [
+        /(preflight|config|service) is not in place: the host has other GPUs/,
+        /models is not in place: .*Stable-diffusion/,
+        /service is not in place/,
+        /sources is not in/,
+      ])
         expect(plan.all).toMatch(why);
       const applied = await mended();
-      expect(applied).toEqual(expect.arrayContaining(["models", "service", "smoke", "sources"]));
+      expect(applied).toEqual(expect.arrayContaining(["config", "models", "preflight", "service", "smoke", "sources"]));
+      expect(readFileSync(join(project.workspace, "run", "flags"), "utf8")).toContain("--medvram\n");
       for (const left of ["packages", "python"]) expect(applied).not.toContain(left);
       expect(
         execFileSync("git", ["status", "--porcelain"], { cwd: join(project.workspace, "src", "webui") }).toString(),
@@ -70,7 +86,10 @@ describe.each(engines)("a host that is not what the state believes, engine $engi
       for (const script of readdirSync(join(project.dir, "scripts", "host")).filter((file) => /^[1-9]\d-/.test(file))) {
         project.edit(join("scripts", "host", script), (text) => text.replace("\n", "\n# changed\n"));
       }
-      await project.settings({ webui: { options: { jpeg_quality: 90 } } });
+      await project.settings({
+        host: { kind: "local", ...plain, gpu: "required" },
+        webui: { options: { jpeg_quality: 90 } },
+      });
       // What goes must go before what is made anew under the same names, and the packages with the venv that they lie in.
       const applied = await mended("--replace", "**::config", "--replace", "**::python", "--replace", "**::service");
       expect(existsSync(join(project.workspace, "venv", ".atelier-wheels"))).toBe(true);

@@ -2,10 +2,11 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import Docker from "dockerode";
 import { pack } from "tar-stream";
+import { type Card, fakeToolkit } from "./toolkit.ts";
 import { PATIENCE_MS } from "./until.ts";
 
 /** An engine of the test's own, with one image. */
@@ -33,9 +34,10 @@ const BUSYBOX = ["/bin/busybox", "/usr/bin/busybox"].find((path) => existsSync(p
 /**
  * Starts an engine beside whatever the machine has; or says why there is none, for `describe.skipIf`.
  * @param options `store`: where it has to keep its images. @default as it likes
+ * `cards`: the machine's GPUs, by a stand-in for NVIDIA's container toolkit. @default what the machine has
  */
 export async function startDocker(
-  options: { args?: string[]; store?: "containerd" } = {},
+  options: { args?: string[]; store?: "containerd"; cards?: Card[] } = {},
 ): Promise<{ test: TestDocker; missing?: undefined } | { test?: undefined; missing: string }> {
   const missing = whyNot();
   if (missing !== undefined) return { missing };
@@ -65,7 +67,9 @@ export async function startDocker(
     ...(options.args ?? []),
   ];
   let said = "";
-  const child = spawn(DOCKERD as string, args, { stdio: ["ignore", "ignore", "pipe"] });
+  const first = options.cards === undefined ? [] : [fakeToolkit(dir, options.cards)];
+  const env = { ...process.env, PATH: [...first, process.env.PATH].join(delimiter) };
+  const child = spawn(DOCKERD as string, args, { env, stdio: ["ignore", "ignore", "pipe"] });
   child.stderr.on("data", (data: Buffer) => {
     said = (said + data.toString()).slice(-4000);
   });

@@ -162,6 +162,28 @@ describe("preflight, of the GPU", () => {
     expect([code, stderr]).toEqual([3, expect.stringContaining("nvidia-smi did not answer within 20 s")]);
   });
 
+  it("finds the GPUs of before, whatever their driver; with others, or none, it is to be applied again with what goes by them", async () => {
+    const rtx = "NVIDIA GeForce RTX 4090";
+    const row = (index: number, driver = "535.54") => `${index}, ${rtx}, ${driver}, 24564, 8.9`;
+    const check = (...path: string[]) => workspace.run("10-preflight.sh", "check", wants, { path });
+    expect((await apply({}, [gpus(row(0), row(1))])).code).toBe(0);
+    expect((await check(gpus(row(0), row(1)))).code).toBe(0);
+    expect((await check(gpus("a loader's word", row(0, "550.1"), row(1, "550.1")))).code).toBe(0);
+    const silent = workspace.commands({ "nvidia-smi": "#!/bin/sh\necho 'No devices were found'\nexit 6\n" });
+    for (const [path, why] of [
+      [gpus(row(0)), `the host has other GPUs than it had: ${rtx}`],
+      [gpus(row(0), "1, NVIDIA A10, 535.54, 23028, 8.6"), `the host has other GPUs than it had: ${rtx},NVIDIA A10`],
+      [silent, "nvidia-smi finds no GPU any more (No devices were found)"],
+      ["/nowhere", "nvidia-smi is gone from the host"],
+    ] as const) {
+      const { code, stderr } = await check(path);
+      expect([code, stderr]).toEqual([10, `${why}\nalso: config service\n`]);
+    }
+    // A refused one is not the one to compare with.
+    expect((await apply({}, [gpus("0, NVIDIA T1000, 535.54, 4096, 7.5")])).code).toBe(3);
+    expect((await check(gpus("0, NVIDIA T1000, 535.54, 4096, 7.5"))).code).toBe(10);
+  });
+
   it("asks for none where the settings say none", async () => {
     const { code, facts } = await apply({ gpu: "none" });
     expect([code, facts.gpu]).toEqual([0, "none"]);
