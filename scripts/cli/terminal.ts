@@ -8,6 +8,8 @@ export interface Terminal {
   readonly colours: ReturnType<typeof pc.createColors>;
   readonly columns: number;
   readonly rows: number;
+  /** Aborted when nobody reads its lines any more: `| head`, a terminal that was closed. */
+  readonly gone: AbortSignal;
   /** For people. With `--json` on standard error. */
   line(text?: string): void;
   raw(text: string): void;
@@ -37,6 +39,8 @@ export function openTerminal({
   env?: NodeJS.ProcessEnv;
 } = {}): Terminal {
   const stream = json ? process.stderr : process.stdout;
+  const gone = new AbortController();
+  stream.once("error", () => gone.abort());
   const capable = stream.isTTY === true && env.TERM !== "dumb";
   return {
     live: capable && !env.CI,
@@ -50,6 +54,7 @@ export function openTerminal({
     get rows() {
       return stream.rows || 24;
     },
+    gone: gone.signal,
     line: (text = "") => void stream.write(`${text}\n`),
     raw: (text) => void stream.write(text),
     answer: (text) => void process.stdout.write(text.endsWith("\n") ? text : `${text}\n`),

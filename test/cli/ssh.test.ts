@@ -1,11 +1,13 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer } from "node:net";
+import { dirname } from "node:path";
 import ssh2 from "ssh2";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { keyPair } from "../helpers/keyPair.ts";
 import { noSshd, type Sshd, startSshd } from "../helpers/sshd.ts";
+import { until } from "../helpers/until.ts";
 import { Clone, nowhere } from "./clone.ts";
 
 describe("a host that takes a connection and logs nobody in", () => {
@@ -174,5 +176,19 @@ describe.skipIf(noSshd)("a box that `up` rented", () => {
     expect((await verify()).stderr).toContain("All configured authentication methods failed");
     settings({ key: privateKey });
     expect((await verify()).stderr).toContain(asked);
+  });
+
+  it("has a log that is followed until nobody reads it", async () => {
+    const log = `${sshd.dir}/ws/logs/webui.log`;
+    mkdirSync(dirname(log), { recursive: true });
+    writeFileSync(log, "one\n");
+    const { child, told, finished } = clone.start(["logs", "--follow", "--stack", "t"]);
+    await until("its first line", () => told.stdout !== "");
+    child.stdout.destroy();
+    await until("it ends", () => {
+      appendFileSync(log, "more\n");
+      return child.exitCode !== null;
+    });
+    expect([child.exitCode, (await finished).stderr]).toEqual([0, ""]);
   });
 });

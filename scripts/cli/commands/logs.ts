@@ -41,9 +41,10 @@ export async function logs({ options, terminal, interrupt }: Context): Promise<n
     const command = `sh -c '${script(lines, options.follow)}' '${path}'`;
     interrupt.say = () => {};
     const { code, stdout, stderr } = options.follow
-      ? await session.follow(command, (text) => terminal.raw(text), interrupt.signal)
+      ? await session.follow(command, (text) => terminal.raw(text), AbortSignal.any([interrupt.signal, terminal.gone]))
       : await interrupt.orLeave(session.run(command));
     if (interrupt.pressed) return 130;
+    if (terminal.gone.aborted) return 0;
     if (code === 45) throw noEntry(session, stdout);
     if (code === 44) throw new UserError(`${session.where} has no ${path}: ${lacks[name as Log]}`);
     if (code !== 0) throw new UserError(`${session.where}: ${stderr.trim() || `the line dropped (exit code ${code})`}`);

@@ -11,6 +11,7 @@ export function fakeTerminal({ columns = 80, rows = 24 } = {}): Terminal & { tex
     colours: createColors(false),
     columns,
     rows,
+    gone: new AbortController().signal,
     line: (text = "") => {
       kept += `${text}\n`;
     },
