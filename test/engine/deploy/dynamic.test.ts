@@ -128,6 +128,22 @@ test("its own time over: its code can't be stopped, so that what it did is not k
   expect(after.diagnostics.map(({ message }) => message).join()).toMatch(/cut off while it was creating .*::slow/);
 });
 
+test("what its code throws that is no Error ends the step, with what there is of a reason", async () => {
+  const { work, run } = setUp();
+  const program = (code: string) =>
+    work.write(
+      "index.ts",
+      `import * as pulumi from "@pulumi/pulumi";
+      class Thing extends pulumi.dynamic.Resource { constructor() { super({ ${code} }, "thing", {}); } }
+      new Thing();`,
+    );
+  program("async create() { throw undefined; }");
+  expect((await run("up")).errors).toEqual(["Its code threw undefined, which is no Error."]);
+  program('async create() { return { id: "thing", outs: {} }; }, async delete() { throw "it is in use"; }');
+  expect((await run("up")).errors).toEqual([]);
+  expect((await run("destroy")).errors).toEqual(["it is in use"]);
+});
+
 test("one that is there already can't be imported, which is said with the ways that there are", async () => {
   const { work, run } = setUp();
   const refused = /can't be imported: its code is the program's.*The option `id` reads it.*`create`/;

@@ -3,12 +3,14 @@ import { Socket } from "node:net";
 import { hide } from "./hiddenVariables.mjs";
 import { ENGINE_FD, firstLine } from "./order.mjs";
 import { mapped, quickStart } from "./quickStart.mjs";
+import { errorsAlone } from "./thrown.mjs";
 
 // What a child process of the engine begins with. Its argument is the script of the SDK that it is going to be; the engine says
 // where and with what on a pipe of its own, when it knows it.
 const path = process.argv[2];
 process.argv.splice(1, 2, path);
 quickStart(path);
+if (/[\\/]cmd[\\/]dynamic-provider[\\/]/.test(path)) errorsAlone(path);
 
 const { cwd, env, args, hidden } = firstLine();
 process.chdir(cwd);

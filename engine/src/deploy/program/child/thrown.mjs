@@ -1,0 +1,39 @@
+import { createRequire, Module } from "node:module";
+import { inspect, types } from "node:util";
+
+/**
+ * Makes an Error of whatever else the code of dynamic resources throws: to `undefined`, or a text, the SDK's script gives no answer at
+ * all, for which the engine would wait for good. To be called before that script runs.
+ */
+export function errorsAlone(script) {
+  const sdk = createRequire(script);
+  const path = sdk.resolve("require-from-string");
+  const load = sdk(path);
+  Module._cache[path].exports = (...args) => {
+    const { handler, ...others } = load(...args);
+    return { ...others, handler: () => guarded(handler()) };
+  };
+}
+
+const guarded = (provider) =>
+  new Proxy(provider, {
+    get(target, name) {
+      const method = target[name];
+      if (typeof method !== "function") return method;
+      return async (...args) => {
+        try {
+          return await method.apply(target, args);
+        } catch (thrown) {
+          throw types.isNativeError(thrown) ? thrown : asError(thrown);
+        }
+      };
+    },
+  });
+
+/** With the members that an object has: an `id` says that the resource is there all the same. */
+function asError(thrown) {
+  if (typeof thrown === "string") return new Error(thrown);
+  const { message } = Object(thrown);
+  const text = typeof message === "string" ? message : `Its code threw ${inspect(thrown)}, which is no Error.`;
+  return Object.assign(new Error(), thrown, { message: text });
+}
