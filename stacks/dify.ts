@@ -56,7 +56,9 @@ export class Dify extends pulumi.ComponentResource {
     const files = models.filter(({ kind }) => kind === "checkpoint").map(({ file }) => file);
     const wired = wireDify(
       {
-        place: { ...at, ready: [...at.ready, webui.ready] },
+        place: at,
+        after: [webui.ready],
+        offline: assembly.offline,
         settings: target.settings,
         modelKey: target.modelKey === undefined ? undefined : pulumi.secret(target.modelKey),
         webui,

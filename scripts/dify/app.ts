@@ -1,8 +1,8 @@
 import { atelier } from "../../healthchecks/hint.ts";
 import { type Content, contentOf, contentOfDsl, differences, hashOf, shortly } from "./app/content.ts";
-import type { AppFace, Dsl, ModelConfig, Workflow } from "./app/dsl.ts";
+import { type AppFace, type Dsl, type ModelConfig, readDsl, type Workflow } from "./app/dsl.ts";
 import { fillDsl } from "./app/fill.ts";
-import { findApp, findOurs, type Known } from "./app/find.ts";
+import { findApp, findOurs, isAnothers, type Known, takenOver } from "./app/find.ts";
 import { importApp } from "./app/import.ts";
 import { keyOf, keysOf } from "./app/keys.ts";
 import { type Marker, readMarker, roomBeside, shortId, withMarker } from "./app/marker.ts";
@@ -85,11 +85,12 @@ export const app: Item<"app"> = {
     await putFace(console, found.app.id, { ...detail, description: readMarker(detail.description).text });
   },
 
-  async check(console, wanted): Promise<Standing> {
+  async check(console, wanted, { force }): Promise<Standing> {
     for (const { id } of wanted.plugins)
       if (!(await pluginById(console, id))) return missing(`its plugin ${id} is not installed`);
-    const found = await findApp(console, wanted, { early: true });
+    const found = await findApp(console, wanted, { early: true }, { force });
     if (!found) return missing(`there is no app \`${wanted.name}\``);
+    if (isAnothers(found, wanted)) return missing(takenOver(found));
     if (!found.marker)
       return missing(
         `the description of the app \`${wanted.name}\` does not say that it is this stack's${crowded(found.app.description, wanted.owner)}`,
@@ -99,6 +100,25 @@ export const app: Item<"app"> = {
     return standing(console, wanted, await readState(console, found.app.id));
   },
 };
+
+/** Why an apply would refuse a Dify in which this stack has no app yet; undefined where it would not. */
+export async function foreseen(
+  console: Console,
+  wanted: Wanted<"app">,
+  force: boolean,
+): Promise<{ refused?: string; said?: string }> {
+  const found = await findApp(console, { state: "-", ...wanted }, {}, { force });
+  if (!found) return {};
+  if (isAnothers(found, wanted)) return { said: takenOver(found) };
+  if (found.marker || force) return {};
+  const dsl = readDsl(wanted.dsl, wanted.mode);
+  dsl.app.name = wanted.name;
+  // What only that Dify knows is not in it yet.
+  const filled = /(credential_id|plugin_unique_identifier)$|completion_params/;
+  const state = await readState(console, found.app.id);
+  const other = differences(state.content, contentOfDsl(dsl)).filter((path) => !filled.test(path));
+  return other.length > 0 ? { refused: refused(state, other, wanted.name) } : {};
+}
 
 async function standing(console: Console, wanted: Wanted<"app">, state: State): Promise<Standing> {
   const { detail, marker, published } = state;

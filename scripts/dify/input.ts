@@ -120,6 +120,18 @@ export type CheckedItem = z.infer<typeof checked>;
 export const parseItem = <Name extends ItemName>(name: Name, text: string): ItemInput<Name> =>
   read(schemas[name], text) as ItemInput<Name>;
 
+const askSchema = z.strictObject({
+  dify: difySchema,
+  /** Nothing may be fetched. */
+  offline: z.boolean().default(false),
+  plugins: z.array(pluginRef),
+  apps: z.array(z.strictObject(own.app)),
+});
+export type AskInput = z.infer<typeof askSchema>;
+
+/** @throws InputError with every mistake and no value */
+export const parseAsk = (text: string): AskInput => read(askSchema, text);
+
 /** @throws InputError with every mistake and no value */
 export const parseCheck = (text: string): CheckInput => read(checkSchema, text);
 

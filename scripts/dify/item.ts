@@ -30,8 +30,8 @@ export interface Making<Name extends ItemName> {
 }
 
 export interface Item<Name extends ItemName> extends Making<Name> {
-  /** Changes nothing. */
-  check(console: Console, wanted: Wanted<Name>, own: boolean): Promise<Standing>;
+  /** Changes nothing. `force`: as an apply would be told. */
+  check(console: Console, wanted: Wanted<Name>, how: { own: boolean; force: boolean }): Promise<Standing>;
 }
 
 export const inPlace: Standing = { ok: true };

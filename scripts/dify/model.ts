@@ -70,7 +70,7 @@ export const model: Item<"model"> = {
     }
   },
 
-  async check(console, wanted, own) {
+  async check(console, wanted, { own }) {
     if (!(await pluginById(console, wanted.plugin))) return missing(`its plugin ${wanted.plugin} is not installed`);
     const custom = wanted.scope === "provider" ? wanted.custom : wanted.credentials;
     const stored =

@@ -66,7 +66,10 @@ function asTold(identifier: string, computed: string | undefined, say: Say): Cho
 }
 
 /** Dify has a way to the marketplace that this machine may lack; it tells of the newest version only. */
-async function askThroughDify(console: Console, wanted: Wanted): Promise<{ identifier?: string; why: string }> {
+export async function askThroughDify(
+  console: Console,
+  wanted: Wanted,
+): Promise<{ identifier?: string; reached?: boolean; why: string }> {
   const { id } = wanted;
   try {
     const { versions } = await console.post<{
@@ -75,7 +78,7 @@ async function askThroughDify(console: Console, wanted: Wanted): Promise<{ ident
     const latest = versions[id];
     if (!latest) return { why: "Dify does not reach the marketplace" };
     if (!isIdentifier(latest.unique_identifier, wanted))
-      return { why: `Dify is told of version ${latest.version} only` };
+      return { reached: true, why: `Dify is told of version ${latest.version} only` };
     return { identifier: latest.unique_identifier, why: "" };
   } catch (error) {
     if (!(error instanceof DifyError)) throw error;

@@ -7,7 +7,7 @@ import { DifyError } from "./errors.ts";
 import { FormData } from "./http.ts";
 import { type Item, inPlace, missing, type Work } from "./item.ts";
 import { isIdentifier } from "./marketplace.ts";
-import { choosePackage } from "./package.ts";
+import { askThroughDify, choosePackage } from "./package.ts";
 import { type Installed, pluginById } from "./plugins.ts";
 import { credentialsWith } from "./users.ts";
 import { note, pause, type Say, whenDaemonIsUp } from "./wait.ts";
@@ -26,10 +26,7 @@ export const plugin: Item<"plugin"> = {
     const source = fromPackage(wanted) ? "package" : "marketplace";
     if (installed && !own && !made && !force) {
       // Other apps of theirs lean on it.
-      if (installed.version !== wanted.version)
-        throw new DifyError(
-          `${console.url} has ${installed.plugin_unique_identifier}; this wiring was tried with version ${wanted.version}, and other apps there may use the other one. Install ${wanted.version} there yourself, or let ${atelier("up --force")} replace it.`,
-        );
+      if (installed.version !== wanted.version) throw otherVersion(console.url, installed, wanted);
       return factsOf(installed, false, installed.source, { earlier: others, at: console.url });
     }
     const asked = fromPackage(wanted)
@@ -62,7 +59,7 @@ export const plugin: Item<"plugin"> = {
     }
   },
 
-  async check(console, { plugin: wanted }, own) {
+  async check(console, { plugin: wanted }, { own }) {
     const installed = await pluginById(console, wanted.id);
     if (!installed) return missing(`${wanted.id} is not installed`);
     if (installed.version !== wanted.version)
@@ -72,6 +69,33 @@ export const plugin: Item<"plugin"> = {
     return inPlace;
   },
 };
+
+const otherVersion = (url: string, installed: Installed, wanted: Wanted): DifyError =>
+  new DifyError(
+    `${url} has ${installed.plugin_unique_identifier}; this wiring was tried with version ${wanted.version}, and other apps there may use the other one. Install ${wanted.version} there yourself, or let ${atelier("up --force")} replace it.`,
+  );
+
+/**
+ * Why somebody's Dify, in which nothing is made yet, would not get the plugin; undefined where it has or gets it.
+ * @param how.offline nothing may be fetched from here: a bundle has it, or that Dify reaches a marketplace of its own
+ */
+export async function foreseen(
+  console: Console,
+  wanted: Wanted,
+  { force, offline }: { force: boolean; offline: boolean },
+): Promise<string | undefined> {
+  const installed = await pluginById(console, wanted.id);
+  if (installed?.version === wanted.version) return undefined;
+  if (installed && !force) return otherVersion(console.url, installed, wanted).message;
+  if (fromPackage(wanted)) {
+    const broken = await packageOf(wanted).catch((error: unknown) => error as Error);
+    return broken instanceof Error ? broken.message : undefined;
+  }
+  if (!offline) return undefined;
+  const told = await askThroughDify(console, wanted);
+  if (told.identifier || told.reached) return undefined;
+  return `Nothing may be fetched (upstreams: offline), and ${console.url} has not the plugin ${wanted.id} ${wanted.version}, nor does it reach a marketplace (${told.why}). Install it there, or bring it: a bundle (--upstreams bundle:<folder>, or the one that was pushed), or dify.plugins: { folder: … }.`;
+}
 
 /** Every plugin that was installed from here and not taken away since: another provider's model has another. */
 function oursBefore(before: Work<"plugin">["before"]): string[] {

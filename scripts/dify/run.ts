@@ -1,7 +1,7 @@
 import { atelier } from "../../healthchecks/hint.ts";
 import { Console } from "./client.ts";
 import { DifyError, InputError, unreachable } from "./errors.ts";
-import { type CheckInput, type ItemInput, type ItemName, itemNames, parseCheck, parseItem } from "./input.ts";
+import { type CheckInput, type ItemInput, type ItemName, itemNames, parseAsk, parseCheck, parseItem } from "./input.ts";
 import type { Making } from "./item.ts";
 import { Masker } from "./masker.ts";
 import { baseUrl } from "./tool.ts";
@@ -17,7 +17,7 @@ const items: { [Name in ItemName]: () => Promise<Making<Name>> } = {
 };
 
 export interface Job {
-  /** `<item> apply|remove`, or `check`. */
+  /** `<item> apply|remove`, `check`, or `ask`. */
   args: string[];
   /** JSON: what the item wants. */
   input: () => Promise<string>;
@@ -27,7 +27,7 @@ export interface Job {
   print: (line: string) => void;
 }
 
-/** What came of it. `code`: 0 done, 1 failed, 2 bad input; of `check` 4, nobody answers. No fact is secret but those of `key`. */
+/** What came of it. `code`: 0 done, 1 failed, 2 bad input; of `check` and `ask` 4, nobody answers. No fact is secret but those of `key`. */
 export interface Done {
   code: number;
   facts?: unknown;
@@ -43,16 +43,25 @@ export async function runJob(job: Job): Promise<Done> {
     const known = error instanceof DifyError || error instanceof InputError;
     say(`error: dify: ${known ? error.message : error instanceof Error ? error.stack : String(error)}`);
     const silent = error instanceof DifyError && error.code === unreachable;
-    return { code: error instanceof InputError ? 2 : silent && job.args[0] === "check" ? 4 : 1 };
+    return { code: error instanceof InputError ? 2 : silent && isLook(job.args[0]) ? 4 : 1 };
   }
 }
 
+/** Those that change nothing. */
+const isLook = (word: string | undefined): boolean => word === "check" || word === "ask";
+
 async function begin(job: Job, masker: Masker, say: (line: string) => void): Promise<unknown> {
   const [name, what, ...rest] = job.args;
-  if (name === "check" && what === undefined) return checkAll(parseCheck(await job.input()), masker);
+  const force = Boolean(job.env.ATELIER_FORCE);
+  if (name === "check" && what === undefined) return checkAll(parseCheck(await job.input()), masker, force);
+  if (name === "ask" && what === undefined) {
+    const input = parseAsk(await job.input());
+    const { ask } = await import("./ask.ts");
+    return ask(consoleOf(input, masker), input, force);
+  }
   if (!isItem(name) || (what !== "apply" && what !== "remove") || rest.length > 0)
     throw new InputError(
-      `usage: node scripts/dify/main.ts ${itemNames.join("|")} apply|remove, or check; with JSON on standard input`,
+      `usage: node scripts/dify/main.ts ${itemNames.join("|")} apply|remove, check or ask; with JSON on standard input`,
     );
   return run(name, what, job, masker, say);
 }
@@ -89,11 +98,11 @@ const loginAsLeft = (console: Console) =>
     );
   });
 
-async function checkAll(input: CheckInput, masker: Masker) {
+async function checkAll(input: CheckInput, masker: Masker, force: boolean) {
   masker.add(input.dify.password, input.dify.initPassword);
   for (const item of Object.values(input.items)) learn(item, masker);
   const { check } = await import("./check.ts");
-  return { items: await check(consoleOf(input, masker), input) };
+  return { items: await check(consoleOf(input, masker), input, force) };
 }
 
 const consoleOf = ({ dify }: { dify: CheckInput["dify"] }, masker: Masker) => new Console(dify, masker);

@@ -31,7 +31,7 @@ export const setup: Item<"setup"> = {
     // Of somebody's Dify nothing was made here.
   },
 
-  async check(console, _wanted, own) {
+  async check(console, _wanted, { own }) {
     if (!own) return inPlace;
     const { auto_upgrade } = await console.get<Preferences>(`${preferencesPath}/fetch`);
     return auto_upgrade.strategy_setting === "disabled" ? inPlace : missing("its plugins upgrade themselves");
@@ -78,11 +78,13 @@ export async function isSetUp(console: Console): Promise<boolean> {
   return (JSON.parse(answer.text) as { step?: string }).step === "finished";
 }
 
+export const withoutAdmin = (url: string): DifyError =>
+  new DifyError(
+    `${url} has no admin yet, and whoever opens it first becomes one. Open it in a browser, make the admin, and give that login as dify.email and dify.password.`,
+  );
+
 async function makeAdmin(console: Console, { dify, own }: Work<"setup">["input"]): Promise<void> {
-  if (!own)
-    throw new DifyError(
-      `${console.url} has no admin yet, and whoever opens it first becomes one. Open it in a browser, make the admin, and give that login as dify.email and dify.password.`,
-    );
+  if (!own) throw withoutAdmin(console.url);
   const init = await console.open("GET", "/init");
   if ((JSON.parse(init.text) as { status?: string }).status === "not_started") {
     if (!dify.initPassword)

@@ -67,7 +67,7 @@ export const tool: Item<"tool"> = {
     if (found) await console.post(`${pathOf(input.provider)}/delete`, { credential_id: found.id });
   },
 
-  async check(console, { name, provider, webui, model, plugin }, own) {
+  async check(console, { name, provider, webui, model, plugin }, { own }) {
     if (!(await pluginById(console, plugin))) return missing(`its plugin ${plugin} is not installed`);
     const found = (await toolCredentials(console, provider)).find((credential) => credential.name === name);
     if (!found) return missing(`the tool has no credential \`${name}\``);

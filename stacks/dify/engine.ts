@@ -76,7 +76,7 @@ async function ask(looks: Looks): Promise<Seen> {
   const { engine, owner, fingerprint, containers, networks, joins, volumes, images, mirrors, offline, plugins } = looks;
   const input = { engine, owner, fingerprint, containers, networks, joins, volumes, images, mirrors, offline, plugins };
   const { code, stdout, why } = await runScript("scripts/docker/main.ts", "look", input);
-  if (code !== 0) throw new Error(`dify-docker-facts: ${why}`);
+  if (code !== 0) throw new Error(why);
   const seen = JSON.parse(stdout) as Seen;
   const others = Object.entries(seen.foreign).filter(([, names]) => names.length > 0);
   if (others.length > 0) {
@@ -87,7 +87,7 @@ async function ask(looks: Looks): Promise<Seen> {
       `The Docker engine at ${engine.host} has what bears the names of this stack's Dify and is not its own: ${what}. Another copy of this stack made it, whose state has its passwords, or one whose state is lost. Nothing of it was touched. If it is yours, bring that state here (npx atelier stack import), or run \`down\` where it is; else give this stack another name. If nobody needs it any more, this removes it with all that is in it: ${mend}`,
     );
   }
-  if (seen.lacks) throw new Error(`dify-docker-facts: ${seen.lacks}`);
+  if (seen.lacks) throw new Error(seen.lacks);
   return seen;
 }
 

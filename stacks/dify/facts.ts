@@ -11,6 +11,8 @@ interface FactsInputs {
   own: boolean;
   /** By the name of its resource. */
   items: Record<string, FactItem>;
+  /** Nothing may be fetched. */
+  offline?: boolean;
 }
 interface FactsOutputs {
   tokens: Record<string, string>;
@@ -36,7 +38,31 @@ async function askDify({ dify, own, items }: FactsInputs): Promise<Record<string
     console.log(`dify-facts: ${why}`);
     return undefined;
   }
-  throw new Error(`dify-facts: ${why}`);
+  throw new Error(why.replace(/^error: dify: /, ""));
+}
+
+/**
+ * Asks somebody's Dify, before anything is made in it or anywhere else, whether it would take this stack. Once something is there,
+ * `drift` tells. One that does not answer may do so by the time that it is wired.
+ */
+async function askFirst(olds: Partial<FactsInputs> | undefined, news: FactsInputs): Promise<void> {
+  const { dify, own, items, offline } = news;
+  const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+  if (own || olds?.items || JSON.stringify(dify).includes(unknown)) return;
+  const of = (kind: string) => Object.values(items).filter(({ item }) => item === kind);
+  const plugins = of("plugin").map(({ plugin }) => plugin);
+  const apps = of("app").map(({ item: _, state, tool, ...app }) => ({
+    ...app,
+    // In a first plan neither mark nor credential has its name yet.
+    ...(state === unknown ? {} : { state }),
+    tool: { ...(tool as object), credential: "-" },
+  }));
+  const { code, stdout, why } = await runScript("scripts/dify/main.ts", "ask", { dify, offline, plugins, apps });
+  if (code === 4) return console.log(`dify-facts: ${why} \`up\` goes on, and waits for it once the WebUI draws.`);
+  if (code !== 0) throw new Error(why.replace(/^error: dify: /, ""));
+  const { refused, said } = JSON.parse(stdout) as { refused: string[]; said: string[] };
+  for (const line of said) console.log(`dify-facts: ${line}`);
+  if (refused.length > 0) throw new Error([...refused, "Nothing was made there."].join("\n"));
 }
 
 /** Which items are to be applied again, and why; undefined: all of them. What was edited is said, and left alone unless forced. */
@@ -78,6 +104,10 @@ function leftBehind({ there }: FactsOutputs, news: FactsInputs): string {
 }
 
 export const difyFacts: pulumi.dynamic.ResourceProvider = {
+  async check(olds: FactsInputs, news: FactsInputs) {
+    await askFirst(olds, news);
+    return { inputs: news };
+  },
   async create(inputs: FactsInputs) {
     // Nothing is known before the first apply, and nothing is lost: every item is applied now anyway.
     const tokens = Object.fromEntries(Object.keys(inputs.items).map((name) => [name, ""]));
@@ -125,11 +155,11 @@ export class DifyFacts extends DynamicResource {
 
   constructor(
     name: string,
-    args: { dify: pulumi.Inputs; own: boolean; items: Record<string, FactItem> },
+    args: { dify: pulumi.Inputs; own: boolean; items: Record<string, FactItem>; offline?: boolean },
     opts: pulumi.CustomResourceOptions = {},
   ) {
     super(
-      { provider: difyFacts, uses: [runScript, askDify, drift, whatIsThere, leftBehind] },
+      { provider: difyFacts, uses: [runScript, askDify, askFirst, drift, whatIsThere, leftBehind] },
       name,
       { ...args, stack: pulumi.getStack(), tokens: undefined },
       opts,

@@ -27,6 +27,10 @@ export interface PinnedPlugin {
 
 export interface WireArgs {
   place: DifyPlace;
+  /** What must be there before anything is made in it; it is asked before. */
+  after?: pulumi.Resource[];
+  /** Nothing may be fetched. */
+  offline?: boolean;
   settings: DifySettings;
   /** Of the language model's provider; a secret. */
   modelKey?: pulumi.Input<string> | undefined;
@@ -66,7 +70,7 @@ const toolProvider = "langgenius/stablediffusion/stablediffusion";
 
 /** Everything that is made inside of Dify, item by item: first set-up, plugins, the tool's credential, the model, the two apps. */
 export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wired {
-  const { place, settings, plugins, webui, checkpoint } = args;
+  const { place, settings, plugins, webui, checkpoint, after: ready = [], offline = false } = args;
   const { own, email } = place;
   const stack = pulumi.getStack();
   // What is in a Dify of its own is the state's whose containers they are.
@@ -107,7 +111,7 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
 
   const facts = new DifyFacts(
     "dify-facts",
-    { dify, own, items },
+    { dify, own, items, offline },
     {
       ...opts,
       dependsOn: place.ready,
@@ -142,7 +146,7 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
       // `up --replace`: an item is found again by what it is, and its removal, run last, would take the one just applied.
       {
         ...opts,
-        dependsOn: [...place.ready, facts, ...after],
+        dependsOn: [...place.ready, ...ready, facts, ...after],
         deleteBeforeReplace: true,
         additionalSecretOutputs: ["stdin"],
       },

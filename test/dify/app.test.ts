@@ -21,7 +21,8 @@ const why = async (item: Record<string, unknown>, options = {}) => {
   expect(code).toBe(1);
   return stderr;
 };
-const standing = async (item: Record<string, unknown>) => (await world.check({ app: item })).facts.items.app;
+const standing = async (item: Record<string, unknown>, options = {}) =>
+  (await world.check({ app: item }, options)).facts.items.app;
 const force = { env: { ATELIER_FORCE: "1" } };
 
 describe("an app that can't be", () => {
@@ -312,6 +313,10 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
       /another copy of this stack, marked 0123abcd, whose state is elsewhere .*--force.* end in 0123abcd/,
     );
     expect((await standing(b)).why).toContain("another copy of this stack");
+    // What `up --force` is about to do, and not that it is refused.
+    expect((await standing(b, force)).why).toBe(
+      `\`${a.name}\` is another copy's, marked 0123abcd, and is taken over (--force)`,
+    );
     // Its own facts of when it had taken the other's.
     const before = await world.run(b, "remove", legacy);
     expect([before.code, before.stderr]).toEqual([0, expect.stringContaining("the mark of another copy")]);

@@ -23,12 +23,15 @@ const model = "langgenius/openai_api_compatible";
 
 /** The wiring alone: the tool's plugin out of a package, the model's from a marketplace, whose checksum of it nobody knows. */
 const program = (world: World, steps: number) => `
+import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { wireDify } from "./dify/wiring.ts";
 import { difySchema } from "./schema/dify.ts";
 import { atelierHome } from "./settings.ts";
 const model = { provider: "openai_api_compatible", name: "stub-model", baseUrl: ${JSON.stringify(`${world.url}/llm/v1`)} };
+const webui = new command.local.Command("webui-draws", { create: "true" });
 const wired = wireDify({
+  after: [webui],
   place: {
     url: ${JSON.stringify(world.url)}, email: "admin@example.com", own: true, ready: [],
     password: pulumi.secret(${JSON.stringify(secrets.password)}), initPassword: pulumi.secret(${JSON.stringify(secrets.initPassword)}),
@@ -81,7 +84,7 @@ describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (
     const { package: came } = world.dify.state.plugins.find(({ package: id }) => id.startsWith(model)) ?? {};
     const recorded = JSON.parse(readFileSync(join(clone.home, "recorded.json"), "utf8"));
     expect(recorded.plugins).toEqual({ [model]: { version: "0.0.63", identifier: came, at: expect.any(String) } });
-    expect(await run("preview")).toContain("Plan: no changes, 10 resources.");
+    expect(await run("preview")).toContain("Plan: no changes, 11 resources.");
   });
 
   test.skipIf(skipped)(
@@ -109,7 +112,7 @@ describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (
       expect(agent().modelConfig.pre_prompt).toBe("Draw cats only.");
       expect(await run("up", "--force")).toContain("~ dify-agent updated");
       expect(agent().modelConfig.pre_prompt).toMatch(/^You draw pictures/);
-      expect(await run("preview")).toContain("Plan: no changes, 10 resources.");
+      expect(await run("preview")).toContain("Plan: no changes, 11 resources.");
     },
   );
 
@@ -125,17 +128,20 @@ describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (
       expect(agent().description).toMatch(/^Draws for the marketing team\. \[atelier /);
       const after = await run("preview", "--verbose");
       expect(after).toContain("is left as it is (--force overwrites): description");
-      expect(after).toContain("Plan: no changes, 10 resources.");
+      expect(after).toContain("Plan: no changes, 11 resources.");
     },
   );
 
   test.skipIf(skipped)(`show no secret and keep none in clear${skipped}`, async () => {
     const state = readFileSync(join(clone.home, "state/.pulumi/stacks/atelier/dify.json"), "utf8");
     const { resources } = JSON.parse(state).checkpoint.latest as {
-      resources: { urn: string; dependencies: string[] }[];
+      resources: { urn: string; dependencies?: string[] }[];
     };
     const needs = (name: string) =>
-      resources.find(({ urn }) => urn.endsWith(`::${name}`))?.dependencies.map((urn) => urn.split("::").at(-1));
+      resources.find(({ urn }) => urn.endsWith(`::${name}`))?.dependencies?.map((urn) => urn.split("::").at(-1));
+    // Dify is asked before the WebUI is brought up, and nothing is made in it before that draws.
+    expect(needs("dify-facts") ?? []).not.toContain("webui-draws");
+    expect(needs("dify-setup")).toContain("webui-draws");
     // Neither app waits for the other; at `down` both wait for a key, which logs in first: a wrong password is not tried by two at once.
     expect(needs("dify-chatflow")).not.toContain("dify-agent");
     expect(needs("dify-agent-key")).toEqual(expect.arrayContaining(["dify-agent", "dify-chatflow"]));

@@ -193,8 +193,8 @@ export class World {
     for (const item of Object.values(this.items)) await this.apply(item, options);
   }
 
-  async check(items: Record<string, Input> = this.items, { own = true, dify = {} } = {}): Promise<Ran> {
-    const ran = await this.execute(["check"], { dify: this.login(dify), own, items });
+  async check(items: Record<string, Input> = this.items, { own = true, dify = {}, env = {} } = {}): Promise<Ran> {
+    const ran = await this.execute(["check"], { dify: this.login(dify), own, items }, env);
     this.printed += `${ran.stdout}${ran.stderr}`;
     return ran;
   }

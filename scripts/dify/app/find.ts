@@ -107,6 +107,14 @@ export async function findApp(
   return first(others);
 }
 
+/** Whether another copy of this stack made it. */
+export const isAnothers = ({ marker }: Found, { owner, state }: Sought): boolean =>
+  marker?.owner === owner && marker.state !== undefined && marker.state !== state;
+
+/** What `--force` does with one. */
+export const takenOver = ({ app, marker }: Found): string =>
+  `\`${app.name}\` is another copy's, marked ${marker?.state}, and is taken over (--force)`;
+
 const copyOf = ({ state }: Marker) =>
   state
     ? `but made by another copy of this stack, marked ${state}, whose state is elsewhere`
