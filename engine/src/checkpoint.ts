@@ -153,7 +153,10 @@ function wayOut(path: string): string {
 
 function refuseUnknown(file: Json, path: string): void {
   if (file.version === undefined) throw holdsNone(path);
-  const version = Number(file.version);
+  const { version } = file;
+  if (typeof version !== "number") {
+    throw new Error(`${fileAt(path)} has the version ${JSON.stringify(version)}, which is no number. ${wayOut(path)}`);
+  }
   if (version < VERSION) {
     throw new Error(
       `The state is of version ${version}, which is too old. Let a current official CLI write it once: pulumi stack export | pulumi stack import.`,

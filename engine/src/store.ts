@@ -1,11 +1,11 @@
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { promisify } from "node:util";
-import { gunzip, zstdDecompress } from "node:zlib";
 import { parse as parseYaml } from "yaml";
 import { copyBeside, TEMPORARY, writeBeside } from "./files.ts";
 import { type Lock, type LockHolder, takeLock } from "./lock.ts";
+import { refuseLost } from "./lostState.ts";
+import { absent, newestOf, readState, STATE_ENDINGS } from "./stateFile.ts";
 
 export { type Lock, type LockHolder, StackLocked } from "./lock.ts";
 
@@ -65,14 +65,16 @@ export class FileStore {
     return store;
   }
 
-  /** The text of a stack's state, decompressed; undefined: there is no such stack. */
+  /**
+   * The text of a stack's state, decompressed; undefined: there is no such stack.
+   * @throws when there was one, and its file is gone
+   */
   async load(name: StackName): Promise<string | undefined> {
     const file = await this.#newest(name);
-    if (file === undefined) return undefined;
-    const bytes = await readFile(file);
-    if (file.endsWith(".gz")) return (await promisify(gunzip)(bytes)).toString("utf8");
-    if (file.endsWith(".zst")) return (await promisify(zstdDecompress)(bytes)).toString("utf8");
-    return bytes.toString("utf8");
+    if (file !== undefined) return readState(file);
+    const history = this.#path("history", name.project, name.stack);
+    await refuseLost(this.#base(name), history, await names(history));
+    return undefined;
   }
 
   /** Writes a stack's state; the one before stays beside it as `.bak`. Call it one at a time, under the stack's lock. */
@@ -151,8 +153,8 @@ export class FileStore {
   /** Forgets a stack: its state, `.bak` and history. Its backups stay. */
   async remove(name: StackName): Promise<void> {
     this.#written = undefined;
-    for (const suffix of [".json", ".json.gz", ".json.zst"]) {
-      const file = this.#base(name) + suffix;
+    for (const ending of STATE_ENDINGS) {
+      const file = this.#base(name) + ending;
       // The official CLI keeps a file of attributes beside each of its own.
       for (const end of ["", ".bak", ".attrs", ".bak.attrs"]) await rm(file + end, { force: true });
     }
@@ -209,14 +211,8 @@ export class FileStore {
     return this.#path("stacks", checked(project), checked(stack));
   }
 
-  async #newest(name: StackName): Promise<string | undefined> {
-    let newest: { file: string; time: number } | undefined;
-    for (const suffix of [".json", ".json.gz", ".json.zst"]) {
-      const file = this.#base(name) + suffix;
-      const time = (await stat(file).catch(absent))?.mtimeMs;
-      if (time !== undefined && (newest === undefined || time >= newest.time)) newest = { file, time };
-    }
-    return newest?.file;
+  #newest(name: StackName): Promise<string | undefined> {
+    return newestOf(STATE_ENDINGS.map((ending) => this.#base(name) + ending));
   }
 
   async #checkLayout(): Promise<void> {
@@ -266,10 +262,6 @@ async function names(folder: string): Promise<string[]> {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return [];
     throw error;
   });
-}
-
-function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== "ENOENT" && error.code !== "ENOTDIR") throw error;
 }
 
 /** Settings hold integers of any size; JSON's writer knows only doubles. */

@@ -24,6 +24,7 @@ describe("what is no state of ours", () => {
     ["no object", "[]", /holds no state/],
     ["too old", '{"version":2,"checkpoint":{}}', /version 2, which is too old.*stack export/],
     ["without a version", "{}", /holds no state.*stack export/],
+    ["a version in quotes", '{"version":"3","deployment":{}}', /the version "3", which is no number.*stack export/],
     ["a version alone", '{"version":3}', /holds no state/],
     ["no deployment", '{"version":3,"deployment":"x"}', /holds no state/],
     ["no checkpoint", '{"version":3,"checkpoint":null}', /holds no state/],

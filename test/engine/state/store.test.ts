@@ -84,6 +84,36 @@ describe("the store", () => {
     expect((await readdir(at("stacks/p"))).sort()).toEqual(["a.json", "s.json", "s.json.bak"]);
   });
 
+  it("refuses a state that is gone while the history knows of resources, with its latest copy", async () => {
+    const store = await open();
+    const state = (...resources: object[]) => JSON.stringify({ version: 3, checkpoint: { latest: { resources } } });
+    const record: UpdateRecord = {
+      ...{ kind: "update", startTime: 1, endTime: 2, message: "", environment: {}, config: {} },
+      ...{ result: "succeeded", resourceChanges: {} },
+    };
+    const file = at("stacks/p/s.json");
+    // The first update of all failed before anything was saved.
+    await store.recordUpdate(NAME, record);
+    expect(await store.load(NAME)).toBeUndefined();
+    await store.save(NAME, state({}));
+    await store.save(NAME, state({}, {}));
+    await store.recordUpdate(NAME, record);
+    await rm(file);
+    await expect(store.load(NAME)).rejects.toThrow(
+      /s\.json is gone, and .*\/s-\d+\.checkpoint\.json, .*has 2 resources/,
+    );
+    // A later update was killed: nothing newer than its last state but one is left.
+    await put(file, state({}, {}, {}));
+    await utimes(file, new Date(), new Date(Date.now() + 5000));
+    await store.save(NAME, state());
+    await rm(file);
+    await expect(store.load(NAME)).rejects.toThrow(/s\.json\.bak, .*has 3 resources/);
+    await put(file, state({}));
+    await store.moveHistory(NAME, { project: "p", stack: "t" });
+    await store.retire(NAME);
+    expect(await store.load(NAME)).toBeUndefined();
+  });
+
   it("leaves nothing half-written where a save was cut off when the state and its .bak were one file", async () => {
     const store = await open();
     await store.save(NAME, "one");
