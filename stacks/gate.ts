@@ -11,12 +11,12 @@ export interface GateArgs {
   settings: Settings;
   assembly: Assembly;
   gate: Gate;
-  /** Changes with the password. */
-  login: pulumi.Input<string>;
+  /** Changes with the password, and with whatever else the service is started anew for: its manager runs the gate, too. */
+  service: pulumi.Input<string>;
 }
 
 /** The reverse proxy before the WebUI: it listens where people reach it. The WebUI must have left that port already. */
-export function createGate({ host, settings, assembly, gate, login }: GateArgs, dependsOn: pulumi.Resource[]): Step {
+export function createGate({ host, settings, assembly, gate, service }: GateArgs, dependsOn: pulumi.Resource[]): Step {
   return host.step(
     "gate",
     "85-gate.sh",
@@ -30,7 +30,7 @@ export function createGate({ host, settings, assembly, gate, login }: GateArgs, 
       manager: settings.host.serviceManager,
       gate_lock: assembly.wheels.gateLock,
       pypi: assembly.upstreams.pypi,
-      login,
+      service,
       ...proxyInputs(settings.host),
     },
     dependsOn,

@@ -47,9 +47,9 @@ export class Webui extends pulumi.ComponentResource {
     const wheels = host.step(
       "wheels",
       "50-wheels.sh",
-      wheelsInputs(settings.host, args.assembly),
+      // They lie in the venv that Python's step made, and may have made anew.
+      { ...wheelsInputs(settings.host, args.assembly), python: python.version },
       [sources.resource],
-      // They lie in the venv that it made.
       { within: python },
     );
     const config = host.step(
@@ -89,7 +89,7 @@ export class Webui extends pulumi.ComponentResource {
       { removeWithoutScript: endProcesses(host.host.workspace) },
     );
     const before = gate
-      ? [createGate({ host, settings, assembly: args.assembly, gate, login: config.version }, [service.resource])]
+      ? [createGate({ host, settings, assembly: args.assembly, gate, service: service.version }, [service.resource])]
       : [];
     this.ready = host.step(
       "ready",

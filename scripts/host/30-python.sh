@@ -13,12 +13,16 @@ usable() {
 sys.exit("%d.%d" % sys.version_info[:2] != sys.argv[1] or sys.maxsize < 2**32)' "$2" >/dev/null 2>&1
 }
 
+# whole VERSION: the virtual environment is of that Python. It starts what stands under the path that it was made from, which may be another by now.
+whole() { usable "$WORKSPACE/venv/bin/python" "$1" && [ -d "$WORKSPACE/venv/lib/python$1/site-packages" ]; }
+
 step_check() {
   [ -x "$WORKSPACE/tools/bin/uv" ] || drifted "uv is not in tools/"
   "$WORKSPACE/tools/bin/uv" --version >/dev/null 2>&1 || drifted "tools/bin/uv does not run"
   _v=$("$WORKSPACE/venv/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) ||
     drifted "venv/bin/python is not there or does not run"
   accepted | tr ' ' '\n' | grep -qx "$_v" || drifted "venv is Python $_v; accepted: $(accepted | tr '\n' ' ')"
+  whole "$_v" || drifted "venv starts Python $_v by now, which it was not made with, or which lacks parts of its library"
 }
 
 step_apply() {
@@ -182,7 +186,7 @@ choose_pip() {
 }
 
 make_venv() {
-  if usable "$WORKSPACE/venv/bin/python" "$_version"; then return 0; fi
+  if whole "$_version"; then return 0; fi
   [ ! -e "$WORKSPACE/venv" ] || say "venv is broken or of another Python: made anew"
   rm -rf "$WORKSPACE/venv"
   "$WORKSPACE/tools/bin/uv" venv -q --no-project --python "$_python" "$WORKSPACE/venv" ||

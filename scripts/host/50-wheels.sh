@@ -1,7 +1,7 @@
 #!/bin/sh
 # uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh wheels_check.py
 # The packages of the lock, every file by its hash, by uv; then what must be built from a pinned checkout (CLIP).
-# Inputs: lock_name, lock (requirements with hashes), pypi (index URLs, tried one after the other), builds (name, folder below src/), proxy.
+# Inputs: lock_name, lock (requirements with hashes), pypi (index URLs, tried one after the other), builds (name, folder below src/), python (a change applies again: venv may be another), proxy.
 . "$(dirname "$0")/lib.sh"
 
 VENV_RECORD=venv/.atelier-wheels

@@ -32,6 +32,7 @@ forget_contents() {
 
 step_check() {
   [ "$(cat "$RUN/manager" 2>/dev/null)" = "$(manager)" ] || drifted "the service is under another manager"
+  manager_there || drifted "the service manager's packages are not those of its lock, or their Python is gone"
   manager_alive || drifted "the service manager ($(manager)) does not run"
   [ -n "$(service_pids)" ] || drifted "the WebUI does not run"
   [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ] || drifted "the WebUI runs with an older configuration"
@@ -57,7 +58,7 @@ apply_service() {
   fact log "$WORKSPACE/logs/webui.log"
   mkdir -p "$WORKSPACE/logs"
   _old=$(cat "$RUN/manager" 2>/dev/null || :)
-  if [ "$_old" = "$_manager" ] && manager_alive && [ -n "$(service_pids)" ] && [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ]; then
+  if [ "$_old" = "$_manager" ] && manager_there && manager_alive && [ -n "$(service_pids)" ] && [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ]; then
     fact_json restarted false
     return 0
   fi

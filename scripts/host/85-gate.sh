@@ -2,6 +2,7 @@
 # uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh lib-gate.sh gate.py gate_answers.py gate_auth.py gate_body.py gate_checkpoints.py gate_config.py gate_dify.py gate_draw.py gate_line.py gate_options.py gate_pass.py gate_route.py gate_start.py gate_upstream.py
 # The gate: a reverse proxy before the WebUI, which listens on loopback behind it. One password for everything, and a line for what draws.
 # Inputs: listen, port (its own), inner_port (the WebUI's), queue, deadline (seconds, 0: none), interrupt=yes|no, manager=auto|systemd|supervisor,
+# service (a change applies again: it may have been started anew),
 # prepare=yes (its packages are installed, and nothing is started: an image's build), gate_lock (requirements with hashes), pypi, proxy, unit_dir (/etc/systemd/system).
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-service.sh"
@@ -44,7 +45,7 @@ in_place() {
 }
 
 step_check() {
-  [ "$(cat "$WORKSPACE/tools/gate/.lock" 2>/dev/null)" = "$(input gate_lock)" ] || drifted "the gate's packages are not those of its lock"
+  tool_there gate "$(input gate_lock)" aiohttp || drifted "the gate's packages are not those of its lock, or their Python is gone"
   [ "$(cat "$RUN/manager" 2>/dev/null)" = "$(manager)" ] || drifted "the gate is under another manager"
   gate_alive || drifted "the gate's service manager ($(manager)) does not run"
   [ -n "$(gate_pids)" ] || drifted "the gate does not run"

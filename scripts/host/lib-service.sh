@@ -61,6 +61,9 @@ choose_hub() {
   mv "$RUN/hub.new" "$RUN/hub"
 }
 
+# manager_there: systemd comes with the host.
+manager_there() { [ "$(manager)" = systemd ] || tool_there supervisor "$(input supervisor_lock)" supervisor; }
+
 install_supervisor() {
   if tool_there supervisor "$(input supervisor_lock)" supervisor; then return 0; fi
   [ ! -d "$WORKSPACE/tools/supervisor" ] || stop_service
@@ -68,7 +71,7 @@ install_supervisor() {
 }
 
 # tool_there NAME LOCK MODULE: tools/NAME was installed from this lock, and works.
-tool_there() { [ "$(cat "$WORKSPACE/tools/$1/.lock" 2>/dev/null)" = "$2" ] && "$WORKSPACE/tools/$1/bin/python" -c "import $3" 2>/dev/null; }
+tool_there() { [ "$(cat "$WORKSPACE/tools/$1/.lock" 2>/dev/null)" = "$2" ] && "$WORKSPACE/tools/$1/bin/python" -IB -c "import $3" 2>/dev/null; }
 
 # install_tool NAME LOCK: Python packages in a venv of their own, tools/NAME, every file by its hash.
 install_tool() {

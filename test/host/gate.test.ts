@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -110,6 +110,19 @@ describe("the step gate", () => {
     expect(gates()).not.toEqual(before);
     expect(webuis()).toEqual(webui);
     expect((await callTo(port, "/internal/gate", { auth: login() })).json).toMatchObject({ queue: 5 });
+  });
+
+  it("that still runs, and whose Python or manager's is gone, would not start again: that is seen", async () => {
+    for (const [tool, said] of [
+      ["gate", () => check()],
+      ["supervisor", () => workspace.run("80-service.sh", "check", service())],
+    ] as const) {
+      const python = join(workspace.path, "tools", tool, "bin/python");
+      renameSync(python, `${python}.gone`);
+      expect((await said()).stderr).toMatch(/their Python is gone/);
+      renameSync(`${python}.gone`, python);
+      expect((await said()).stderr).not.toMatch(/their Python is gone/);
+    }
   });
 
   it("comes back when it is killed, and when its supervisor is, with the service", async () => {

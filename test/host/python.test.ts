@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -53,6 +53,17 @@ describe("python", () => {
     const { code, stderr } = await python();
     expect(code, stderr).toBe(0);
     expect(stderr).toContain("venv is broken or of another Python: made anew");
+    expect((await python({}, "check")).code).toBe(0);
+  });
+
+  it("is made anew when the Python under its path is another by now, as after an update of conda", async () => {
+    const lib = join(workspace.path, "venv/lib");
+    const [made = ""] = readdirSync(lib);
+    renameSync(join(lib, made), join(lib, "python3.9"));
+    expect((await python({}, "check")).stderr).toMatch(/^venv starts Python 3\.\d+ by now, which it was not made with/);
+    const { code, stderr } = await python();
+    expect(code, stderr).toBe(0);
+    expect(readdirSync(lib)).toEqual([made]);
     expect((await python({}, "check")).code).toBe(0);
   });
 

@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import * as pulumi from "@pulumi/pulumi";
 import { expect, it } from "vitest";
 import { parseSettings } from "../../stacks/schema.ts";
@@ -21,4 +23,21 @@ it("the WebUI of this machine is where it listens; another's is where the box is
   expect(await address(ssh, {}, "http://p.example:27411")).toBe("http://p.example:27411");
   const published = { listen: "192.0.2.7", publicUrl: "https://draw.example.com" };
   expect(await address({ kind: "local" }, published)).toBe("https://draw.example.com");
+});
+
+/** The steps whose inputs are others by the second settings. */
+function changed(...settings: [object, object]): string[] {
+  const script = fileURLToPath(new URL("./stdins.ts", import.meta.url));
+  const args = settings.map((host) => JSON.stringify({ host: { ...ssh, ...host } }));
+  const [one = {}, other = {}] = JSON.parse(execFileSync(process.execPath, [script, ...args]).toString()) as [
+    Record<string, string>,
+    Record<string, string>,
+  ];
+  return Object.keys(one).filter((step) => one[step] !== other[step]);
+}
+
+it("another Python is another venv: its packages follow, and the service and the gate that run by them", () => {
+  expect(changed({ python: ["3.10"] }, { python: ["3.11"] }).sort()).toEqual(
+    ["preflight", "python", "wheels", "service", "gate", "ready"].sort(),
+  );
 });
