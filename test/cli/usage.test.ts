@@ -233,6 +233,33 @@ describe("a stack that asks", () => {
   });
 });
 
+describe.skipIf(process.platform === "win32")(
+  "what an update would begin with and is not there is told before its plan",
+  () => {
+    test("Docker engines, all of them", async () => {
+      const none = (name: string) => ({ docker: { host: `unix://${join(clone.dir, name)}` } });
+      const model = { provider: "tongyi", name: "qwen-plus", apiKey: "the-api-key" };
+      clone.settings("boxed", { host: { kind: "docker", gpu: "none", ...none("a") }, dify: { model, ...none("b") } });
+      const { code, stdout, stderr } = await clone.run(["up", "--yes", "--stack", "boxed"]);
+      expect([code, stdout]).toEqual([1, ""]);
+      expect(stderr).toMatch(/- atelier:host\.docker: .*\/a: .*ENOENT.* set atelier:host\.docker\.host\.\n/);
+      expect(stderr).toMatch(/- atelier:dify\.docker: .*\/b: .*ENOENT.* set atelier:dify\.docker\.host\.\n/);
+    });
+
+    test("the commands that rent, as far as they can be told from a shell's own", async () => {
+      const preview = async (rent: object) => {
+        clone.settings("rented", { host: { kind: "ssh", platform: "plain", rent } });
+        return (await clone.run(["preview", "--stack", "rented"])).stderr;
+      };
+      const told = await preview({ create: "rent-a-box --now", destroy: ["./no-such-thing", "now"] });
+      expect(told).toContain("- atelier:host.rent.create: there is no command rent-a-box on this machine");
+      expect(told).toContain("- atelier:host.rent.destroy: there is no command ./no-such-thing on this machine");
+      const fits = await preview({ create: "A=1 rent-a-box", destroy: "if true; then node end.js; fi" });
+      expect(fits).not.toContain("there is no command");
+    });
+  },
+);
+
 describe("before the first update", () => {
   test("outputs says what to do", async () => {
     clone.settings("fresh", { host: nowhere });

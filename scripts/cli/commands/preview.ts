@@ -5,6 +5,7 @@ import { checkPlace } from "../place.ts";
 import { settlePlatform } from "../platform.ts";
 import { runShown } from "../run.ts";
 import { openStack } from "../stack.ts";
+import { refuseUnmet } from "../unmet.ts";
 import type { Context } from "./command.ts";
 import { ensureTrusted } from "./trust.ts";
 
@@ -17,6 +18,7 @@ export async function preview(context: Context): Promise<number> {
   await interrupt.orLeave(ensureTrusted(stack, options.yes, terminal));
   stack = await interrupt.orLeave(settlePlatform(stack, { fresh: true }, terminal));
   await checkPlace(stack);
+  await interrupt.orLeave(refuseUnmet(stack, interrupt.signal));
   const { result, record } = await runShown(runner, "preview", context);
   throwSettingsMistakes(record);
   if (result === "succeeded") showPlan(record, context);

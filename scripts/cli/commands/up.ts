@@ -16,6 +16,7 @@ import { rentalState, rentalWords } from "../rental.ts";
 import { proveAndReport, reportFailure } from "../report.ts";
 import { runShown } from "../run.ts";
 import { openStack } from "../stack.ts";
+import { refuseUnmet } from "../unmet.ts";
 import type { Context } from "./command.ts";
 import { ensureTrusted } from "./trust.ts";
 
@@ -39,6 +40,7 @@ export async function up(context: Context): Promise<number> {
   await interrupt.orLeave(ensureTrusted(stack, options.yes, terminal));
   stack = await interrupt.orLeave(settlePlatform(stack, { fresh: true }, terminal));
   await checkPlace(stack);
+  await interrupt.orLeave(refuseUnmet(stack, interrupt.signal));
 
   if (!options.skipPreview) {
     const plan = await runShown(runner, "preview", context);
