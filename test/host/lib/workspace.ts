@@ -54,8 +54,12 @@ export function collect(child: ChildProcess): Promise<Answer> {
     });
     child.on("error", fail);
     child.on("close", (code, signal) => {
-      const facts = stdout.trim().startsWith("{") ? JSON.parse(stdout.trim().split("\n").pop() ?? "{}") : {};
-      done({ code: code ?? (signal ? 128 : -1), stdout, stderr, facts });
+      try {
+        const facts = stdout.trim().startsWith("{") ? JSON.parse(stdout.trim().split("\n").pop() ?? "{}") : {};
+        done({ code: code ?? (signal ? 128 : -1), stdout, stderr, facts });
+      } catch (error) {
+        fail(new Error(`${(error as Error).message}, in what ended with ${code ?? signal}:\n${stdout}\n${stderr}`));
+      }
     });
   });
 }
