@@ -4,9 +4,16 @@ import { DynamicResource } from "../dynamic.ts";
 export const provider: pulumi.dynamic.ResourceProvider = {
   async create({ comment }: { comment: string }) {
     const { utils } = (await import("ssh2")).default;
-    let made = utils.generateKeyPairSync("ed25519", { comment });
     // ssh2 (1.17.0) drops a public key's leading zero byte: one pair in 256 is malformed, for OpenSSH too.
-    while (utils.parseKey(made.private) instanceof Error) made = utils.generateKeyPairSync("ed25519", { comment });
+    const tries = 20;
+    let made = utils.generateKeyPairSync("ed25519", { comment });
+    for (let tried = 1; utils.parseKey(made.private) instanceof Error; tried++) {
+      if (tried === tries)
+        throw new Error(
+          `ssh2 made ${tries} malformed key pairs one after another: its npm package, or this Node (${process.version}), is broken. Install the packages anew (npm ci), or take another Node.`,
+        );
+      made = utils.generateKeyPairSync("ed25519", { comment });
+    }
     const [type, key] = made.public.split(" ");
     return { id: "ssh-key", outs: { comment, privateKey: made.private, publicKey: `${type} ${key}` } };
   },
