@@ -40,6 +40,8 @@ WHY_LOST = [
     ),
     (r"Error verifying pickled file from .*/Stable-diffusion/.*\n.*may be malicious", "the WebUI reads no code from a checkpoint, and found some in this one: take its .safetensors"),
 ]
+# What a WebUI that has started outlives: somebody's picture was too large, an extension's code broke.
+PASSING = r"CUDA out of memory|OutOfMemoryError|too many values to unpack"
 RACE = "Cannot add middleware after an application has started"
 POLL_S = 0.6
 RESTARTS = 3
@@ -54,6 +56,9 @@ class Log:
 
     def __init__(self, path):
         self.path = path
+        self.starts = 0
+        # The last start was so long ago that nothing of it is left in the last two files: a start does not fill one.
+        self.old = False
 
     def lines(self):
         try:
@@ -64,6 +69,9 @@ class Log:
         if START_MARK not in text and os.path.exists(self.path + ".1"):
             with open(self.path + ".1", encoding="utf-8", errors="replace") as stream:
                 text = stream.read() + text
+            self.old = START_MARK not in text
+        else:
+            self.old = False
         self.starts = text.count(START_MARK)
         return text.rpartition(START_MARK)[2].splitlines()
 
@@ -101,10 +109,11 @@ def tail(lines, count=12):
     return "\n".join("    " + line for line in shown)
 
 
-def fatal(lines):
-    for line in lines:
+def fatal(lines, past=0):
+    """`past`: so many lines were said by a WebUI that had started, before anybody waited for it."""
+    for number, line in enumerate(lines):
         for pattern, meaning in FATAL:
-            if re.search(pattern, line):
+            if re.search(pattern, line) and not (number < past and re.search(PASSING, line)):
                 if pattern == LOST:
                     meaning = next((why for known, why in WHY_LOST if re.search(known, "\n".join(lines))), meaning)
                 raise NotReady(f"{meaning}\n  The log says: {line.strip()[:300]}\n  and ends with:\n{tail(lines)}")
@@ -129,16 +138,17 @@ class Watch:
         self.log = Log(request["log"])
         self.starter = request["starter"]
         self.lines = self.log.lines()
-        self.first = getattr(self.log, "starts", 0)
+        self.first = self.log.starts
+        self.past = len(self.lines) if self.started() else 0
         self.raced = 0
         self.gone_since = None
 
     def look(self):
         self.lines = self.log.lines()
-        fatal(self.lines)
+        fatal(self.lines, self.past if self.log.starts == self.first else 0)
         if any(RACE in line for line in self.lines):
             self._race()
-        restarts = getattr(self.log, "starts", 0) - self.first - self.raced
+        restarts = self.log.starts - self.first - self.raced
         if restarts >= RESTARTS:
             raise NotReady(f"the WebUI ended and was started again {restarts} times. Its log ends with:\n{tail(self.lines)}")
         if any(True for _ in processes(self.starter)):
@@ -166,7 +176,7 @@ class Watch:
         raise NotReady("the WebUI was ended after a disturbed start, and its manager did not start it again within 60 s")
 
     def started(self):
-        return any(STARTED.search(line) for line in self.lines)
+        return self.log.old or any(STARTED.search(line) for line in self.lines)
 
 
 def wait_started(watch, deadline):

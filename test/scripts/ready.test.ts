@@ -9,6 +9,11 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 const ready = resolve(import.meta.dirname, "..", "..", "scripts", "host", "ready.py");
 let folder: string;
 let logs = 0;
+interface Answer {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
 let server: Server;
 
 /** A WebUI that draws at once. */
@@ -26,12 +31,18 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Waits for a WebUI whose log says `lines`. */
-function wait(lines: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+const mark = "=== atelier start 2026-11-24T00:00:00Z";
+
+/** Waits for a WebUI whose log says `lines` of its last start. */
+const wait = (lines: string[]) => ask("wait", [mark, ...lines]);
+
+/** @param older the log's file before, where it was rotated */
+function ask(verb: "wait" | "check", lines: string[], older?: string[]): Promise<Answer> {
   const log = join(folder, `webui-${++logs}.log`);
-  writeFileSync(log, ["=== atelier start 2026-11-24T00:00:00Z", ...lines, ""].join("\n"));
+  writeFileSync(log, [...lines, ""].join("\n"));
+  if (older) writeFileSync(`${log}.1`, [...older, ""].join("\n"));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const child = spawn("python3", [ready, "wait"], { stdio: "pipe", timeout: 240_000 });
+  const child = spawn("python3", [ready, verb], { stdio: "pipe", timeout: 240_000 });
   const asked = { url, log, timeout: "200", model: "model.safetensors", starter: "none", user: "u", password: "p" };
   child.stdin.end(
     Object.entries(asked)
@@ -84,4 +95,25 @@ test("a checkpoint that the WebUI refuses for its form is told so; an embedding 
   expect(code.stderr).toContain("error: ready: the WebUI reads no code from a checkpoint, and found some in this one");
   for (const { stderr } of [other, broken])
     expect(stderr).toContain("error: ready: the model could not be loaded; is the file whole");
+});
+
+test("a WebUI that has drawn so much since that its start is in no log any more has started", async () => {
+  const drawn = ["100%|##########| 20/20 [00:01<00:00, 12.00it/s]"];
+  const [check, waited, young] = await Promise.all([
+    ask("check", drawn, drawn),
+    ask("wait", drawn, drawn),
+    ask("check", drawn, [mark, ...drawn]),
+  ]);
+  expect([check, waited].map(({ code, stderr }) => [code, stderr])).toEqual([
+    [0, ""],
+    [0, ""],
+  ]);
+  expect([young.code, young.stderr]).toEqual([1, "the WebUI has not finished its start\n"]);
+});
+
+test("somebody's picture that was too large for the GPU is past; in a start it is final", async () => {
+  const tooLarge = "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB";
+  const [past, start] = await Promise.all([wait(["Startup time: 9.0s", tooLarge]), wait([tooLarge])]);
+  expect([past.code, past.stderr]).toEqual([0, ""]);
+  expect([start.code, start.stderr]).toEqual([1, expect.stringContaining("error: ready: the GPU's memory is full")]);
 });
