@@ -16,6 +16,9 @@ step_check() {
   _owner=$(input owner)
   [ "$(cat "$WORKSPACE/run/owner" 2>/dev/null)" = "$_owner" ] || drifted "the workspace does not carry this stack's name"
   [ "$(input gpu required)" = none ] || same_gpus
+  # Some boxes have less while they run without their GPU.
+  _mb=$(memory_mb)
+  [ "$_mb" -ge "$(input min_ram_mb 0)" ] || drifted "the host has $_mb MB of memory by now; wanted: $(input min_ram_mb) MB"
 }
 
 step_apply() {

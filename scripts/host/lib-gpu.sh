@@ -54,18 +54,20 @@ check_gpu() {
 # The steps that go by the GPU: its memory's flags, its number.
 by_gpu='config service'
 
-# same_gpus: in a check. A box may come back without its GPU, or with another.
+# same_gpus: in a check. A box may come back without its GPU, or with another, or below an older driver.
 same_gpus() {
   _smi=$(nvidia_smi) || drifted "nvidia-smi is gone from the host" $by_gpu
   _said=$(ask_gpus index,name,driver_version,memory.total,compute_cap) || :
   _now=$(rows_of "$_said" | cards)
   [ -n "$_now" ] || drifted "nvidia-smi finds no GPU any more ($(printf '%s' "$_said" | head -n 1))" $by_gpu
   [ "$_now" = "$(cat "$WORKSPACE/run/gpus" 2>/dev/null)" ] || drifted "the host has other GPUs than it had: $(printf '%s' "$_now" | cut -d, -f2 | sed 's/^ *//' | paste -sd, -)" $by_gpu
+  _driver=$(rows_of "$_said" | head -n 1 | cut -d, -f3 | tr -d ' ')
+  [ "${_driver%%.*}" -ge "$(input min_driver 530)" ] 2>/dev/null || drifted "the GPU driver is $_driver by now; CUDA $(input cuda) wants $(input min_driver 530) or later"
 }
 
 forget_gpus() { rm -f "$WORKSPACE/run/gpu" "$WORKSPACE/run/vram" "$WORKSPACE/run/gpus"; }
 
-# cards: of the rows of ask_gpus, what makes it the same GPU. Not the driver, which the box's owner renews.
+# cards: of the rows of ask_gpus, what makes it the same GPU. Not the driver: one as good will do.
 cards() { cut -d, -f1,2,4,5; }
 
 # rows_of TEXT: a line of a loader or a warning may stand before the answer and behind it.

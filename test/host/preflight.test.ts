@@ -162,7 +162,7 @@ describe("preflight, of the GPU", () => {
     expect([code, stderr]).toEqual([3, expect.stringContaining("nvidia-smi did not answer within 20 s")]);
   });
 
-  it("finds the GPUs of before, whatever their driver; with others, or none, it is to be applied again with what goes by them", async () => {
+  it("finds the GPUs of before, below any driver that will do; with others, or none, it is to be applied again with what goes by them", async () => {
     const rtx = "NVIDIA GeForce RTX 4090";
     const row = (index: number, driver = "535.54") => `${index}, ${rtx}, ${driver}, 24564, 8.9`;
     const check = (...path: string[]) => workspace.run("10-preflight.sh", "check", wants, { path });
@@ -179,6 +179,9 @@ describe("preflight, of the GPU", () => {
       const { code, stderr } = await check(path);
       expect([code, stderr]).toEqual([10, `${why}\nalso: config service\n`]);
     }
+    // A box that was moved below an older driver: nothing goes by that, but preflight has to refuse it.
+    const old = await check(gpus(row(0, "525.105"), row(1, "525.105")));
+    expect([old.code, old.stderr]).toEqual([10, "the GPU driver is 525.105 by now; CUDA 12.1 wants 530 or later\n"]);
     // A refused one is not the one to compare with.
     expect((await apply({}, [gpus("0, NVIDIA T1000, 535.54, 4096, 7.5")])).code).toBe(3);
     expect((await check(gpus("0, NVIDIA T1000, 535.54, 4096, 7.5"))).code).toBe(10);
@@ -227,6 +230,11 @@ describe("preflight, of the memory", () => {
     );
     expect(code, stderr).toBe(0);
     expect(facts.memory_mb).toBe(all());
+    // Started again without its GPU, it may have less.
+    const env = group({ "memory.max": String(64 * 1024 * 1024) });
+    const less = await workspace.run("10-preflight.sh", "check", workspace.file("run/preflight/applied"), { env });
+    const why = `the host has 64 MB of memory by now; wanted: ${all()} MB\n`;
+    expect([less.code, less.stderr]).toEqual([10, why]);
   });
 });
 
