@@ -5,20 +5,19 @@ import { root } from "./paths.ts";
 import { openSession } from "./ssh.ts";
 import type { Stack } from "./stack.ts";
 
-/** The script removes what a workspace's own removal would (scripts/host/00-workspace.sh), whose names these are. */
+/** Removes what a workspace's own removal would. */
 function script(workspace: string, cache: string): string {
-  const own = readFileSync(join(root, "scripts", "host", "00-workspace.sh"), "utf8");
-  const names = /^cached='(.*)'$/m.exec(own)?.[1] ?? "";
+  const own = readFileSync(join(root, "scripts", "host", "lib-cached.sh"), "utf8").replaceAll("\r\n", "\n");
   return `set -u
-workspace=${quote(workspace)} cache=${quote(cache)}
+${own}
+WORKSPACE=${quote(workspace)} CACHE=${quote(cache)}
 # Without the note of what lay there before, nothing tells what is ours; with an identity, another state brought a workspace up.
-[ -f "$cache/.atelier" ] && [ ! -s "$workspace/run/id" ] || exit 0
-for use in "$cache"/uses/*; do
+[ -f "$CACHE/.atelier" ] && [ ! -s "$WORKSPACE/run/id" ] || exit 0
+for use in "$CACHE"/uses/*; do
   other=$(head -n 1 "$use" 2>/dev/null) && [ -s "$other/run/id" ] && echo "used $other" && exit 0
 done
-for name in ${names}; do grep -qxF "$name" "$cache/.atelier" || rm -rf "$cache/$name" || exit 1; done
-[ -n "$(ls "$cache")" ] || rm -f "$cache/.atelier"
-rmdir "$cache" "$workspace" 2>/dev/null
+drop_cached || exit 1
+rmdir "$CACHE" "$WORKSPACE" 2>/dev/null
 echo removed
 `;
 }

@@ -1,13 +1,13 @@
 #!/bin/sh
-# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh lib-cached.sh
 # The workspace itself: its identity and its owner. Inputs: owner.
 # `remove` takes the whole workspace but its cache, and only where it has its identity; with <workspace>/run/purge there, the cache too, but for what another workspace uses.
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-store.sh"
+. "$BIN/lib-cached.sh"
 
 # Whatever lies beside these is not ours. stacks/scripts.ts refuses a folder that has some of them and no identity.
 ours='bin src venv tools models data logs run'
-cached='apt bundle cold conda fetch git hf pip python sha256 uses uv wheels xdg'
 
 step_check() {
   [ -s "$WORKSPACE/run/id" ] || drifted "the workspace has no identity (run/id)"
@@ -32,8 +32,6 @@ note_found() {
   { [ -d "$CACHE/uses" ] || ls "$CACHE" | grep -vx bundle || :; } >"$WORKSPACE/run/found"
   mv "$WORKSPACE/run/found" "$CACHE/.atelier"
 }
-
-found() { grep -qxF "$1" "$CACHE/.atelier" 2>/dev/null; }
 
 step_remove() {
   _purge=0
@@ -62,9 +60,7 @@ END
       drop_unclaimed >/dev/null
     fi
   elif [ $_purge = 1 ]; then
-    for _name in $cached; do found "$_name" || rm -rf "${CACHE:?}/$_name"; done
-    # While something of theirs stays, so does the note: it is theirs for the next workspace, too.
-    [ -n "$(ls "$CACHE")" ] || rm -f "$CACHE/.atelier"
+    drop_cached
     rmdir "$CACHE" 2>/dev/null || [ ! -d "$CACHE" ] || say "left in $CACHE, not ours: $(ls "$CACHE")"
   fi
   case $CACHE/ in
