@@ -49,10 +49,8 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
       joins: Object.fromEntries(
         names.map((service) => [called(service), services[service].networks.map((net) => networkNames[net])]),
       ),
-      volumes: fingerprint.apply((print) =>
-        // What is in the others is worth nothing without the database.
-        Object.fromEntries(stores.map((name) => [called(`${name}-data`), name === "db" ? print : ""])),
-      ),
+      // What is in the others is worth nothing without the database. Their names are known before its password is.
+      volumes: Object.fromEntries(stores.map((name) => [called(`${name}-data`), name === "db" ? fingerprint : ""])),
       images: wanted,
       mirrors,
       offline: assembly.offline,

@@ -112,9 +112,13 @@ function tokensIn({ tokens }: FactsOutputs, { volumes }: Looks): Record<string, 
 }
 
 const provider: pulumi.dynamic.ResourceProvider = {
+  async check(olds: Partial<Looks> | undefined, looks: Looks) {
+    // What is not there is made now anyway; what is there and not ours, and what nothing brings, stops the first plan already. The word
+    // for a password that is yet to be made is none that is there.
+    if (!olds?.engine) await ask(looks);
+    return { inputs: looks };
+  },
   async create(looks: Looks) {
-    // What is not there is made now anyway; what is there and not ours stops it.
-    await ask(looks);
     const names = [...namesOf(looks), "images"];
     return { id: "dify-docker-facts", outs: { ...looks, tokens: Object.fromEntries(names.map((name) => [name, ""])) } };
   },
@@ -149,7 +153,7 @@ export class EngineFacts extends DynamicResource {
 
   constructor(
     name: string,
-    looks: { [Key in keyof Looks]: pulumi.Input<Looks[Key]> },
+    looks: { [Key in keyof Looks]: pulumi.Input<Looks[Key]> | Record<string, pulumi.Input<string>> },
     opts: pulumi.CustomResourceOptions,
   ) {
     super({ provider, uses: [runScript, ask, lost, namesOf, tokensIn] }, name, { ...looks, tokens: undefined }, opts);

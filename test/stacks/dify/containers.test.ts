@@ -6,8 +6,8 @@ import { freePort } from "../../../rehearsal/lib/ports.ts";
 import { noRegistry, startRegistry } from "../../engine/docker/registry.ts";
 import { bundleOfDify, pushImage } from "../../helpers/bundle.ts";
 import { IMAGE, startDocker, type TestDocker } from "../../helpers/docker.ts";
-import { importStandIn, STAND_IN } from "./images.ts";
-import { DifyWorkspace } from "./workspace.ts";
+import { importStandIn, STAND_IN, standIns } from "./images.ts";
+import { DifyWorkspace, model } from "./workspace.ts";
 
 const { test: made, missing } = await startDocker();
 const it = made as TestDocker;
@@ -25,10 +25,11 @@ const inspect = (service: string) => it.docker.getContainer(called(service)).ins
 const envOf = async (service: string): Promise<Record<string, string>> =>
   Object.fromEntries(((await inspect(service)).Config.Env ?? []).map((line) => line.split(/=(.*)/s).slice(0, 2)));
 
-function settings(dify: object = {}, webuiMore: object = {}): void {
+function settings(dify: object = {}, webuiMore: object = {}, facts?: object): void {
   const { port } = webui.address() as AddressInfo;
   work.tell({
     offline: true,
+    ...(facts && { facts }),
     settings: {
       host: { kind: "local" },
       webui: { port, listen: "0.0.0.0", ...webuiMore },
@@ -83,12 +84,25 @@ afterAll(async () => {
 describe.skipIf(missing)(`Dify's containers${missing ? ` (skipped: ${missing})` : ""}`, () => {
   test("without a Docker engine are one clear error", async () => {
     settings({ docker: { host: "unix:///nowhere/docker.sock" } });
-    const up = await work.run("up");
-    expect(up.result).toBe("failed");
-    expect(up.errors.join("\n")).toMatch(
-      /no answer from a Docker engine at unix:\/\/\/nowhere\/docker\.sock.*Is the Docker engine running\?/s,
-    );
+    for (const kind of ["preview", "up"] as const) {
+      const { result, errors } = await work.run(kind);
+      expect(result).toBe("failed");
+      expect(errors.join("\n")).toMatch(
+        /no answer from a Docker engine at unix:\/\/\/nowhere\/docker\.sock.*Is the Docker engine running\?/s,
+      );
+    }
     expect((await work.run("destroy")).result).toBe("succeeded");
+    settings();
+  });
+
+  test("whose images nothing brings, where nothing may be fetched, are told in the first plan", async () => {
+    const plugins = { "langgenius/stablediffusion": "/a", "langgenius/ollama": "/b" };
+    settings({}, {}, { kind: "containers", model, plugins, images: { ...standIns, api: "no:1" } });
+    const plan = await work.run("preview");
+    expect([plan.result, plan.errors.join("\n")]).toEqual([
+      "failed",
+      expect.stringMatching(/nothing may be fetched \(upstreams: offline\), .* has not: .*image no:1/),
+    ]);
     settings();
   });
 
