@@ -148,6 +148,7 @@ const flags = {
   lines: { type: "string", word: "number", only: ["logs"], says: "How many lines of its end (default: 100)" },
   purge: { type: "boolean", only: ["down"], says: "Remove the cache of downloads too" },
   "host-gone": { type: "boolean", only: ["down"], says: "Forget the host without dialling it" },
+  "dify-gone": { type: "boolean", only: ["down"], says: "Forget Dify, and what is in it, without asking it" },
   "show-secrets": { type: "boolean", only: ["outputs", "stack"], says: "Show passwords in clear" },
   replace: { type: "boolean", only: ["trust"], says: "Pin the new key of a host whose key has changed" },
   check: { type: "boolean", only: ["lock"], says: "Say what has moved upstream, write nothing" },

@@ -1,6 +1,6 @@
 import { atelier } from "../../healthchecks/hint.ts";
 import { Console } from "./client.ts";
-import { DifyError, InputError, unreachable } from "./errors.ts";
+import { DifyError, daemonIsDown, InputError, unreachable } from "./errors.ts";
 import { type CheckInput, type ItemInput, type ItemName, itemNames, parseAsk, parseCheck, parseItem } from "./input.ts";
 import type { Making } from "./item.ts";
 import { Masker } from "./masker.ts";
@@ -85,7 +85,8 @@ async function run<Name extends ItemName>(
   if (name !== "setup") await (what === "remove" ? loginAsLeft(console) : console.login());
   const before = facts(job.env.PULUMI_COMMAND_STDOUT);
   const item = await items[name]();
-  return item[what]({ console, input, say, before, force: Boolean(job.env.ATELIER_FORCE) });
+  const done = item[what]({ console, input, say, before, force: Boolean(job.env.ATELIER_FORCE) });
+  return what === "remove" ? done.catch((error: unknown) => Promise.reject(leftBehind(error, console.url))) : done;
 }
 
 /** The login of the last `up`: no settings of today reach what is deleted. */
@@ -97,6 +98,15 @@ const loginAsLeft = (console: Console) =>
       error,
     );
   });
+
+/** Tools, models and plugins are asked of the plugin daemon. */
+function leftBehind(error: unknown, url: string): unknown {
+  if (!daemonIsDown(error)) return error;
+  return new DifyError(
+    `The plugin daemon of ${url} does not answer, so this was not taken out there. Start it (\`docker ps -a\` on that machine shows the container plugin_daemon, \`docker logs\` why it ended, \`docker start\` starts it), and run ${atelier("down")} again: what is gone by now is not asked for twice. Dify said: ${(error as DifyError).said}`,
+    error as DifyError,
+  );
+}
 
 async function checkAll(input: CheckInput, masker: Masker, force: boolean) {
   masker.add(input.dify.password, input.dify.initPassword);

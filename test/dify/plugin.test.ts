@@ -104,6 +104,13 @@ describe("a package", () => {
     expect(Object.values(others)).toEqual(Object.keys(others).map(() => silent));
     expect(Object.keys(others).length).toBeGreaterThan(3);
     expect(world.asked.slice(before).filter((line) => /GET .*\/plugin\/list/.test(line))).toHaveLength(1);
+    // At `down` nothing waits for it: what is dead is said, and what starts it.
+    const { sdPlugin, tool, model } = world.items;
+    const env = { PULUMI_COMMAND_STDOUT: JSON.stringify({ identifier: `${sd}:0.0.7@${"a".repeat(64)}`, made: true }) };
+    for (const item of [sdPlugin, tool, model])
+      expect((await world.run(item, "remove", { own: false, env })).stderr).toMatch(
+        /^error: dify: The plugin daemon of \S+ does not answer, .*docker start.* run `npx atelier down` again.*Dify said: Failed/,
+      );
     const soon = world.run(world.items.sdPlugin);
     await new Promise((resolve) => setTimeout(resolve, 5000));
     world.dify.lies.clear();

@@ -5,17 +5,18 @@ import { boxOutlivesDown } from "../../../stacks/docker/kept.ts";
 import { renamedFile } from "../../../stacks/renamed.ts";
 import { confirm } from "../ask.ts";
 import { containerIsGone, settleVolumes } from "../container.ts";
+import { deadDify } from "../deadDify.ts";
 import { planLines } from "../display/plan.ts";
 import { plural, seconds } from "../display/text.ts";
 import type { Runner } from "../engines/engine.ts";
 import { openRunner } from "../engines/open.ts";
-import { adoptConnection, forgetHost, isOfContainer, isOfDifyEngine, listResources } from "../engines/state.ts";
+import { adoptConnection, forget, forgetHost, isInDify, isOfContainer, listResources } from "../engines/state.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { failureLines, throwSettingsMistakes } from "../failure.ts";
 import { readIfThere } from "../files.ts";
 import { purgeLeftCache } from "../leftCache.ts";
 import { startMachine, stopMachine } from "../machine.ts";
-import { removeLeftovers, volumesOfOthers, whyNoDifyEngine } from "../onEngines.ts";
+import { removeLeftovers, volumesOfOthers } from "../onEngines.ts";
 import { home, hostKeyFile, reportDir, stackHome } from "../paths.ts";
 import { settlePlatform } from "../platform.ts";
 import { orderPurge, unusedCaches } from "../purge.ts";
@@ -42,8 +43,10 @@ export async function down(context: Context): Promise<number> {
   if (options.excludeProtected && options.target.length > 0)
     throw new UsageError("--target and --exclude-protected cannot be combined.");
   const partial = options.target.length + options.exclude.length + shielded.length > 0;
-  if ((partial || options.excludeProtected) && (options.purge || options.hostGone))
-    throw new UsageError("--purge and --host-gone are about the whole host: not together with --target or --exclude….");
+  if ((partial || options.excludeProtected) && (options.purge || options.hostGone || options.difyGone))
+    throw new UsageError(
+      "--purge, --host-gone and --dify-gone are about the whole stack: not together with --target or --exclude….",
+    );
 
   // A rehearsal's Dify has nothing worth keeping.
   const keptDify = partial || options.purge || !stack.asks ? [] : before.filter(outlivesDown);
@@ -67,28 +70,30 @@ export async function down(context: Context): Promise<number> {
       terminal.line(`Protected, and so left with what they need: ${plural(shielded.length, "resource")}.`);
     if (keptDify.length > 0)
       terminal.line("Dify's volumes stay, and in the state the passwords that belong to them; --purge removes both.");
+    const { signal } = interrupt;
+    const dead = await interrupt.orLeave(deadDify(stack, options, signal));
+    if (dead) terminal.line(`${dead.stays}${dead.contained ? ` ${difyComesBack(keptDify.length > 0)}` : ""}`);
     if (stack.asks && !options.yes && !(await confirm("Remove it?", terminal, "`down` removes things.")))
       throw new UserError("Nothing was changed.");
 
-    const { signal } = interrupt;
-    const noDify = options.hostGone ? await whyNoDifyEngine(stack, signal) : undefined;
+    const isDead = (state: { urn: string }) => dead?.isOf(state) === true && !kept.includes(state.urn);
     if (options.hostGone) {
-      const isGone = (state: { urn: string }) =>
-        isOfContainer(state) || (noDify !== undefined && isOfDifyEngine(state) && !kept.includes(state.urn));
-      const forgotten = await forgetHost(stack.name, isGone);
+      const forgotten = await forgetHost(stack.name, (state) => isOfContainer(state) || isDead(state));
       terminal.line(
-        `Forgot ${plural(forgotten, "resource")} of the host${noDify ? " and of Dify's" : ""}, without dialling it.`,
+        `Forgot ${plural(forgotten, "resource")} of the host${dead ? " and of Dify's" : ""}, without dialling it.`,
       );
-      if (noDify)
-        terminal.line(`Dify's containers are forgotten with it: ${noDify}. ${difyComesBack(keptDify.length > 0)}`);
-    } else if (!partial && (await containerIsGone(stack))) {
-      const forgotten = await forgetHost(stack.name);
-      terminal.line(`Forgot ${plural(forgotten, "resource")} of the container, which does not run any more.`);
     } else {
-      if (!local) await adoptConnection(stack.name, interrupt.signal);
-      if (options.purge) await orderPurge(stack, interrupt.signal);
+      if (dead)
+        terminal.line(`Forgot ${plural(await forget(stack.name, isDead), "resource")} of Dify's, without asking it.`);
+      if (!partial && (await containerIsGone(stack))) {
+        const forgotten = await forgetHost(stack.name);
+        terminal.line(`Forgot ${plural(forgotten, "resource")} of the container, which does not run any more.`);
+      } else {
+        if (!local) await adoptConnection(stack.name, interrupt.signal);
+        if (options.purge) await orderPurge(stack, interrupt.signal);
+      }
     }
-    const gone = { box: options.hostGone, dify: noDify !== undefined };
+    const gone = { box: options.hostGone, dify: dead !== undefined };
     if (!partial && before.some(({ urn }) => urn.endsWith("docker-facts")))
       await removeLeftovers(stack, { say: (line) => terminal.line(line), signal, gone });
     const others = await volumesOfOthers(stack, signal, gone);
@@ -173,9 +178,14 @@ async function giveUp(
     for (const line of failureLines("removal", record, context)) terminal.line(line);
     const rental = await rentalUrn(stack.name);
     // A platform that knows nothing of it any more answers with an error each time.
-    if (rental && record.steps.steps.some(({ urn, status }) => urn === rental && status === "failed"))
+    const failed = record.steps.steps.filter(({ status }) => status === "failed");
+    if (rental && failed.some(({ urn }) => urn === rental))
       terminal.line(
         `If the platform's console shows that it is over already: ${hint("state delete", stack.name)} "${rental}" takes it out of the state.`,
+      );
+    else if (failed.some(isInDify))
+      terminal.line(
+        `If that Dify is gone for good: ${hint("down", stack.name)} --dify-gone leaves it behind, and says what stays there.`,
       );
     else if (stack.settings.host.kind !== "local")
       terminal.line(

@@ -57,15 +57,17 @@ export const isOfContainer = ({ urn }: Pick<ResourceState, "urn">): boolean =>
 export const isOfDifyEngine = ({ urn }: Pick<ResourceState, "urn">): boolean =>
   urn.includes("::atelier:dify:Dify$docker:");
 
+/** What this stack has made inside of a Dify, and its proof. */
+export const isInDify = ({ urn }: Pick<ResourceState, "urn">): boolean =>
+  urn.includes("::atelier:dify:Dify$command:local:");
+
 /** Takes the host's resources out of the state without dialling it, and those that `also` names. Gives how many. */
-export async function forgetHost(
-  stack: string,
-  also: (state: ResourceState) => boolean = () => false,
-): Promise<number> {
-  const dropped = await dropResources(stateOptions(stack), (state) => isOnHost(state) || also(state)).catch((error) => {
-    throw asUserError(error);
-  });
-  return dropped.length;
+export const forgetHost = (stack: string, also: (state: ResourceState) => boolean = () => false): Promise<number> =>
+  forget(stack, (state) => isOnHost(state) || also(state));
+
+/** Takes resources out of the state, with what leans on them, and removes nothing. Gives how many. */
+export async function forget(stack: string, which: (state: ResourceState) => boolean): Promise<number> {
+  return (await told(dropResources(stateOptions(stack), which))).length;
 }
 
 /**
