@@ -112,8 +112,10 @@ function isShown({ type, provider, op }: StepMetadata): boolean {
   return provider !== "" && op !== "replace" && !type.startsWith("pulumi:");
 }
 
-/** The differing inputs, without those that the program wants left out (`hideDiffs`). */
-function shownDiffs({ diffs, keys, old, new: news }: StepMetadata): string[] {
+/** The differing inputs, without those that the program wants left out (`hideDiffs`). The official CLI's `diffs` are their names alone. */
+function shownDiffs({ diffs, keys, detailedDiff, old, new: news }: StepMetadata): string[] {
   const hidden = (news ?? old)?.hideDiffs ?? [];
-  return (diffs ?? keys ?? []).filter((path) => !hidden.some((pattern) => matchesPath(pattern, path)));
+  const paths = Object.keys(detailedDiff ?? {});
+  const told = paths.length > 0 ? paths : (diffs ?? keys ?? []);
+  return told.filter((path) => !hidden.some((pattern) => matchesPath(pattern, path)));
 }

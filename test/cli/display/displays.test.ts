@@ -38,7 +38,7 @@ describe("events of the official CLI", () => {
     const display = new RecordDisplay();
     for (const event of recorded) display.event(event);
     expect(planLines(display.steps, fakeTerminal()).join("\n")).toMatchInlineSnapshot(`
-      "  ± p-local   replace: environment, triggers
+      "  ± p-local   replace: environment.WHO, triggers[0]
         ~ p-remote  update: create
       Plan: 1 to update, 1 to replace, 5 unchanged."
     `);
