@@ -246,7 +246,7 @@ try_fetch() {
 
 # damaged NAME BARE: git complains of what is in the cache already, and not of what came: the cache was thrown away.
 damaged() {
-  printf '%s' "$_why" | grep -qi -e 'bad object' -e 'not send all necessary' -e corrupt || return 1
+  printf '%s' "$_why" | grep -qi -e 'bad object' -e 'not send all necessary' -e corrupt -e 'unable to rename temporary' || return 1
   [ "$(packed "$2")" -gt 0 ] || return 1
   say "$1: the cache in $2 is of no use: $_why"
   rm -rf "$2"

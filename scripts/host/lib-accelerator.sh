@@ -30,8 +30,8 @@ use_accelerator() {
       return 0
       ;;
   esac
-  # Any answer will do. Without one GitHub may still be reached directly.
-  if command -v curl >/dev/null 2>&1 && ! curl -s -o /dev/null --noproxy '*' --max-time 3 "$_url" 2>/dev/null; then
+  # Without an answer GitHub may still be reached directly.
+  if ! any_answer "$_url"; then
     say "the accelerator $_accelerator does not answer; fetching without it"
     return 0
   fi
@@ -42,4 +42,19 @@ use_accelerator() {
   no_proxy="${_direct%,}${no_proxy:+,$no_proxy}"
   # Where such an upstream leads to, the fetcher goes without it, too.
   export ATELIER_ACCELERATED=yes
+}
+
+# any_answer URL: something answers there within 3 s, an error too. Unknown, and so yes, on a box that has neither curl nor Python yet.
+any_answer() {
+  if command -v curl >/dev/null 2>&1; then
+    curl -s -o /dev/null --noproxy '*' --max-time 3 "$1" 2>/dev/null
+  elif _any=$(any_python); then
+    "$_any" - "$1" 2>/dev/null <<'END'
+import sys, urllib.error, urllib.request
+try:
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(sys.argv[1], timeout=3).close()
+except urllib.error.HTTPError:
+    pass
+END
+  fi
 }

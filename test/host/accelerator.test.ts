@@ -54,6 +54,15 @@ describe("a platform's accelerator", () => {
     }
   });
 
+  it("is asked by Python where there is no curl", async () => {
+    const onlyPath = workspace.programsBut("curl");
+    const ask = (accelerator: string) =>
+      workspace.run("41-fetch.sh", "apply", { ...inputs, accelerator }, { onlyPath });
+    expect((await ask("http://127.0.0.1:1")).stderr).toContain("does not answer; fetching without it");
+    const { stderr, facts } = await ask(address);
+    expect(facts.proxy, stderr).toBe(address);
+  });
+
   it("serves GitHub and Hugging Face alone: mirrors are asked directly", async () => {
     const { facts } = await apply(address);
     expect(facts.proxy).toBe(address);

@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 
@@ -94,6 +104,18 @@ export class Workspace {
   commands(files: Record<string, string>): string {
     const folder = mkdtempSync(join(this.top, "commands-"));
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { mode: 0o755 });
+    return folder;
+  }
+
+  /** A PATH with all that this machine's has, but these. */
+  programsBut(...names: string[]): string {
+    const folder = mkdtempSync(join(this.top, "programs-"));
+    for (const from of (process.env.PATH ?? "").split(delimiter).filter((path) => existsSync(path))) {
+      for (const name of readdirSync(from)) {
+        const link = join(folder, name);
+        if (!names.includes(name) && !existsSync(link)) symlinkSync(join(from, name), link);
+      }
+    }
     return folder;
   }
 
