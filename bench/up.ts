@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Project } from "../test/e2e/project.ts";
+import { Project, plain } from "../test/e2e/project.ts";
 import { noSshd } from "../test/helpers/sshd.ts";
 import { median } from "./lib/measure.ts";
 import { type BigModel, Hubs, type Limit } from "./up/hub.ts";
@@ -18,11 +18,20 @@ interface Run {
   tutorialAgain: number;
 }
 
-/** How the hubs give their files: as fast as loopback, or limited for each connection, or for each hub. */
-const CASES: (Limit | undefined)[] = [
-  undefined,
-  { of: "connection", bytesPerSecond: 1e6 },
-  { of: "server", bytesPerSecond: 1e6 },
+interface Case {
+  name: string;
+  says: string;
+  /** How the hubs give their files. @default as fast as loopback */
+  limit?: Limit;
+  /** The wheel lock, and what it was made from, in place of the stand-in's four packages. */
+  wheels?: string;
+}
+
+const CASES: Case[] = [
+  { name: "none", says: "no limit" },
+  { name: "connection", says: "hubs of 1 MB/s a connection", limit: { of: "connection", bytesPerSecond: 1e6 } },
+  { name: "server", says: "hubs of 1 MB/s each", limit: { of: "server", bytesPerSecond: 1e6 } },
+  { name: "packages", says: "no limit, the real WebUI's packages", wheels: "a1111-cu121" },
 ];
 
 /**
@@ -43,49 +52,52 @@ export async function bench(args: string[]): Promise<void> {
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs must be a whole number from 1, not ${values.runs}`);
   if (!Number.isInteger(megabytes) || megabytes < 1)
     throw new Error(`--size is MiB of a checkpoint, not ${values.size}`);
-  const cases = CASES.filter(
-    (limit) => values.only === undefined || values.only.split(",").includes(limit?.of ?? "none"),
-  );
+  const cases = CASES.filter(({ name }) => values.only === undefined || values.only.split(",").includes(name));
   if (cases.length === 0)
-    throw new Error(`--only is none, connection, server, or several with commas, not ${values.only}`);
+    throw new Error(
+      `--only is ${CASES.map(({ name }) => name).join(", ")}, or several with commas, not ${values.only}`,
+    );
   if (noSshd) throw new Error(`The bench needs a real SSH server: ${noSshd}.`);
   const rows: string[][] = [];
-  for (const limit of cases) {
+  for (const one of cases) {
     const results: Run[] = [];
     for (let run = 1; run <= runs; run++) {
-      const result = await once(megabytes, limit);
+      const result = await once(megabytes, one);
       results.push(result);
       const shown = Object.entries(result).map(([name, seconds]) => `${name} ${seconds.toFixed(1)} s`);
-      process.stdout.write(`${inWords(limit)}, run ${run}: ${shown.join(", ")}\n`);
+      process.stdout.write(`${one.says}, run ${run}: ${shown.join(", ")}\n`);
     }
-    rows.push(row(limit, results));
+    rows.push(row(one, results));
   }
-  const head = ["hubs give", "tutorial", "up", "faster", "aim", "tutorial again", "rebuild", "faster", "aim"];
+  const head = ["upstreams", "tutorial", "up", "faster", "aim", "tutorial again", "rebuild", "faster", "aim"];
   const table = [head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
   process.stdout.write(
     `\nSeconds, medians of ${runs}; two checkpoints of ${megabytes} MiB on three hubs. ${cpus().length} cores (${cpus()[0]?.model.trim() ?? "?"}), Node ${process.version}.\n\n${table}\n`,
   );
 }
 
-async function once(megabytes: number, limit: Limit | undefined): Promise<Run> {
+async function once(megabytes: number, { limit, wheels }: Case): Promise<Run> {
   const hubs = new Hubs();
   try {
     await hubs.start(megabytes, limit);
-    const { cold, again } = await tutorial(hubs.models);
-    return { ...(await atelier(hubs.models)), tutorialCold: cold, tutorialAgain: again };
+    const { cold, again } = await tutorial(hubs.models, wheels);
+    process.stdout.write(`  tutorial: ${cold.toFixed(1)} s, again ${again.toFixed(1)} s\n`);
+    return { ...(await atelier(hubs.models, wheels)), tutorialCold: cold, tutorialAgain: again };
   } finally {
     hubs.stop();
   }
 }
 
 /** `up` with an empty cache, `down`, `up` with the cache. The host and its upstreams are there before, as the tutorial's are. */
-async function atelier(models: BigModel[]): Promise<Pick<Run, "cold" | "rebuild">> {
+async function atelier(models: BigModel[], wheels: string | undefined): Promise<Pick<Run, "cold" | "rebuild">> {
   const project = new Project();
   try {
     const cache = join(project.home, "cache");
     rmSync(cache);
     mkdirSync(cache);
-    await project.settings({ models });
+    if (wheels)
+      project.edit("rehearsal/upstreams.ts", (text) => text.replace('wheels: "rehearsal"', `wheels: "${wheels}"`));
+    await project.settings({ models, ...(wheels && { host: { kind: "local", ...plain, python: ["3.10", "3.11"] } }) });
     const up = async (name: keyof Run) => {
       await succeeds(project, "env");
       const began = Date.now();
@@ -112,20 +124,17 @@ function spent(project: Project, whole: number): string {
   return `${whole.toFixed(1)} s, of them the update ${seconds.toFixed(1)} s; of its steps ${shown.join(", ")}`;
 }
 
-const inWords = (limit: Limit | undefined): string =>
-  limit ? `${limit.bytesPerSecond / 1e6} MB/s a ${limit.of === "server" ? "hub" : limit.of}` : "no limit";
-
 async function succeeds(project: Project, command: string): Promise<void> {
   const { exitCode, all } = await project.atelier([command], { timeout: 1_800_000 });
   if (exitCode !== 0) throw new Error(`atelier ${command} ended with ${exitCode}:\n${all}`);
 }
 
-function row(limit: Limit | undefined, results: Run[]): string[] {
+function row({ says }: Case, results: Run[]): string[] {
   const of = (name: keyof Run) => median(results.map((result) => result[name])).toFixed(1);
   const ratio = (over: keyof Run, under: keyof Run) =>
     `${median(results.map((result) => result[over] / result[under])).toFixed(1)}x`;
   return [
-    inWords(limit),
+    says,
     of("tutorialCold"),
     of("cold"),
     ratio("tutorialCold", "cold"),

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startRehearsal, stopRehearsal, type UpstreamFacts } from "../../rehearsal/index.ts";
@@ -13,7 +13,7 @@ const deadline = 1800;
  * The tutorial's steps (docs/tutorial-map.md) as one shell script, at their best: nothing of it breaks, each of its commands is quiet and is not repeated.
  * What is in its way today is already mended: the repositories are the ones that still exist, CLIP is built with a setuptools that can.
  */
-function script(upstreams: UpstreamFacts, models: BigModel[], port: number): string {
+function script(upstreams: UpstreamFacts, models: BigModel[], port: number, wheels: string | undefined): string {
   const [git = ""] = upstreams.git;
   const [hub = ""] = upstreams.huggingface;
   const repositories = upstreams.sources.filter(({ name }) => name !== "webui");
@@ -31,7 +31,7 @@ ${repositories
 cd webui
 python3 -m venv venv
 . venv/bin/activate
-pip install -q --disable-pip-version-check -r requirements_versions.txt 'setuptools<81' wheel packaging
+${packages(wheels)}
 pip install -q --disable-pip-version-check --no-build-isolation ../CLIP
 wget -q -P models/Stable-diffusion ${models.map(({ sources }) => sources[0]?.url).join(" ")}
 HF_ENDPOINT=${hub} nohup python launch.py --server-name 127.0.0.1 --port ${port} --api --no-download-sd-model \\
@@ -42,11 +42,26 @@ kill $!
 `;
 }
 
+/** As `requirements_versions.txt` and the launcher's torch; of the real ones pip is told every version, so that it has none to look for. */
+function packages(wheels: string | undefined): string {
+  const install = "pip install -q --disable-pip-version-check";
+  if (wheels === undefined) return `${install} -r requirements_versions.txt 'setuptools<81' wheel packaging`;
+  const text = (file: string) => readFileSync(new URL(`../../images/wheels/${file}`, import.meta.url), "utf8");
+  const versions = text(`${wheels}.txt`).match(/^[\w.-]+==\S+/gm) ?? [];
+  return `cat >real.txt <<'END'
+${text(`${wheels}.in`)}END
+cat >versions.txt <<'END'
+${versions.join("\n")}
+END
+${install} -r real.txt -c versions.txt packaging`;
+}
+
 /**
  * Runs it twice on a fresh host of this machine, over ssh: from nothing, and again with what pip kept.
+ * @param wheels a lock of images/wheels whose packages it installs. @default the stand-in's
  * @returns seconds until it drew
  */
-export async function tutorial(models: BigModel[]): Promise<{ cold: number; again: number }> {
+export async function tutorial(models: BigModel[], wheels?: string): Promise<{ cold: number; again: number }> {
   const folder = mkdtempSync(join(tmpdir(), "atelier-tutorial-"));
   const stackDir = join(folder, "stack");
   try {
@@ -59,7 +74,7 @@ export async function tutorial(models: BigModel[]): Promise<{ cold: number; agai
     if (!host || !upstreams) throw new Error("the host or its upstreams did not start");
     const key = join(folder, "key");
     writeFileSync(key, host.privateKey, { mode: 0o600 });
-    const text = script(upstreams, models, await freePort());
+    const text = script(upstreams, models, await freePort(), wheels);
     const run = () => ssh(["-i", key, "-p", String(host.port), `${host.user}@${host.address}`], text);
     return { cold: await run(), again: await run() };
   } finally {
