@@ -221,6 +221,8 @@ describe.skipIf(noSshd)("a bundle", () => {
     expect(first.all).not.toContain(`not what was sent: ${honest?.path}`);
     const second = await succeeds(["bundle", "push", folder]);
     expect(second).toContain(`${files.length} files laid into`);
+    // Of what the stack wants it lacks nothing.
+    expect(second).not.toContain("It was made for");
     expect(existsSync(join(disk, "cache/sha256", model?.sha256 ?? ""))).toBe(true);
     expect(await succeeds(["bundle", "push", folder])).toContain(`${files.length} of ${files.length} files are on`);
 

@@ -1,9 +1,11 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
+import { quoted } from "../../../healthchecks/hint.ts";
 import { LockError, pinnedInputs } from "../../../images/lock.ts";
 import { profiles, tokenHosts } from "../../../stacks/upstreams.ts";
 import { contentsOfLock, contentsOfStack } from "../bundle/contents.ts";
 import { createBundle } from "../bundle/create.ts";
+import { lacksOf } from "../bundle/lacks.ts";
 import { inWords, type Manifest, readManifest } from "../bundle/manifest.ts";
 import { overDrops } from "../bundle/overDrops.ts";
 import { pushBundle } from "../bundle/push.ts";
@@ -16,7 +18,7 @@ import { keepPushed } from "../recorded.ts";
 import { openSession } from "../ssh.ts";
 import { openStack } from "../stack.ts";
 import { huggingfaceToken } from "../stackSecrets.ts";
-import type { Context } from "./command.ts";
+import { type Context, hint } from "./command.ts";
 import { assemblyOf } from "./upstreams.ts";
 
 /** `atelier bundle create|serve|push <folder>`: all that a stack is made of, in one folder. */
@@ -106,7 +108,8 @@ async function untilInterrupted<T>(interrupt: AbortSignal, work: (signal: AbortS
 
 async function push(folder: string, manifest: Manifest, { options, terminal, interrupt }: Context): Promise<number> {
   const stack = openStack(options.stack);
-  const { models } = await assemblyOf(stack);
+  const assembly = await assemblyOf(stack);
+  const lacks = lacksOf(manifest, contentsOfStack(stack.name, stack.settings, assembly));
   const say = (line: string) => terminal.line(`  ${line}`);
   const { where, cache } = await untilInterrupted(interrupt.signal, (signal) =>
     overDrops({ open: () => openSession(stack), say, signal }, (session, left) =>
@@ -114,20 +117,25 @@ async function push(folder: string, manifest: Manifest, { options, terminal, int
     ),
   );
   rememberBundle(options.stack, folder, manifest);
-  const unknown = (name: string) => models.some((model) => model.name === name && model.sha256 === undefined);
+  const unknown = (name: string) => assembly.models.some((model) => model.name === name && model.sha256 === undefined);
   for (const name of keepPushed(manifest.models.filter((model) => unknown(model.name))))
     terminal.line(
       `model ${name}: the bundle has another file than this machine recorded at its first download, which up wants: \`bundle create\` takes that one, or say sha256 in its entry.`,
     );
-  if (options.json) terminal.answer(JSON.stringify({ folder, host: where, cache, files: manifest.files.length }));
+  if (options.json)
+    terminal.answer(JSON.stringify({ folder, host: where, cache, files: manifest.files.length, lacks }));
   const dify = manifest.images.length + manifest.plugins.length > 0;
   if (dify)
     terminal.line(
       `Dify's images and plugins stay in ${folder}: up brings them to Dify's Docker engine from there, so keep the folder until then.`,
     );
-  terminal.line(
-    `Everything ${dify ? "else " : ""}of ${folder} is in ${cache} on ${where}. Now: npx atelier up --stack ${options.stack} --upstreams offline`,
-  );
+  terminal.line(`Everything ${dify ? "else " : ""}of ${folder} is in ${cache} on ${where}.`);
+  if (lacks.length > 0)
+    terminal.line(
+      `It was made for ${manifest.for}, and has not all that stack \`${stack.name}\` wants: ${shortened(lacks)}. ` +
+        `What the host's cache lacks too, an offline up refuses. A bundle with all of it: ${hint(`bundle create ${quoted(folder)}`, stack.name)}`,
+    );
+  terminal.line(`Now: ${hint("up", stack.name)} --upstreams offline`);
   return 0;
 }
 
@@ -140,5 +148,8 @@ const summary = ({ git, wheels, models, images, plugins }: Manifest): string =>
     ...(images.length > 0 ? [`${plural(images.length, "image")} of Dify`] : []),
     ...(plugins.length > 0 ? [plural(plugins.length, "plugin")] : []),
   ].join(", ");
+
+const shortened = (names: string[]): string =>
+  names.length > 6 ? `${names.slice(0, 5).join(", ")} and ${names.length - 5} more` : names.join(", ");
 
 const sizeOf = ({ files }: Manifest): number => files.reduce((sum, { bytes }) => sum + bytes, 0);

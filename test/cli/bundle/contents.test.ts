@@ -4,12 +4,14 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { difyImages, difyPlugins } from "../../../images/dify.ts";
 import { pinnedInputs } from "../../../images/lock.ts";
+import type { Manifest } from "../../../scripts/cli/bundle/manifest.ts";
 import { assemble } from "../../../stacks/assembly.ts";
 import { parseSettings } from "../../../stacks/schema.ts";
 
 const home = mkdtempSync(join(tmpdir(), "atelier-contents-"));
 vi.stubEnv("ATELIER_HOME", home);
 const { contentsOfLock, contentsOfStack } = await import("../../../scripts/cli/bundle/contents.ts");
+const { lacksOf } = await import("../../../scripts/cli/bundle/lacks.ts");
 const { pushedBundle, rememberBundle, usePushed } = await import("../../../scripts/cli/bundle/pushed.ts");
 afterAll(() => {
   vi.unstubAllEnvs();
@@ -23,6 +25,41 @@ const contents = (dify?: object) => {
   const settings = parseSettings({ host, ...(dify && { dify }) }, "t");
   return contentsOfStack("t", settings, assemble("t", settings, undefined)).dify;
 };
+
+test("what a bundle lacks of what a stack wants is named, each thing once", () => {
+  const of = (more: object) => {
+    const settings = parseSettings({ host, ...more }, "t");
+    return contentsOfStack("t", settings, assemble("t", settings, undefined));
+  };
+  const plain = of({});
+  const file = { path: "p", bytes: 1 };
+  const bundle: Manifest = {
+    ...{ form: 1, for: "t", images: [], plugins: [], pluginWheels: [], files: [] },
+    git: plain.git.map((one) => ({ ...one, folder: "git" })),
+    wheels: [...plain.wheels.values()].map(({ name, sha256 }) => ({
+      ...file,
+      project: name,
+      sha256: [...sha256][0] ?? "",
+    })),
+    models: plain.models.map(({ name, file: called, sha256 = "" }) => ({ ...file, name, file: called, sha256 })),
+    tokenizer: { ...plain.tokenizer, files: [] },
+  };
+  expect(lacksOf(bundle, plain)).toEqual([]);
+  const other = lacksOf(
+    bundle,
+    of({ models: ["sd-xl-base-1.0"], webui: { extensions: ["controlnet"] }, dify: { model } }),
+  );
+  expect(other).toEqual(
+    expect.arrayContaining([
+      "repository sd-webui-controlnet",
+      "model sd-xl-base-1.0",
+      expect.stringMatching(/^package mediapipe /),
+      expect.stringMatching(/^image langgenius\/dify-api:/),
+      `plugin ${difyPlugins.tongyi.id} ${difyPlugins.tongyi.version}`,
+    ]),
+  );
+  expect(other).toHaveLength(new Set(other).size);
+});
 
 describe("what a bundle takes of a Dify", () => {
   test("is what the stack makes, by the lock's digests; nothing without one, and no image where somebody's is wired", () => {
