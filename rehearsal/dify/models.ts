@@ -145,8 +145,8 @@ async function updateCredential(call: Call): Promise<Answer> {
 }
 
 /**
- * Deleting the active one leaves none active, whatever else is there. So does the real one; its apps go on out of its cache, for up to a
- * day, as those here do with what else is there, and are then refused (`Model … not exist.`).
+ * Deleting the active one leaves none active, whatever else is there, and the model's apps are refused until another is chosen. So does
+ * the real one, once its cache, out of which they may go on for a day, is empty.
  */
 function deleteCredential(call: Call): Answer {
   const { dify } = call;

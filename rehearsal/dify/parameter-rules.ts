@@ -1,6 +1,6 @@
 import rules from "./contract/parameter-rules.json" with { type: "json" };
 import type { Dify } from "./dify.ts";
-import { abilitiesOf, activeCredential, type Provider } from "./providers.ts";
+import { abilitiesOf, type Provider, shownCredential } from "./providers.ts";
 
 type Rule = Omit<(typeof rules)[number], "min" | "max"> & { min: number | null; max: number | null };
 
@@ -25,7 +25,7 @@ function thinkingWord(dify: Dify, provider: Provider, model: string): string | u
     case "ollama":
       return "think";
     default: {
-      const said = activeCredential(dify, provider, model)?.credentials.agent_thought_support;
+      const said = shownCredential(dify, provider, model)?.credentials.agent_thought_support;
       return said === "supported" ? "enable_thinking" : undefined;
     }
   }

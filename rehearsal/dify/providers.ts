@@ -51,13 +51,20 @@ export const modelProviders = (dify: Dify): Provider[] =>
     return [{ id: `${found.pluginId}/${name}`, name, package: found, declaration, addsModels, bringsModels }];
   });
 
-/** The credential in force for a model; undefined where there is none. */
+/** The credential in force for a model; undefined where there is none, or where the one that was in force was deleted. */
 export function activeCredential(dify: Dify, provider: Provider, model: string): ModelCredential | undefined {
-  const own = credentialsOf(dify, provider.id, model);
-  const all = own.length > 0 ? own : credentialsOf(dify, provider.id, "");
-  const chosen = dify.state.activeModels[activeKey(provider.id, own.length > 0 ? model : "")];
-  return all.find(({ id }) => id === chosen) ?? all[0];
+  const chosenOf = (name: string) => {
+    const chosen = dify.state.activeModels[activeKey(provider.id, name)];
+    return credentialsOf(dify, provider.id, name).find(({ id }) => id === chosen);
+  };
+  return chosenOf(model) ?? chosenOf("");
 }
+
+/** The one that lists and rules go by: they show a model that can't be called, too. */
+export const shownCredential = (dify: Dify, provider: Provider, model: string): ModelCredential | undefined =>
+  activeCredential(dify, provider, model) ??
+  credentialsOf(dify, provider.id, model)[0] ??
+  credentialsOf(dify, provider.id, "")[0];
 
 export const activeKey = (provider: string, model: string) => `${provider} ${model}`;
 
@@ -85,7 +92,7 @@ export interface Abilities {
 }
 
 export function abilitiesOf(dify: Dify, provider: Provider, model: string): Abilities {
-  const credential = activeCredential(dify, provider, model);
+  const credential = shownCredential(dify, provider, model);
   const said = credential?.credentials ?? {};
   const called = said.function_calling_type;
   const added = credential !== undefined && credential.model !== "";

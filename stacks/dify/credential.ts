@@ -9,8 +9,11 @@ const longest = 30;
  */
 export function credentialName(stack: string, state?: string): string {
   const whole = `atelier-${stack}`;
-  if (state !== undefined) return `${whole.slice(0, longest - state.length - 1)}-${state}`;
+  if (state !== undefined) return `${cut(whole, longest - state.length - 1)}-${state}`;
   if (whole.length <= longest) return whole;
   const end = `-${createHash("sha256").update(whole).digest("hex").slice(0, 6)}`;
-  return `${whole.slice(0, longest - end.length)}${end}`;
+  return `${cut(whole, longest - end.length)}${end}`;
 }
+
+/** With no dash at its end, where one follows. */
+const cut = (name: string, length: number): string => name.slice(0, length).replace(/-+$/, "");

@@ -25,6 +25,12 @@ afterAll(async () => {
 const body = { inputs: {}, query: "a red fox", response_mode: "streaming", conversation_id: "", user: "u1" };
 const ask = (name: "agent" | "chatflow", options: { until?: string; ms?: number } = {}) =>
   events(`${stage.url}/v1/chat-messages`, wired.keys[name], body, options);
+const chat = (key: string) =>
+  fetch(`${stage.url}/v1/chat-messages`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
 // biome-ignore lint/suspicious/noExplicitAny: events are what the tests are about
 const last = (all: any[], event: string) => all.findLast((each) => each.event === event);
 
@@ -72,11 +78,7 @@ describe("of the model", () => {
 
   test("no credential: an agent's 400; a chatflow's event error, and a stream that stays open", async () => {
     const kept = stage.dify.state.modelCredentials.splice(0);
-    const response = await fetch(`${stage.url}/v1/chat-messages`, {
-      method: "POST",
-      headers: { Authorization: `Bearer ${wired.keys.agent}`, "Content-Type": "application/json" },
-      body: JSON.stringify(body),
-    });
+    const response = await chat(wired.keys.agent);
     expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([
       400,
       "provider_not_initialize",
@@ -87,6 +89,19 @@ describe("of the model", () => {
       { event: "(still open)" },
     ]);
     stage.dify.state.modelCredentials.push(...kept);
+  });
+
+  test("the active credential deleted: refused just so, whatever else is there, until another is chosen", async () => {
+    const of = { model: "stub-model", model_type: "llm" };
+    await stage.client.console("POST", models, { ...of, name: "theirs", credentials: modelCredentials(stage) });
+    const [ours, theirs] = stage.dify.state.modelCredentials;
+    await stage.client.console("DELETE", models, { ...of, credential_id: ours?.id });
+    expect((await ask("chatflow", { ms: 1500 })).at(-2)).toMatchObject({ message: "Model stub-model not exist." });
+    expect((await chat(wired.keys.agent)).status).toBe(400);
+    await stage.client.console("POST", `${models}/switch`, { ...of, credential_id: theirs?.id });
+    expect(last(await ask("agent"), "message_end").files).toHaveLength(1);
+    expect(last(await ask("chatflow"), "message_end").files).toHaveLength(1);
+    await setModel({});
   });
 });
 

@@ -14,4 +14,6 @@ test("a credential has its stack's name, and never another stack's", () => {
   expect(long.map(({ length }) => length)).toEqual([30, 30]);
   expect(credentialName("mybox", "0123abcd")).toBe("atelier-mybox-0123abcd");
   expect(credentialName("studio-berlin-production", "0123abcd")).toBe("atelier-studio-berlin-0123abcd");
+  // Cut at a dash.
+  expect(credentialName("a-stack-with-a-long-name", "0123abcd")).toBe("atelier-a-stack-with-0123abcd");
 });
