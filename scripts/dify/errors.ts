@@ -8,13 +8,16 @@ export class DifyError extends Error {
   readonly said: string;
 
   constructor(message: string, answer: { status?: number; code?: string; said?: string } = {}, options?: ErrorOptions) {
-    super(message, options);
+    super(message.replace(id, "$1…"), options);
     this.name = "DifyError";
     this.status = answer.status ?? 0;
     this.code = answer.code ?? "";
     this.said = answer.said ?? "";
   }
 }
+
+/** A whole one stands in the inputs of secrets too, and the engine masks it there and everywhere; its beginning tells it in Dify's pages. */
+const id = /\b([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g;
 
 /** Code of an error that is no answer of Dify's. */
 export const unreachable = "unreachable";

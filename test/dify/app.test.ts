@@ -274,6 +274,8 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
     expect(await standing(world.app(role, { steps: 40 }))).toMatchObject({ why: "its API key is gone" });
     const gone = await world.run({ item: "key", appId: first.appId, keyId: first.keyId });
     expect([gone.code, gone.stderr]).toEqual([1, expect.stringMatching(/API key .* is gone\. The next .* makes one/)]);
+    // A whole id is in what the key's resource is told in secret: the engine would mask it.
+    expect(gone.stderr).toContain(`of the app ${first.appId.slice(0, 8)}… at`);
     const made = await world.apply(world.app(role, { steps: 40 }));
     expect(await keyOf(made)).toMatch(/^app-/);
     expect(made.keyId).not.toBe(first.keyId);
