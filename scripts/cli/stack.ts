@@ -59,7 +59,8 @@ function readConfig(text: string, file: string): Record<string, unknown> {
   try {
     read = (parse(text) as typeof read | null) ?? {};
   } catch (error) {
-    throw new UserError(`${file} is not YAML: ${(error as Error).message}${hintAt(text, error)}`, 2);
+    const why = (error as Error).message.replace(/; please use .*?\(\)/, ", of which only one would be read,");
+    throw new UserError(`${file} is not YAML: ${why}${hintAt(text, error)}`, 2);
   }
   const outside = Object.keys(read).filter((key) => key.startsWith(`${project}:`));
   if (outside.length > 0)
@@ -78,7 +79,10 @@ function readConfig(text: string, file: string): Record<string, unknown> {
   for (const [key, value] of Object.entries(config as Record<string, unknown>)) {
     // Without a namespace it is the project's, as both engines have it.
     const [namespace, name] = key.includes(":") ? key.split(/:(.*)/s) : [project, key];
-    if (namespace === project && name) raw[name] = withoutSecrets(value);
+    if (namespace !== project || !name) continue;
+    if (Object.hasOwn(raw, name))
+      throw new UserError(`${file}: \`${name}\` and \`${project}:${name}\` are the same setting. Keep one of them.`, 2);
+    raw[name] = withoutSecrets(value);
   }
   return raw;
 }
@@ -93,7 +97,7 @@ function isMisspelt(key: string): boolean {
 const unseen: [RegExp, string][] = [
   [/^ *\t/, "a tab; it is indented by spaces"],
   [/[：，“”‘’\u3000\u00a0]/, 'a wide or curly letter (： ， “ ” or a wide space); wanted are : , " and a plain space'],
-  [/^ *[\w-]+:[^\s:]/, "no space behind a colon"],
+  [/^ *[\w-]+:(?![\w-]+:(\s|$))[^\s:]/, "no space behind a colon"],
 ];
 
 /** The first such line about the one that the parser names: it often notices late. */

@@ -156,6 +156,17 @@ describe("settings", () => {
       "config:\n  atelier:host:\n    kind: ssh\natelier:webui:\n  port: 1\n",
       /outside of `config:`.*: atelier:webui\./,
     ],
+    [
+      "one setting twice",
+      "config:\n  atelier:host:\n    kind: ssh\n  host:\n    kind: local\n",
+      /are the same setting/,
+    ],
+    ["one key twice", "config:\n  atelier:engine: a\n  atelier:engine: b\n", /unique at line 3, [^L]*\^\s*$/],
+    [
+      "two documents",
+      "config:\n  atelier:engine: a\n---\nconfig: {}\n",
+      /only one would be read, at line 3[^L]*\^\s*$/,
+    ],
     ["no `config:`", "atelier:host:\n  kind: ssh\n", /outside of `config:`.*: atelier:host\./],
   ])("a file with %s says so", async (_, text, says) => {
     writeFileSync(join(clone.dir, "stacks", "Pulumi.broken.yaml"), text);
