@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh wheels_check.py
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-upstreams.sh wheels_check.py wheels_files.py
 # The packages of the lock, every file by its hash, by uv; then what must be built from a pinned checkout (CLIP).
 # Inputs: lock_name, lock (requirements with hashes), pypi (index URLs, tried one after the other), builds (name, folder below src/), python (a change applies again: venv may be another), proxy.
 . "$(dirname "$0")/lib.sh"
@@ -24,30 +24,44 @@ source_of() {
   esac
 }
 
-# count: the packages that are in venv, by their records.
-count() { find "$WORKSPACE"/venv/lib/python*/site-packages -maxdepth 2 -path '*.dist-info/METADATA' 2>/dev/null | wc -l; }
+# records: the packages that are in venv, and their versions, by their records.
+records() { (cd "$WORKSPACE/venv" && find lib/python*/site-packages -maxdepth 2 -path '*.dist-info/METADATA' | sort) 2>/dev/null; }
+count() { records | wc -l; }
+
+# damaged: the packages of which files are gone or cut.
+damaged() {
+  for _site in "$WORKSPACE"/venv/lib/python*/site-packages; do "$WORKSPACE/venv/bin/python" -ISB "$BIN/wheels_files.py" "$_site"; done
+}
+
+# in_place: the venv is what was installed, of what is wanted; else WHY not.
+in_place() {
+  WHY="the lock was never installed into this venv"
+  { read -r _hash _records _lying <"$WORKSPACE/$VENV_RECORD"; } 2>/dev/null || return 1
+  WHY="venv was installed from another lock"
+  [ "$_hash" = "$(wanted)" ] || return 1
+  WHY="venv has other packages, or of other versions, than were installed"
+  [ "$_records" = "$(records | hash_text)" ] || return 1
+  _damaged=$(damaged | paste -sd, -)
+  WHY="files are gone or cut in venv, of $_damaged"
+  # What was so when it had just come has a record that lies.
+  [ "$_damaged" = "$_lying" ]
+}
 
 step_check() {
   [ -x "$WORKSPACE/venv/bin/python" ] || drifted "venv is not there"
-  [ -f "$WORKSPACE/$VENV_RECORD" ] || drifted "the lock was never installed into this venv"
-  read -r _hash _count <"$WORKSPACE/$VENV_RECORD"
-  [ "$_hash" = "$(wanted)" ] || drifted "venv was installed from another lock"
-  [ "$_count" -eq "$(count)" ] || drifted "venv has $(count) packages; $_count were installed"
+  in_place || drifted "$WHY"
 }
 
 step_apply() {
   UV=$WORKSPACE/tools/bin/uv
   [ -x "$UV" ] && [ -x "$WORKSPACE/venv/bin/python" ] || die "uv or venv is missing in $WORKSPACE: the step python makes them; run up again"
   _wanted=$(wanted)
-  if [ -f "$WORKSPACE/$VENV_RECORD" ]; then
-    read -r _hash _count <"$WORKSPACE/$VENV_RECORD"
-    if [ "$_hash" = "$_wanted" ] && [ "$_count" -eq "$(count)" ] && check_versions 2>/dev/null; then
-      fact lock "$(input lock_name)"
-      fact_json packages "$_count"
-      fact_json installed false
-      tell_items 0 cache
-      return 0
-    fi
+  if in_place && check_versions 2>/dev/null; then
+    fact lock "$(input lock_name)"
+    fact_json packages "$(count)"
+    fact_json installed false
+    tell_items 0 cache
+    return 0
   fi
   rm -f "$WORKSPACE/$VENV_RECORD"
   input lock >"$RUN/lock.txt"
@@ -56,20 +70,41 @@ step_apply() {
   choose_link_mode
   say "installing $(grep -c '^[A-Za-z0-9]' "$RUN/lock.txt") packages of $(input lock_name)"
   unpacked >"$RUN/before"
-  with_cached_index uv - "$UV" pip sync -q --python "$WORKSPACE/venv/bin/python" --require-hashes --build-constraints "$RUN/build-constraints.txt" --link-mode "$_link" "$RUN/lock.txt" ||
-    die "uv could not install $(input lock_name) from $(input pypi 'its default index'): see above. A hash that differs means that the index serves another file: set upstreams.pypi to another"
-  _source=$INDEX
+  take_damaged
+  install_lock
+  if [ -n "$(damaged)" ]; then
+    say "the cache has them so, too: fetching them anew"
+    "$UV" cache clean -q $(damaged) || :
+    take_damaged
+    install_lock
+  fi
   unpacked | comm -13 "$RUN/before" - >"$RUN/came"
   # Unpacked anew, and not come from anywhere, where they lay in cache/wheels.
-  case $INDEX in cache | offline) _came=0 ;; *) _came=$(bytes_came) ;; esac
+  case $_source in cache | offline) _came=0 ;; *) _came=$(bytes_came) ;; esac
   rm -f "$RUN/before" "$RUN/came"
   build_all
   check_versions || die "the packages in venv are not those of $(input lock_name), or do not load on this host: see above"
-  printf '%s %s\n' "$_wanted" "$(count)" >"$WORKSPACE/$VENV_RECORD"
+  printf '%s %s %s\n' "$_wanted" "$(records | hash_text)" "$(damaged | paste -sd, -)" >"$WORKSPACE/$VENV_RECORD"
   fact lock "$(input lock_name)"
   fact_json packages "$(count)"
   fact_json installed true
   tell_items "$_came" "$_source"
+}
+
+# install_lock: all that it has, and nothing else. _source is where it came from.
+install_lock() {
+  with_cached_index uv - "$UV" pip sync -q --python "$WORKSPACE/venv/bin/python" --require-hashes --build-constraints "$RUN/build-constraints.txt" --link-mode "$_link" "$RUN/lock.txt" ||
+    die "uv could not install $(input lock_name) from $(input pypi 'its default index'): see above. A hash that differs means that the index serves another file: set upstreams.pypi to another"
+  _source=$INDEX
+}
+
+# take_damaged: out of venv, as what has its record there is whole to uv.
+take_damaged() {
+  _damaged=$(damaged)
+  [ -n "$_damaged" ] || return 0
+  say "files are gone or cut in venv: installing anew $(echo $_damaged)"
+  "$UV" pip uninstall -q --python "$WORKSPACE/venv/bin/python" $_damaged ||
+    die "uv could not take away what is damaged ($(echo $_damaged)): see above. Remove $WORKSPACE/venv on the host, and run up again"
 }
 
 # unpacked: the packages that uv's cache holds, by the folders that it unpacked them into.

@@ -1,5 +1,16 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -191,6 +202,28 @@ describe("wheels", () => {
     expect((await wheels(clip, "check")).code).toBe(10);
     const { code, stderr } = await wheels(clip);
     expect(code, stderr).toBe(0);
+    expect((await wheels(clip, "check")).code).toBe(0);
+  });
+
+  it("of another version, by somebody's pip, and those of which a file is cut or gone, are seen and installed anew", async () => {
+    const uv = join(workspace.path, "tools/bin/uv");
+    const venv = join(workspace.path, "venv/bin/python");
+    execFileSync(uv, ["pip", "install", "-q", "--python", venv, "six==1.17.0"]);
+    expect((await wheels(clip, "check")).stderr).toContain("other packages, or of other versions");
+    expect((await wheels(clip)).code).toBe(0);
+    expect(installed()).toContain("six-1.16.0.dist-info");
+    // What two packages bring is whole as either of them has it.
+    appendFileSync(join(site(), "six-1.16.0.dist-info/RECORD"), "wheel/__init__.py,,1\n");
+    expect((await wheels(clip, "check")).code).toBe(0);
+    // By a hard link it is cut in the cache, too.
+    truncateSync(join(site(), "wheel/__init__.py"), 3);
+    rmSync(join(site(), "clip/__init__.py"));
+    expect((await wheels(clip, "check")).stderr).toBe("files are gone or cut in venv, of clip,six,wheel\n");
+    const { code, stderr } = await wheels(clip);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(
+      /installing anew clip six wheel\n(.*\n)*.*the cache has them so, too.*\n(.*\n)*.*installing anew wheel\n/,
+    );
     expect((await wheels(clip, "check")).code).toBe(0);
   });
 
