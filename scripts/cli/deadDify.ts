@@ -55,7 +55,8 @@ async function whyNobody(url: string): Promise<string | undefined> {
     await send({ method: "GET", url: `${url}/console/api/setup`, seconds: 30 });
     return undefined;
   } catch (error) {
-    if (error instanceof DifyError && error.code === unreachable) return `for nobody answers (${error.message})`;
+    if (error instanceof DifyError && error.code === unreachable)
+      return `for nobody answers (${(error.cause as Error).message})`;
     return undefined;
   }
 }

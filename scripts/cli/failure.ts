@@ -3,7 +3,7 @@ import { planLines } from "./display/plan.ts";
 import { problemLines } from "./display/problems.ts";
 import type { RecordDisplay } from "./display/record.ts";
 import { seconds } from "./display/text.ts";
-import { isOnHost } from "./engines/state.ts";
+import { isInDify, isOnHost } from "./engines/state.ts";
 import { UserError } from "./errors.ts";
 
 /** Lines of an update that did not succeed: what was tried, what came back, what to do next. */
@@ -19,7 +19,20 @@ export function failureLines(
   lines.push(`The ${what} failed${where === "" ? "" : ` at ${where}`}.`);
   if (errors.length === 0) lines.push("Nothing said why; --verbose shows every line.");
   lines.push(`What was done before is kept. Mend what the error names, then: ${hint(options.command, options.stack)}`);
+  const left = failed.find((step) => step.op === "delete" && isInDify(step));
+  if (left) lines.push(withoutDify(left.urn, options));
   return lines;
+}
+
+/** A Dify that is gone for good keeps what was made in it from being taken out. */
+function withoutDify(urn: string, { command, stack }: Context["options"]): string {
+  // All that is made there leans on the set-up.
+  const setup = urn.replace(/::dify-[\w-]+$/, "::dify-setup");
+  const way =
+    command === "down"
+      ? `${hint("down", stack)} --dify-gone leaves it behind, and says what stays there.`
+      : `${hint("state delete", stack)} '${setup}' --target-dependents leaves behind what was made there.`;
+  return `If that Dify is gone for good: ${way}`;
 }
 
 /** A mistake in the settings that only the program can see is wrong usage (exit code 2), whichever engine ran it. */

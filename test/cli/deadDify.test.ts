@@ -34,6 +34,13 @@ test("a Dify that is gone for good keeps `down` from its end, until it is left b
     expect.stringContaining("If that Dify is gone for good: npx atelier down --stack box --dify-gone leaves it behind"),
   ]);
   expect(failed.said).not.toContain("--host-gone");
+  clone.program("export {};");
+  const without = await run("up");
+  const urn = "'urn:pulumi:box::atelier::atelier:dify:Dify$command:local:Command::dify-setup'";
+  expect([without.code, without.said]).toEqual([
+    1,
+    expect.stringContaining(`npx atelier state delete --stack box ${urn} --target-dependents leaves behind`),
+  ]);
   const left = await run("down", "--dify-gone");
   expect(left.said).toMatch(
     /Dify at http:\/\/127\.0\.0\.1:9 is not asked, as --dify-gone says\. What was made there stays, .*the apps `Atelier agent`/,

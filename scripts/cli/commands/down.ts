@@ -183,11 +183,7 @@ async function giveUp(
       terminal.line(
         `If the platform's console shows that it is over already: ${hint("state delete", stack.name)} "${rental}" takes it out of the state.`,
       );
-    else if (failed.some(isInDify))
-      terminal.line(
-        `If that Dify is gone for good: ${hint("down", stack.name)} --dify-gone leaves it behind, and says what stays there.`,
-      );
-    else if (stack.settings.host.kind !== "local")
+    else if (stack.settings.host.kind !== "local" && !failed.some(isInDify))
       terminal.line(
         `If the box is gone for good: ${hint("down", stack.name)} --host-gone forgets its resources without dialling it.`,
       );
