@@ -36,6 +36,7 @@ export const plugin: Item<"plugin"> = {
     if (installed?.plugin_unique_identifier === identifier)
       return factsOf(installed, made, source, { earlier: others, at: console.url });
     // Over another version or checksum an install says "success" and changes nothing.
+    if (installed && !own && !force) await refuseLoss(console, installed, wanted);
     if (installed) await uninstall(console, installed, say);
     await install(console, { identifier, wanted, seconds: dify.timeout, say });
     const now = await pluginById(console, wanted.id);
@@ -74,6 +75,18 @@ const otherVersion = (url: string, installed: Installed, wanted: Wanted): DifyEr
   new DifyError(
     `${url} has ${installed.plugin_unique_identifier}; this wiring was tried with version ${wanted.version}, and other apps there may use the other one. Install ${wanted.version} there yourself, or let ${atelier("up --force")} replace it.`,
   );
+
+/**
+ * A provider's own credentials go with its plugin, and whoever upgraded it has a use for the other version. Those of copies of this stack
+ * come back with their own `up`.
+ */
+async function refuseLoss(console: Console, installed: Installed, wanted: Wanted): Promise<void> {
+  const theirs = (await credentialsWith(console, wanted.id)).filter((name) => !name.startsWith("atelier-"));
+  if (theirs.length === 0) return;
+  throw new DifyError(
+    `${console.url} has ${installed.plugin_unique_identifier} by now; this wiring was tried with version ${wanted.version}. It is not replaced: others' credentials (${theirs.join(", ")}) may go with it. Install ${wanted.version} there yourself, or let ${atelier("up --force")} replace it.`,
+  );
+}
 
 /**
  * Why somebody's Dify, in which nothing is made yet, would not get the plugin; undefined where it has or gets it.

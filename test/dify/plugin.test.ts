@@ -282,7 +282,16 @@ describe("a provider with credentials of its own", () => {
     there!.package = upgraded;
     // The plugin alone is out of place, so nothing but its facts can apply the model again.
     expect(await standing()).toMatchObject({ plugin: { ok: false }, model: { ok: true } });
-    const again = await world.apply(zhipuai(), { env: { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) } });
+    const env = { PULUMI_COMMAND_STDOUT: JSON.stringify({ ...facts, made: true }) };
+    // In somebody's Dify others' credentials would be lost with it, though it was installed from here.
+    const path = "/workspaces/current/model-providers/langgenius/zhipuai/zhipuai/credentials";
+    const { credentials } = world.dify.state.modelCredentials.find(({ name }) => name === "atelier-t")!;
+    await (await world.user()).console("POST", path, { name: "theirs", credentials });
+    expect(await fails(zhipuai(), "apply", { own: false, env })).toMatch(
+      /has langgenius\/zhipuai:0\.0\.34@.*others' credentials \(theirs\).* go with it.*--force/,
+    );
+    expect(world.dify.state.modelCredentials.map(({ name }) => name)).toContain("theirs");
+    const again = await world.apply(zhipuai(), { env });
     expect((await standing()).model.why).toContain("has no credential `atelier-t`");
     expect(again).toEqual({ ...facts, made: true, installation: expect.any(String) });
     expect(again.installation).not.toBe(facts.installation);
