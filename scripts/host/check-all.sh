@@ -62,11 +62,9 @@ begin() {
   check_step "$1" "$2" >"$answers/$count" </dev/null &
 }
 
-# The scripts themselves: all that the steps source and run is there.
-missing=$(sed -n 's/^# uses: //p' "$BIN"/[0-9][0-9]-*.sh 2>/dev/null | tr ' ' '\n' | sort -u | while read -r name; do
-  [ -z "$name" ] || [ -f "$BIN/$name" ] || printf '%s ' "$name"
-done)
-if [ -z "$missing" ]; then answer scripts 0; else answer scripts 10 "missing in bin: $missing"; fi
+# The scripts themselves, by the record of their laying (stacks/scripts.ts).
+wrong=$(cd "$BIN" && sha256sum -- *.sh *.py 2>/dev/null | awk 'NR == FNR { there[$0]; next } !($0 in there) { printf "%s ", $2 }' - .laid 2>/dev/null) || wrong='their record (.laid)'
+if [ -z "$wrong" ]; then answer scripts 0; else answer scripts 10 "gone or changed in bin: ${wrong% }"; fi
 
 sections=$(cat)
 if [ -z "$sections" ]; then

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../helpers/until.ts";
@@ -144,11 +144,14 @@ describe("check-all", () => {
     expect(lines[1]?.why).toBe('missing on the host: no"such');
   });
 
-  it("says which script is missing, and changes nothing", async () => {
+  it("says which script is missing, cut or another, a step's own too, and changes nothing", async () => {
     await apply();
-    rmSync(join(workspace.bin, "fetch_http.py"));
-    const { of } = await checkAll();
-    expect(of("scripts")).toMatchObject({ ok: false, why: "missing in bin: fetch_http.py " });
+    const why = async () => (await checkAll()).of("scripts")?.why;
+    truncateSync(join(workspace.bin, "lib-offline.sh"));
+    rmSync(join(workspace.bin, "40-sources.sh"));
+    expect(await why()).toBe("gone or changed in bin: 40-sources.sh lib-offline.sh");
+    rmSync(join(workspace.bin, ".laid"));
+    expect(await why()).toBe("gone or changed in bin: their record (.laid)");
   });
 
   it("sees an emptied workspace", async () => {

@@ -75,7 +75,7 @@ describe("the installer", () => {
     expect(files.length).toBeGreaterThan(8);
     expect(JSON.parse(output)).toEqual({ step: "scripts", files: files.length });
     expect(readdirSync(workspace).sort()).toEqual(["bin", "run"]);
-    expect(readdirSync(join(workspace, "bin")).sort()).toEqual(files.sort());
+    expect(readdirSync(join(workspace, "bin")).sort()).toEqual([".laid", ...files].sort());
     for (const file of files) {
       expect(readFileSync(join(workspace, "bin", file), "utf8")).toBe(readFileSync(join(scripts, file), "utf8"));
       expect(statSync(join(workspace, "bin", file)).mode & 0o777).toBe(0o700);

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -93,6 +93,7 @@ export class Workspace {
 
   layScripts(): void {
     cpSync(scripts, this.bin, { recursive: true });
+    execFileSync("sh", ["-c", "sha256sum -- *.sh *.py >.laid"], { cwd: this.bin });
   }
 
   /** Adds a file to bin (or replaces one). */
