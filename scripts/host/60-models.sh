@@ -17,18 +17,27 @@ wanted() {
     awk -F'\t' -v d="hf/hub/models--$_repo/snapshots/$(input tokenizer_revision)" 'NF { print d "/" $1 "\t" $1 "\t-\t" $2 "\t" $3 "\ttokenizer" }'
 }
 
+# ref_file: where transformers looks for what `main` is of the tokenizer's revisions; nothing where there is no tokenizer.
+ref_file() {
+  _repo=$(input tokenizer_repository | sed 's#/#--#g')
+  [ -z "$_repo" ] || printf '%s' "$WORKSPACE/data/hf/hub/models--$_repo/refs/main"
+}
+
+ref_there() { [ -z "$(ref_file)" ] || [ "$(cat "$(ref_file)" 2>/dev/null)" = "$(input tokenizer_revision)" ]; }
+
 safe() { case /$1/ in */../* | */./* | *//*) die "models: $1 is not a plain path" 2 ;; esac }
 
 step_check() {
   [ -f "$RUN/links" ] || drifted "the record of links is gone"
   [ -f "$(use_file)" ] || drifted "the host's store of models does not know that this workspace uses it"
-  # By the record: size and identity of each. The content itself was checked when it came.
+  ref_there || drifted "data/hf does not say which revision of the tokenizer it holds (refs/main)" service
+  # By the record: size and identity of each. A WebUI that was started without one of them has lost it until it is started anew. The content itself was checked when it came.
   while IFS=$TAB read -r _path _sha _bytes; do
-    _size=$(stat -L -c %s "$WORKSPACE/data/$_path" 2>/dev/null) || drifted "data/$_path is not there"
-    [ "$_size" = "$_bytes" ] || drifted "data/$_path has $_size bytes; wanted: $_bytes"
+    _size=$(stat -L -c %s "$WORKSPACE/data/$_path" 2>/dev/null) || drifted "data/$_path is not there" service
+    [ "$_size" = "$_bytes" ] || drifted "data/$_path has $_size bytes; wanted: $_bytes" service
     # A link, and a copy that kept its time: what the store has now is what the WebUI sees.
     [ "$(stat -L -c %y "$WORKSPACE/data/$_path")" = "$(stat -L -c %y "$CACHE/sha256/$_sha" 2>/dev/null)" ] ||
-      drifted "data/$_path is not the store's file: that is gone, or was found damaged and fetched anew"
+      drifted "data/$_path is not the store's file: that is gone, or was found damaged and fetched anew" service
   done <"$RUN/links"
   _missing=$(wanted | cut -f1 | while read -r _path; do grep -q "^$_path$TAB" "$RUN/links" || echo "$_path"; done)
   [ -z "$_missing" ] || drifted "not linked: $(echo $_missing)"
@@ -80,6 +89,9 @@ request() {
   done <"$RUN/wanted"
 }
 
+# note_change: the step service starts the WebUI anew for it.
+note_change() { cat /proc/sys/kernel/random/uuid >"$RUN/changed"; }
+
 # link_one: a hard link to the store's file; where that can't be, a copy that shares its blocks, or a symlink.
 link_one() {
   _got=$(awk -F'\t' -v n="$_file" -v s="$_sha" '$1 == n && (s == "-" || s == $2) { print; exit }' "$RUN/fetched")
@@ -103,6 +115,7 @@ link_one() {
     rm -f "$_to.new"
     ln "$_from" "$_to.new" 2>/dev/null || cp -p --reflink=always "$_from" "$_to.new" 2>/dev/null || ln -sf "$_from" "$_to.new"
     mv -f "$_to.new" "$_to"
+    note_change
   fi
   printf '%s\t%s\t%s\n' "$_path" "$_hash" "$_size" >>"$RUN/links.new"
 }
@@ -117,13 +130,14 @@ unlink_strays() {
   done <"$RUN/links"
 }
 
-# write_ref: transformers looks for `main`; this says which revision that is.
+# write_ref: no name of a revision, but the one that is there.
 write_ref() {
-  [ -n "$_repo" ] || return 0
-  _hub=$WORKSPACE/data/hf/hub/models--$_repo
-  mkdir -p "$_hub/refs"
-  printf '%s' "$(input tokenizer_revision)" >"$_hub/refs/main.new"
-  mv "$_hub/refs/main.new" "$_hub/refs/main"
+  if ref_there; then return 0; fi
+  _ref=$(ref_file)
+  mkdir -p "$(dirname "$_ref")"
+  printf '%s' "$(input tokenizer_revision)" >"$_ref.new"
+  mv "$_ref.new" "$_ref"
+  note_change
 }
 
 step_remove() {

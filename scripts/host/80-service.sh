@@ -16,8 +16,9 @@ wanted() {
     cat "$WORKSPACE/run/flags" "$WORKSPACE/run/gpu" "$WORKSPACE/venv/.atelier-wheels" "$BIN/webui_start.py" 2>/dev/null || :
     [ ! -f "$WORKSPACE/data/credentials" ] || hash_text <"$WORKSPACE/data/credentials"
     cat "$WORKSPACE/src/webui/.git/HEAD" 2>/dev/null || :
-    # It keeps a checkpoint that it has loaded, and lists an upscaler only where it lay there at the start.
+    # It keeps a checkpoint that it has loaded, and lists an upscaler only where it lay there at the start. What was gone then it has not.
     linked
+    cat "$WORKSPACE/run/models/changed" 2>/dev/null || :
     launcher
   } | hash_text
 }

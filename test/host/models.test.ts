@@ -290,18 +290,31 @@ it("whose bytes have all come waits for no server: it is checked, and written to
 });
 
 describe("the tokenizer", () => {
+  const check = () => workspace.run("60-models.sh", "check", workspace.file("run/models/applied"));
   it("lies as transformers looks for it offline: the files under their revision, and main naming it", async () => {
     const vocab = Buffer.from('{"a": 1}');
     const server = await serve(honest(vocab));
-    const { code, stderr } = await apply([], {
+    const inputs = {
       tokenizer_repository: "openai/clip-vit-large-patch14",
       tokenizer_revision: "32bd64288804d66eefd0ccbe215aa642df71cc41",
       tokenizer: [["vocab.json", sha256(vocab), `${server.base}openai/vocab.json`]],
-    });
+    };
+    const { code, stderr } = await apply([], inputs);
     expect(code, stderr).toBe(0);
     const hub = "data/hf/hub/models--openai--clip-vit-large-patch14";
     expect(workspace.file(hub, "refs/main")).toBe("32bd64288804d66eefd0ccbe215aa642df71cc41");
     expect(workspace.file(hub, "snapshots/32bd64288804d66eefd0ccbe215aa642df71cc41/vocab.json")).toBe('{"a": 1}');
+    // A WebUI that was started without it, or without a model, is started anew once it is there again, and for nothing else.
+    const changed = workspace.file("run/models/changed");
+    expect((await apply([], inputs)).code).toBe(0);
+    expect(workspace.file("run/models/changed")).toBe(changed);
+    rmSync(join(workspace.path, hub, "refs"), { recursive: true });
+    expect((await check()).stderr).toMatch(/\(refs\/main\)\nalso: service\n$/);
+    expect((await apply([], inputs)).code).toBe(0);
+    expect(workspace.file("run/models/changed")).not.toBe(changed);
+    expect((await check()).code).toBe(0);
+    rmSync(join(workspace.path, hub, "snapshots"), { recursive: true });
+    expect((await check()).stderr).toMatch(/vocab\.json is not there\nalso: service\n$/);
   });
 });
 

@@ -181,6 +181,9 @@ describe("service", () => {
     expect((await applyService()).facts.restarted).toBe(true);
     expect(webuis()).not.toEqual(before);
     expect(existsSync(known)).toBe(false);
+    // One that was gone, and is there again.
+    writeFileSync(join(dirname(links), "changed"), "1");
+    expect((await workspace.run("80-service.sh", "check", service())).stderr).toContain("older configuration");
     rmSync(dirname(links), { recursive: true });
   });
 
