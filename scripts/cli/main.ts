@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { CommandFunction } from "./commands/command.ts";
+import { diskTrouble } from "./diskTrouble.ts";
 import { EventsFile } from "./display/eventsFile.ts";
 import { Interrupted, messageOf, UsageError, UserError } from "./errors.ts";
 import { Interrupt } from "./interrupt.ts";
@@ -106,7 +107,8 @@ async function run(args: string[]): Promise<number> {
 }
 
 /** Says what went wrong: a user's mistake without a stack trace, ours with one where it is asked for. */
-function report(error: unknown, { verbose, json, command, stack }: Options): number {
+function report(thrown: unknown, { verbose, json, command, stack }: Options): number {
+  const error = thrown instanceof Error ? (diskTrouble(thrown) ?? thrown) : thrown;
   const code =
     error instanceof Interrupted ? 130 : error instanceof UserError || isBootstrapError(error) ? error.exitCode : 1;
   const own = !(error instanceof Interrupted || error instanceof UserError || isBootstrapError(error));

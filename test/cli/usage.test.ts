@@ -132,6 +132,18 @@ describe("settings", () => {
     });
   });
 
+  test("a place for what Atelier makes that can't be written to", async () => {
+    clone.settings("plain", { host: nowhere });
+    const env = { ATELIER_HOME: join(clone.dir, "package.json", "none") };
+    for (const command of ["status", "preview"]) {
+      const { code, stderr } = await clone.run([command, "--stack", "plain"], { env });
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringMatching(/^\S+ on this machine can't be used: .*ATELIER_HOME=<folder>/),
+      ]);
+    }
+  });
+
   test("a file that is not YAML", async () => {
     writeFileSync(join(clone.dir, "stacks", "Pulumi.broken.yaml"), "config: [\n");
     const { code, stderr } = await clone.run(["status", "--stack", "broken"]);

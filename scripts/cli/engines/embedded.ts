@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { diskTrouble } from "../diskTrouble.ts";
 import { UserError } from "../errors.ts";
 import { readPassphrase } from "../passphrase.ts";
 import { backendUrl, home, root, stateDir } from "../paths.ts";
@@ -29,12 +30,7 @@ export class EmbeddedRunner implements Runner {
 export function asUserError(error: unknown): unknown {
   const bugs = [TypeError, RangeError, ReferenceError, SyntaxError];
   if (!(error instanceof Error) || bugs.some((kind) => error instanceof kind)) return error;
-  const { code, path } = error as NodeJS.ErrnoException;
-  if (code === "ENOSPC" || code === "EDQUOT")
-    return new UserError(
-      `There is no room left for ${path ?? home} on this machine (${error.message}). Make some, and run it again: the state is as the last finished step left it.`,
-    );
-  return new UserError(error.message);
+  return diskTrouble(error) ?? new UserError(error.message);
 }
 
 /** What the engine needs to find and read a stack's state. */
