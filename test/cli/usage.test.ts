@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "no
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { asUserError } from "../../scripts/cli/engines/embedded.ts";
+import { until } from "../helpers/until.ts";
 import { Clone, nowhere } from "./clone.ts";
 
 let clone: Clone;
@@ -30,6 +31,21 @@ test("wrong usage is one JSON document with --json", async () => {
     2,
     { command: "up", result: "failed", error: "Unknown option '--stak'. Did you mean --stack?" },
   ]);
+});
+
+test("a bundle that is served is one JSON document with --json", async () => {
+  const folder = join(clone.dir, "served");
+  mkdirSync(folder);
+  const parts = ["git", "wheels", "models", "images", "plugins", "files"].map((name) => [name, []]);
+  const tokenizer = { repository: "o/r", revision: "x", files: [] };
+  const manifest = { form: 1, for: "t", tokenizer, ...Object.fromEntries(parts) };
+  writeFileSync(join(folder, "bundle.json"), JSON.stringify(manifest));
+  const { child, told, finished } = clone.start(["bundle", "serve", folder, "--json"]);
+  await until("it is told", () => told.stderr.includes("Ctrl-C ends it."));
+  child.kill("SIGINT");
+  const { code, stdout } = await finished;
+  const { url, env } = JSON.parse(stdout) as { url: string; env: object };
+  expect([code, env]).toEqual([0, { ATELIER_UPSTREAMS: `bundle:${url}`, ATELIER_BUNDLE: folder }]);
 });
 
 test.each([[["down", "--help"]], [["down", "-h"]], [["help", "down"]]])("%j ends with 0", async (args) => {

@@ -87,8 +87,12 @@ async function serve(folder: string, manifest: Manifest, { options, terminal, in
       : error;
   });
   terminal.line(`Serving ${summary(manifest)} for ${manifest.for} on loopback. For plain \`pulumi\`:`);
-  terminal.answer(`export ATELIER_UPSTREAMS=bundle:${serving.base}`);
-  terminal.answer(`export ATELIER_BUNDLE='${folder.replaceAll("'", "'\\''")}'`);
+  const env = { ATELIER_UPSTREAMS: `bundle:${serving.base}`, ATELIER_BUNDLE: folder };
+  if (options.json) terminal.answer(JSON.stringify({ folder, for: manifest.for, url: serving.base, env }));
+  else {
+    terminal.answer(`export ATELIER_UPSTREAMS=${env.ATELIER_UPSTREAMS}`);
+    terminal.answer(`export ATELIER_BUNDLE='${folder.replaceAll("'", "'\\''")}'`);
+  }
   terminal.line("Ctrl-C ends it.");
   await new Promise<void>((done) => interrupt.signal.addEventListener("abort", () => done(), { once: true }));
   await serving.close();
