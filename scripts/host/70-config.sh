@@ -59,6 +59,10 @@ check_values() {
 
 step_check() {
   [ -s "$WORKSPACE/data/config.json" ] || drifted "data/config.json is not there"
+  _python=$(any_python) || drifted "there is no Python to read data/config.json with"
+  for _pair in config:options ui-config:ui; do
+    _why=$("$_python" -ISB "$BIN/config_write.py" check "$WORKSPACE/data/${_pair%:*}.json" "$RUN/${_pair#*:}.json" 2>&1) || drifted "$_why"
+  done
   [ -s "$WORKSPACE/data/credentials" ] || drifted "data/credentials is not there"
   [ "$(stat -c %a "$WORKSPACE/data/credentials")" = 600 ] || drifted "data/credentials can be read by others"
   [ "$(all_flags)" = "$(cat "$WORKSPACE/run/flags" 2>/dev/null)" ] || drifted "run/flags is not what was written"

@@ -94,8 +94,15 @@ describe("config", () => {
     expect((await workspace.run("70-config.sh", "check", text)).stderr).toContain("credentials were changed");
   });
 
-  it("puts a config.json that can't be read beside, with a word", async () => {
+  it("sees a config.json that has lost what was written, or can't be read; puts that beside, with a word", async () => {
+    const check = () => workspace.run("70-config.sh", "check", config());
+    // Another value is the user's; an entry that is gone is ours.
+    writeFileSync(join(workspace.path, "data/config.json"), '{"sd_model_checkpoint": "theirs"}');
+    expect((await check()).stderr).not.toContain("config.json");
+    writeFileSync(join(workspace.path, "data/config.json"), "{}");
+    expect((await check()).stderr).toBe("data/config.json has lost sd_model_checkpoint\n");
     writeFileSync(join(workspace.path, "data/config.json"), "{ torn");
+    expect((await check()).stderr).toMatch(/^data\/config\.json can't be read/);
     const { code, stderr } = await applyConfig();
     expect(code, stderr).toBe(0);
     expect(stderr).toMatch(/config\.json could not be read .* moved to .*\.aside-/);

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -157,6 +158,12 @@ describe("sources", () => {
 
   it("with changed files are put beside, not lost; the repositories inside stay where they are", async () => {
     await apply();
+    // A disk that was copied: other inodes, and another time of each file's own.
+    const src = join(workspace.path, "src");
+    renameSync(src, `${src}.old`);
+    cpSync(`${src}.old`, src, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+    rmSync(`${src}.old`, { recursive: true });
+    expect(await check()).toMatchObject({ code: 0, stderr: "" });
     writeFileSync(join(workspace.path, "src/webui/launch.py"), "mine");
     const drift = await check();
     expect([drift.code, drift.stderr]).toEqual([10, expect.stringContaining("webui has changed files (launch.py)")]);
