@@ -40,12 +40,14 @@ export async function withLock(folder, work, { deadlineMs = 600_000, doing = "wo
 }
 
 function take(folder) {
-  mkdirSync(dirname(folder), { recursive: true });
   try {
+    mkdirSync(dirname(folder), { recursive: true });
     mkdirSync(folder);
   } catch (error) {
-    if (error.code === "EEXIST") return false;
-    throw error;
+    if (error.code === "EEXIST" && error.path === folder) return false;
+    throw new BootstrapError(
+      `${folder} can't be made (${error.message}). What is installed lies in the clone: is it on a disk that can be written to, and yours?`,
+    );
   }
   const holder = { pid: process.pid, host: hostname(), since: new Date().toISOString() };
   writeFileSync(join(folder, "holder.json"), JSON.stringify(holder));

@@ -74,3 +74,13 @@ test("what fails inside releases it", async () => {
   await expect(failing).rejects.toThrow("no");
   expect(existsSync(join(dir, "lock"))).toBe(false);
 });
+
+test("where nothing can be written, that is said", async () => {
+  const file = join(dir, "a file");
+  writeFileSync(file, "");
+  for (const folder of [join(file, "below", "lock"), join(file, "lock")])
+    await expect(withLock(folder, () => {}, { deadlineMs: 0 })).rejects.toMatchObject({
+      name: "BootstrapError",
+      message: expect.stringMatching(/lock can't be made \(E.* on a disk that can be written to/),
+    });
+});
