@@ -24,17 +24,28 @@ export async function indexAddresses(pypi: readonly string[]): Promise<string[]>
     .map((index) => index?.replace(/\/$/, "") ?? "");
 }
 
-/** pip knows its own default, and what this machine's settings say instead. */
+/** pip's own default, or what this machine's settings say instead. A Python without pip has the one that it would put into a virtual environment. */
+const ASK_PIP = `
+import glob, os, subprocess, sys
+try:
+    import pip
+except ImportError:
+    import ensurepip
+    folders = os.path.join(os.path.dirname(ensurepip.__file__), "_bundled"), "/usr/share/python-wheels"
+    wheel = [file for folder in folders for file in sorted(glob.glob(folder + "/pip-*.whl"))][-1]
+    sys.path.insert(0, wheel)
+    os.environ["PYTHONPATH"] = wheel
+from pip._internal.models.index import PyPI
+got = subprocess.run([sys.executable, "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True).stdout.strip()
+print(got or PyPI.simple_url)
+`;
+
 async function defaultIndex(): Promise<string | undefined> {
   const set = process.env.UV_DEFAULT_INDEX ?? process.env.PIP_INDEX_URL;
   if (set) return set;
-  const program =
-    "import subprocess, sys\nfrom pip._internal.models.index import PyPI\n" +
-    "got = subprocess.run([sys.executable, '-m', 'pip', 'config', 'get', 'global.index-url'], capture_output=True, text=True).stdout.strip()\n" +
-    "print(got or PyPI.simple_url)";
   for (const python of ["python3", "python"]) {
     try {
-      const { stdout } = await run(python, ["-c", program], { timeout: 60_000 });
+      const { stdout } = await run(python, ["-c", ASK_PIP], { timeout: 60_000 });
       if (/^https?:/.test(stdout.trim())) return stdout.trim();
     } catch {
       // Without pip there is nobody to ask.

@@ -1,12 +1,13 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { delimiter, join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { download } from "../../scripts/cli/bundle/download.ts";
-import { indexFiles } from "../../scripts/cli/simple-index.ts";
+import { indexAddresses, indexFiles } from "../../scripts/cli/simple-index.ts";
 
 const content = "a wheel";
 const sha256 = createHash("sha256").update(content).digest("hex");
@@ -47,5 +48,28 @@ describe("an index with a login in its address, as pip's settings have it", () =
     await expect(indexFiles(wrong, "thing")).rejects.toThrow(`http://${host}/simple/thing/ answered HTTP 401`);
     const got = download({ urls: [`${wrong}/x`], path: join(folder, "x"), sha256 }, { progress: () => {} });
     await expect(got).rejects.toThrow(`  - http://${host}/simple/x: HTTP 401`);
+  });
+});
+
+describe("pip's own index", () => {
+  const { PATH, UV_DEFAULT_INDEX, PIP_INDEX_URL } = process.env;
+  afterEach(() => {
+    Object.assign(process.env, { PATH, UV_DEFAULT_INDEX, PIP_INDEX_URL });
+    for (const [name, value] of Object.entries({ UV_DEFAULT_INDEX, PIP_INDEX_URL }))
+      if (value === undefined) delete process.env[name];
+  });
+
+  it("is known to a Python that has no pip, by what it would put into a virtual environment", async () => {
+    delete process.env.UV_DEFAULT_INDEX;
+    delete process.env.PIP_INDEX_URL;
+    const [usual] = await indexAddresses(["default"]);
+    expect(usual).toMatch(/^https?:/);
+    const python = execFileSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).trim();
+    // Without what was installed beside the standard library.
+    for (const name of ["python3", "python"])
+      writeFileSync(join(folder, name), `#!/bin/sh\nexec '${python}' -S "$@"\n`, { mode: 0o755 });
+    process.env.PATH = `${folder}${delimiter}${PATH}`;
+    expect(spawnSync("python3", ["-c", "import pip"]).status).not.toBe(0);
+    expect(await indexAddresses(["default"])).toEqual([usual]);
   });
 });

@@ -71,6 +71,6 @@ async function wheelFiles(
   }
   if (found.size > 0) return found;
   throw new Error(
-    `could not be had. Tried:\n${whys.join("\n") || "  nothing: no index is known on this machine; set upstreams.pypi"}`,
+    `could not be had. Tried:\n${whys.join("\n") || "  nothing: no index is known on this machine, whose Python has neither pip nor venv; set upstreams.pypi"}`,
   );
 }

@@ -118,7 +118,8 @@ function firstLine(error: unknown): string {
 async function lookAtIndex(lock: AtelierLock, pypi: readonly string[], servers: Servers): Promise<Part[]> {
   const indexes = await indexAddresses(pypi);
   if (indexes.length === 0) {
-    const detail = "no index is known on this machine: it has no pip, and upstreams.pypi is not set";
+    const detail =
+      "no index is known on this machine: it has no pip and no venv of Python's, and upstreams.pypi is not set";
     return [{ findings: [{ kind: "wheels", name: "index", status: "unreachable", detail }], seen: {} }];
   }
   const asked = new Set(lockNames().flatMap((name) => named(name)));

@@ -29,7 +29,7 @@ export class Screen {
       [join(import.meta.dirname, "onTerminal.py"), String(columns), String(rows), ...command],
       {
         ...options,
-        env: { TERM: "xterm-256color", ...process.env, CI: "", NO_COLOR: "", FORCE_COLOR: undefined, ...options.env },
+        env: { ...process.env, TERM: "xterm-256color", CI: "", NO_COLOR: "", FORCE_COLOR: undefined, ...options.env },
         stdio: ["pipe", "pipe", "inherit"],
       },
     );
