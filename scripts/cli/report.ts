@@ -29,6 +29,14 @@ export async function proveAndReport(
   // Whether it draws or not: what came is what the next host gets.
   const recorded = await keepRecorded(stack.name);
   const outputs = await readOutputs(stack.name);
+  if (options.target.length + options.exclude.length > 0 && outputs.liveCheck === undefined) {
+    if (options.json) terminal.answer(JSON.stringify({ result: "succeeded", changes: record.record.changes }));
+    terminal.line(
+      `What the live check needs is not known of this part alone, so nothing was checked. The whole: ${hint("up", stack.name)}`,
+    );
+    sayRecorded(recorded, terminal);
+    return 0;
+  }
   const input = text(outputs, "liveCheck");
   const display = openDisplay(context, { idle: "live check" });
   let live: Proof;
