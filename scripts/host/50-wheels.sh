@@ -56,6 +56,8 @@ step_apply() {
   UV=$WORKSPACE/tools/bin/uv
   [ -x "$UV" ] && [ -x "$WORKSPACE/venv/bin/python" ] || die "uv or venv is missing in $WORKSPACE: the step python makes them; run up again"
   _wanted=$(wanted)
+  # For the builds and what is loaded to see that it can be.
+  export PYTHONDONTWRITEBYTECODE='' PYTHONPYCACHEPREFIX="$(compiled "$_wanted")"
   if in_place && check_versions 2>/dev/null; then
     fact lock "$(input lock_name)"
     fact_json packages "$(count)"

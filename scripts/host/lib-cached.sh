@@ -1,7 +1,7 @@
 # What of a cache's folder is ours, and its removal. Besides 00-workspace.sh, scripts/cli/leftCache.ts sends this to a host before its own
 # lines, where no workspace is left: it uses nothing but CACHE.
 
-cached='apt bundle cold conda fetch git hf pip python sha256 uses uv wheels xdg'
+cached='apt bundle cold conda fetch git hf pip pyc python sha256 uses uv wheels xdg'
 
 # found NAME: it lay there before the first workspace, and is somebody else's.
 found() { grep -qxF "$1" "$CACHE/.atelier" 2>/dev/null; }

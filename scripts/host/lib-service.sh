@@ -34,6 +34,7 @@ mkdir -p '$WORKSPACE/run/home' '$WORKSPACE/run/tmp/webui'
 echo "=== atelier start \$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 exec env -i \$keep \\
   PATH="\$PATH" LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONNOUSERSITE=1 HOME='$WORKSPACE/run/home' TMPDIR='$WORKSPACE/run/tmp/webui' \\
+  $(compiled_variable) \\
   XDG_CACHE_HOME='$CACHE/xdg' MPLCONFIGDIR='$WORKSPACE/run/home/matplotlib' GRADIO_ANALYTICS_ENABLED=False \\
   HF_HOME='$WORKSPACE/data/hf' HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_XET=1 \\
   GIT_CONFIG_GLOBAL='$WORKSPACE/run/home/.gitconfig' GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0 \\
@@ -46,6 +47,11 @@ END
 
 # gpu_variable: the GPU that preflight chose, by nvidia-smi's number.
 gpu_variable() { [ ! -s "$WORKSPACE/run/gpu" ] || printf 'CUDA_VISIBLE_DEVICES=%s' "$(cat "$WORKSPACE/run/gpu")"; }
+
+# compiled_variable: what Python compiles of the packages is kept in the cache.
+compiled_variable() {
+  [ ! -s "$WORKSPACE/venv/.atelier-wheels" ] || printf "PYTHONPYCACHEPREFIX='%s'" "$(compiled "$(cat "$WORKSPACE/venv/.atelier-wheels")")"
+}
 
 # gate_variable: behind the gate the WebUI asks nobody for another login, and lets nobody in but the gate.
 gate_variable() { [ "$(input gate no)" = no ] || printf 'ATELIER_GATE=1'; }

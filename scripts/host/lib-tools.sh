@@ -174,3 +174,7 @@ pids_of() {
     [ -z "$START" ] || printf '%s\n' "$_pid"
   done
 }
+
+# compiled HASH: where Python keeps what it has compiled of a venv, for the next one at this path: the half of the time that torch takes to load.
+# By what is installed (HASH, as in venv/.atelier-wheels): Python tells two texts apart by size and second alone.
+compiled() { printf '%s/pyc/%.16s' "$CACHE" "$1"; }

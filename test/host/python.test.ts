@@ -193,6 +193,9 @@ describe("wheels", () => {
     expect(statSync(join(site(), "six.py")).nlink).toBeGreaterThan(1);
     expect(readdirSync(join(workspace.path, "src/CLIP")).sort()).toEqual([".git", "clip", "setup.py"]);
     expect((await wheels(clip, "check")).code).toBe(0);
+    // What Python compiled is the next venv's, too, by what is installed.
+    const [record = ""] = workspace.file("venv/.atelier-wheels").split(" ");
+    expect(existsSync(join(workspace.cache, "pyc", record.slice(0, 16)))).toBe(true);
   });
 
   it("are not touched by an apply that changes nothing, and mended when one is gone", async () => {
