@@ -37,16 +37,22 @@ function certificates(): void {
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout"];
   for (const ca of ["ca", "other"])
     openssl("req", "-x509", ...key, `${ca}.key`, "-out", `${ca}.pem`, "-days", "1", "-subj", `/CN=${ca}`);
-  for (const [name, use, ca, days] of [
-    ["server", "serverAuth", "ca", "1"],
-    ["client", "clientAuth", "ca", "1"],
-    ["expired", "clientAuth", "ca", "-1"],
-    ["stranger", "clientAuth", "other", "1"],
+  // Newer ones end nothing before its beginning, and take the beginning too.
+  const { stderr } = spawnSync("openssl", ["x509", "-help"], { encoding: "utf8" });
+  const past = stderr.includes("-not_before")
+    ? ["-not_before", "20200101000000Z", "-not_after", "20200102000000Z"]
+    : ["-days", "-1"];
+  const today = ["-days", "1"];
+  for (const [name, use, ca, when] of [
+    ["server", "serverAuth", "ca", today],
+    ["client", "clientAuth", "ca", today],
+    ["expired", "clientAuth", "ca", past],
+    ["stranger", "clientAuth", "other", today],
   ] as const) {
     writeFileSync(path(`${name}.ext`), `subjectAltName=IP:127.0.0.1\nextendedKeyUsage=${use}\n`);
     openssl("req", ...key, `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
     const by = ["-CA", `${ca}.pem`, "-CAkey", `${ca}.key`, "-CAcreateserial"];
-    const made = ["-days", days, "-extfile", `${name}.ext`, "-out", `${name}.pem`];
+    const made = [...when, "-extfile", `${name}.ext`, "-out", `${name}.pem`];
     openssl("x509", "-req", "-in", `${name}.csr`, ...by, ...made);
   }
   mkdirSync(path("folder"));
