@@ -199,8 +199,9 @@ plain_proxies() {
 
 # remember: what was applied, without secrets: `check` without inputs goes by it.
 remember() {
-  printf '%s\n' "$INPUT" | grep -v -e '^[a-z_]*_secret=' -e '^token=' >"$RUN/applied.new"
-  mv "$RUN/applied.new" "$RUN/applied"
+  # A file of its own: what a killed one has started may end beside this.
+  printf '%s\n' "$INPUT" | grep -v -e '^[a-z_]*_secret=' -e '^token=' >"$RUN/applied.$$"
+  mv "$RUN/applied.$$" "$RUN/applied"
 }
 
 # apply_now: the step itself, its facts on standard output.
