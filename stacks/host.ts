@@ -31,6 +31,7 @@ export class GpuHost extends pulumi.ComponentResource {
   readonly state: pulumi.Output<string>;
   readonly accelerator: string;
   readonly preflight: Step;
+  readonly packages: Step;
   readonly python: Step;
 
   constructor(name: string, args: GpuHostArgs, opts: pulumi.ComponentResourceOptions = {}) {
@@ -90,10 +91,10 @@ export class GpuHost extends pulumi.ComponentResource {
       },
       [workspace.resource],
     );
-    const packages = this.step("packages", "20-packages.sh", packagesInputs(settings, args.assembly), [
+    this.packages = this.step("packages", "20-packages.sh", packagesInputs(settings, args.assembly), [
       this.preflight.resource,
     ]);
-    this.python = this.step("python", "30-python.sh", pythonInputs(settings, args.assembly), [packages.resource]);
+    this.python = this.step("python", "30-python.sh", pythonInputs(settings, args.assembly), [this.packages.resource]);
     this.registerOutputs({});
   }
 

@@ -41,15 +41,16 @@ export class Webui extends pulumi.ComponentResource {
     const { webui } = settings;
     const { python } = host;
 
+    // git comes with the packages; it runs beside Python's step.
     const sources = host.step("sources", "40-sources.sh", sourcesInputs(settings.host, args.assembly), [
-      python.resource,
+      host.packages.resource,
     ]);
     const wheels = host.step(
       "wheels",
       "50-wheels.sh",
       // They lie in the venv that Python's step made, and may have made anew.
       { ...wheelsInputs(settings.host, args.assembly), python: python.version },
-      [sources.resource],
+      [sources.resource, python.resource],
       { within: python },
     );
     const config = host.step(

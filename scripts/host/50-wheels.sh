@@ -84,8 +84,14 @@ step_apply() {
   # Unpacked anew, and not come from anywhere, where they lay in cache/wheels.
   case $_source in cache | offline) _came=0 ;; *) _came=$(bytes_came) ;; esac
   rm -f "$RUN/before" "$RUN/came"
+  # Loading torch takes seconds, and what is built is not of the lock.
+  check_versions 2>"$RUN/checked" &
+  _checking=$!
   build_all
-  check_versions || die "the packages in venv are not those of $(input lock_name), or do not load on this host: see above"
+  wait $_checking || {
+    cat "$RUN/checked" >&2
+    die "the packages in venv are not those of $(input lock_name), or do not load on this host: see above"
+  }
   printf '%s %s %s\n' "$_wanted" "$(records | hash_text)" "$(damaged | paste -sd, -)" >"$WORKSPACE/$VENV_RECORD"
   fact lock "$(input lock_name)"
   fact_json packages "$(count)"

@@ -88,7 +88,8 @@ start_gate() {
 tell_supervisor() {
   if [ -S "$WORKSPACE/run/supervisor.sock" ]; then
     "$WORKSPACE/tools/supervisor/bin/supervisorctl" -c "$WORKSPACE/run/supervisord.conf" update >&2 || :
-    [ ! -f "$WORKSPACE/run/supervisor.d/gate.conf" ] || "$WORKSPACE/tools/supervisor/bin/supervisorctl" -c "$WORKSPACE/run/supervisord.conf" start gate >/dev/null 2>&1 || :
+    # One that it knew, and had given up.
+    [ ! -f "$WORKSPACE/run/supervisor.d/gate.conf" ] || [ -n "$(gate_pids)" ] || "$WORKSPACE/tools/supervisor/bin/supervisorctl" -c "$WORKSPACE/run/supervisord.conf" start gate >/dev/null 2>&1 || :
   else
     kill -HUP $(supervisor_pids) 2>/dev/null || :
   fi

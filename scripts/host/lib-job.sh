@@ -163,7 +163,7 @@ attach() {
         ;;
     esac
     now
-    if [ $((NOW - _t1)) -gt 100 ]; then nap 0.5; else nap 0.1; fi
+    if [ $((NOW - _t1)) -gt 1000 ]; then nap 0.5; else nap 0.1; fi
   done
 }
 

@@ -160,6 +160,7 @@ start_service() {
   printf '%s\n' "$(manager)" >"$RUN/manager"
   now
   _t0=$NOW
+  wake_supervisor
   until [ -n "$(service_pids)" ]; do
     now
     if [ $((NOW - _t0)) -gt 6000 ]; then
@@ -196,6 +197,12 @@ END
 # supervisor_pids: this workspace's supervisord, by what it was started with: its pid file goes with an emptied workspace, it does not.
 supervisor_pids() { pids_of "$WORKSPACE/tools/supervisor/bin/supervisord"; }
 
+# wake_supervisor: it looks at its programs, and at signals, once a second, and whenever somebody calls.
+wake_supervisor() {
+  [ ! -S "$WORKSPACE/run/supervisor.sock" ] ||
+    "$WORKSPACE/tools/supervisor/bin/python" -ISB -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "$WORKSPACE/run/supervisor.sock" 2>/dev/null || :
+}
+
 manager_alive() {
   case $(cat "$RUN/manager" 2>/dev/null) in
     systemd) systemctl is-active -q "$(unit_name)" ;;
@@ -206,7 +213,7 @@ manager_alive() {
 # stop_service: whatever manager it was started under, and orphans of a manager that was killed; ends when the processes are gone.
 stop_service() {
   [ ! -f "$RUN/unit" ] || systemctl disable -q --now "$(unit_name)" 2>/dev/null || :
-  end_all supervisor_pids 2500
+  end_all supervisor_pids 2500 wake_supervisor
   # The gate goes and comes with its supervisor; one that was left behind would hold its port.
   [ "$(cat "$RUN/manager" 2>/dev/null)" = systemd ] || end_all gate_pids 1000
   _left=$(service_pids)
@@ -217,7 +224,7 @@ stop_service() {
   rm -f "$RUN/running"
 }
 
-# end_all LISTER CENTISECONDS: asks the listed processes to end, waits, and ends them; another login's are one clear error.
+# end_all LISTER CENTISECONDS [WAKER]: asks the listed processes to end, waits, and ends them; another login's are one clear error.
 end_all() {
   _left=$($1)
   [ -n "$_left" ] || return 0
@@ -229,6 +236,7 @@ end_all() {
   now
   _t0=$NOW
   while [ -n "$($1)" ] && [ $((NOW - _t0)) -lt "$2" ]; do
+    ${3:-:}
     nap 0.1
     now
   done

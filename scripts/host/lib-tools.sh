@@ -63,8 +63,9 @@ with_progress() {
   _child=$!
   started "$_child"
   _child_start=$START
+  _p1=0
   while alive "$_child" "$_child_start"; do
-    nap
+    if [ "$_p1" -gt 200 ]; then nap; else nap 0.05; fi
     now
     _p1=$((NOW - _p0))
     if [ "$_p1" -ge "$_next" ]; then

@@ -43,7 +43,7 @@ WHY_LOST = [
 # What a WebUI that has started outlives: somebody's picture was too large, an extension's code broke.
 PASSING = r"CUDA out of memory|OutOfMemoryError|too many values to unpack"
 RACE = "Cannot add middleware after an application has started"
-POLL_S = 0.6
+POLL_S = 0.25
 RESTARTS = 3
 
 
