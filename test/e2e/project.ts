@@ -111,8 +111,8 @@ export class Project {
 
   /** Takes everything down, whatever the test left behind. */
   async remove(): Promise<void> {
-    await this.atelier(["down"]);
-    await this.atelier(["down", "--host-gone"]);
+    const { exitCode } = await this.atelier(["down"]);
+    if (exitCode !== 0) await this.atelier(["down", "--host-gone"]);
     keepCompiled(this.dir);
     rmSync(this.dir, { recursive: true, force: true });
   }

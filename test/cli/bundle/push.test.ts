@@ -58,6 +58,8 @@ function here(env: NodeJS.ProcessEnv): Session {
         const child = execFile("sh", ["-c", command], { env }, (error, stdout, stderr) =>
           resolve({ code: Number(error?.code ?? 0), stdout, stderr }),
         );
+        // A command that ends without reading it closes the pipe.
+        child.stdin?.on("error", () => {});
         child.stdin?.end(stdin);
       }),
     send: async (command: string, source: Readable) => {
