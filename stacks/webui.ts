@@ -66,7 +66,8 @@ export class Webui extends pulumi.ComponentResource {
         user: webui.user,
         password_secret: password,
       },
-      [sources.resource],
+      // A bare box has none to write them with before.
+      [python.resource],
       { secret: true },
     );
     this.vram = config.facts.apply(({ vram }) => String(vram ?? "full"));

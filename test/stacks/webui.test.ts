@@ -25,19 +25,23 @@ it("the WebUI of this machine is where it listens; another's is where the box is
   expect(await address({ kind: "local" }, published)).toBe("https://draw.example.com");
 });
 
-/** The steps whose inputs are others by the second settings. */
-function changed(...settings: [object, object]): string[] {
+interface Program {
+  stdins: Record<string, string>;
+  after: Record<string, string[]>;
+}
+
+/** What the program makes of each of these settings of the host. */
+function programs(...settings: object[]): Program[] {
   const script = fileURLToPath(new URL("./stdins.ts", import.meta.url));
   const args = settings.map((host) => JSON.stringify({ host: { ...ssh, ...host } }));
-  const [one = {}, other = {}] = JSON.parse(execFileSync(process.execPath, [script, ...args]).toString()) as [
-    Record<string, string>,
-    Record<string, string>,
-  ];
-  return Object.keys(one).filter((step) => one[step] !== other[step]);
+  return JSON.parse(execFileSync(process.execPath, [script, ...args]).toString());
 }
 
 it("another Python is another venv: its packages follow, and the service and the gate that run by them", () => {
-  expect(changed({ python: ["3.10"] }, { python: ["3.11"] }).sort()).toEqual(
-    ["preflight", "python", "wheels", "service", "gate", "ready"].sort(),
-  );
+  const [one, other] = programs({ python: ["3.10"] }, { python: ["3.11"] }) as [Program, Program];
+  const changed = Object.keys(one.stdins).filter((step) => one.stdins[step] !== other.stdins[step]);
+  expect(changed.sort()).toEqual(["preflight", "python", "wheels", "service", "gate", "ready"].sort());
+  // A bare box has no Python before; sources want none.
+  for (const step of ["wheels", "models", "config"]) expect(one.after[step], step).toContain("python");
+  expect(one.after.sources).not.toContain("python");
 });
