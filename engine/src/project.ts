@@ -233,12 +233,14 @@ async function readYaml(file: string): Promise<Json> {
 }
 
 /** Integers as numbers where a number can hold them; others stay exact, as bigints. Bytes as the text that they are. */
-function tidy(value: unknown): unknown {
+function tidy(value: unknown, around: unknown[] = []): unknown {
   if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : value;
-  if (Array.isArray(value)) return value.map(tidy);
   if (value instanceof Uint8Array) return Buffer.from(value).toString();
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, tidy(element)]));
+  if (around.includes(value)) throw new Error("an alias (*name) stands inside of what it names, so it has no end.");
+  const inside = [...around, value];
+  if (Array.isArray(value)) return value.map((element) => tidy(element, inside));
+  return Object.fromEntries(Object.entries(value).map(([key, element]) => [key, tidy(element, inside)]));
 }
 
 async function firstOf(files: string[]): Promise<string | undefined> {

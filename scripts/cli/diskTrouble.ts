@@ -12,7 +12,7 @@ export function diskTrouble(error: unknown): UserError | undefined {
     );
   // A folder on a read-only disk is not there, says mkdir of all that leads to it.
   const refused = refusals.includes(code) || (code === "ENOENT" && syscall === "mkdir");
-  if (!refused || !path?.startsWith(home)) return undefined;
+  if (!refused || !(path?.startsWith(home) || home.startsWith(`${path}/`))) return undefined;
   return new UserError(
     `${path} on this machine can't be used: ${message}. Atelier keeps what it makes in ${home}, for the user who began with it (once as root, by sudo, is root's for good), ` +
       "on a disk that can be written to. ATELIER_HOME=<folder> puts it elsewhere, with states of its own.",

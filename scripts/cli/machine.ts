@@ -3,6 +3,7 @@ import { ensureSystemPackages } from "../bootstrap/system.mjs";
 import { usePushed } from "./bundle/pushed.ts";
 import { dockerSocket } from "./dockerHere.ts";
 import { messageOf, UserError } from "./errors.ts";
+import { makeFolder } from "./files.ts";
 import { home, stackHome } from "./paths.ts";
 import type { Stack } from "./stack.ts";
 
@@ -23,6 +24,7 @@ export async function startMachine(stack: Stack): Promise<void> {
   // A host that runs has all of it; asking Python takes a good part of a second behind pyenv.
   if (!rehearsalStatus({ stackDir: stackHome(stack.name) }).host.running) ensureSystemPackages();
   const wanted = wants(stack);
+  makeFolder(stackHome(stack.name), 0o700);
   try {
     const dify = wanted.dify && (await difyIn(stack));
     await startRehearsal({ stackDir: stackHome(stack.name), cacheDir: join(home, "cache"), ...wanted, dify });

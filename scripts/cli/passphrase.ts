@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { messageOf, UserError } from "./errors.ts";
-import { readIfThere } from "./files.ts";
+import { makeFolder, readIfThere } from "./files.ts";
 import { passphraseFile } from "./paths.ts";
 
 /**
@@ -29,7 +29,7 @@ function readable(file: string): string | undefined {
 
 /** Two first uses at once agree on one passphrase: a link never overwrites. */
 function makePassphrase(): string {
-  mkdirSync(dirname(passphraseFile), { recursive: true });
+  makeFolder(dirname(passphraseFile));
   const beside = `${passphraseFile}.${process.pid}.${randomBytes(4).toString("hex")}`;
   const made = randomBytes(24).toString("base64url");
   writeFileSync(beside, `${made}\n`, { mode: 0o600 });

@@ -82,7 +82,7 @@ function readConfig(text: string, file: string): Record<string, unknown> {
     if (namespace !== project || !name) continue;
     if (Object.hasOwn(raw, name))
       throw new UserError(`${file}: \`${name}\` and \`${project}:${name}\` are the same setting. Keep one of them.`, 2);
-    raw[name] = withoutSecrets(value);
+    raw[name] = withoutSecrets(value, file);
   }
   return raw;
 }
@@ -117,11 +117,15 @@ const placeholder = "PRIVATE KEY, encrypted";
 /** Whether a setting's text is not its own: it is encrypted in the file (stackSecrets.ts). */
 export const isEncrypted = (text: string): boolean => text === placeholder;
 
-function withoutSecrets(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutSecrets);
+/** @param around the lists and maps that hold it */
+function withoutSecrets(value: unknown, file: string, around: unknown[] = []): unknown {
   if (typeof value !== "object" || value === null) return value;
+  if (around.includes(value))
+    throw new UserError(`${file}: an alias (\`*name\`) stands inside of what it names, so it has no end.`, 2);
+  const inside = [...around, value];
+  if (Array.isArray(value)) return value.map((inner) => withoutSecrets(inner, file, inside));
   if (typeof (value as { secure?: unknown }).secure === "string") return placeholder;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner, file, inside)]));
 }
 
 function validate(name: string, raw: Record<string, unknown>): Settings {

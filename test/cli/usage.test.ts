@@ -150,9 +150,15 @@ describe("settings", () => {
 
   test("a place for what Atelier makes that can't be written to", async () => {
     clone.settings("plain", { host: nowhere });
-    const env = { ATELIER_HOME: join(clone.dir, "package.json", "none") };
-    for (const command of ["status", "preview"]) {
-      const { code, stderr } = await clone.run([command, "--stack", "plain"], { env });
+    const file = { ATELIER_HOME: join(clone.dir, "package.json", "none") };
+    const runs: [string[], NodeJS.ProcessEnv][] = ["status", "preview"].map((name) => [
+      [name, "--stack", "plain"],
+      file,
+    ]);
+    // A folder that is there, and in which the system makes none.
+    if (existsSync("/proc/self")) runs.push([["up", "--stack", "rehearsal"], { ATELIER_HOME: "/proc/none/within" }]);
+    for (const [args, env] of runs) {
+      const { code, stderr } = await clone.run(args, { env });
       expect([code, stderr]).toEqual([
         1,
         expect.stringMatching(/^\S+ on this machine can't be used: .*ATELIER_HOME=<folder>/),
@@ -194,6 +200,11 @@ describe("settings", () => {
       "two documents",
       "config:\n  atelier:engine: a\n---\nconfig: {}\n",
       /only one would be read, at line 3[^L]*\^\s*$/,
+    ],
+    [
+      "an alias of itself",
+      "config:\n  atelier:models: &a [*a]\n",
+      /Pulumi\.broken\.yaml: an alias .* inside of what it names/,
     ],
     ["no `config:`", "atelier:host:\n  kind: ssh\n", /outside of `config:`.*: atelier:host\./],
   ])("a file with %s says so", async (_, text, says) => {

@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { modelUrls, type Upstreams } from "../../../stacks/upstreams.ts";
 import { readPluginPackage } from "../../dify/difypkg.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { makeFolder } from "../files.ts";
 import { inParallel } from "../http.ts";
 import { indexAddresses } from "../simple-index.ts";
 import type { Contents } from "./contents.ts";
@@ -58,7 +59,7 @@ async function fill(
   progress: (bytes: number) => void,
 ): Promise<Manifest> {
   checkFolder(folder);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const failures: string[] = [];
   // A full disk ends the rest: each file would only say the same.
   const full = new AbortController();

@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { quoted } from "../../../healthchecks/hint.ts";
 import { LockError, pinnedInputs } from "../../../images/lock.ts";
@@ -13,6 +12,7 @@ import { rememberBundle } from "../bundle/pushed.ts";
 import { serveBundle } from "../bundle/server.ts";
 import { plural } from "../display/text.ts";
 import { Interrupted, messageOf, UsageError, UserError } from "../errors.ts";
+import { makeFolder } from "../files.ts";
 import { endRequests } from "../http.ts";
 import { keepPushed } from "../recorded.ts";
 import { openSession } from "../ssh.ts";
@@ -54,7 +54,7 @@ async function create(folder: string, { options, terminal, interrupt }: Context)
       terminal.line("A rehearsal's bundle: stand-ins of this machine, which are in no lock; the packages are real.");
   }
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
   } catch (error) {
     throw new UserError(`${folder} can't be the bundle's folder: ${messageOf(error)}.`, 2);
   }

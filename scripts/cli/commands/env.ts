@@ -1,7 +1,6 @@
-import { mkdirSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { copySettings } from "../engines/pulumi.ts";
-import { readIfThere } from "../files.ts";
+import { makeFolder, readIfThere } from "../files.ts";
 import { startMachine } from "../machine.ts";
 import { readPassphrase } from "../passphrase.ts";
 import { backendUrl, home, passphraseFile, root, stateDir } from "../paths.ts";
@@ -19,7 +18,7 @@ export async function env({ options, terminal, interrupt }: Context): Promise<nu
     stack = await interrupt.orLeave(settlePlatform(stack, { fresh: false }, terminal));
   }
   readPassphrase();
-  mkdirSync(stateDir, { recursive: true });
+  makeFolder(stateDir);
   const values: Record<string, string> = { PULUMI_BACKEND_URL: backendUrl, PULUMI_STACK: stack.name };
   if (process.env.ATELIER_HOME) values.ATELIER_HOME = home;
   if (process.env.ATELIER_BUNDLE) values.ATELIER_BUNDLE = process.env.ATELIER_BUNDLE;

@@ -1,6 +1,6 @@
-import { mkdirSync } from "node:fs";
 import { diskTrouble } from "../diskTrouble.ts";
 import { UserError } from "../errors.ts";
+import { makeFolder } from "../files.ts";
 import { readPassphrase } from "../passphrase.ts";
 import { backendUrl, home, root, stateDir } from "../paths.ts";
 import type { Operation, Runner, RunOptions, RunResult } from "./engine.ts";
@@ -35,7 +35,7 @@ export function asUserError(error: unknown): unknown {
 
 /** What the engine needs to find and read a stack's state. */
 export function stateOptions(stack: string) {
-  mkdirSync(stateDir, { recursive: true });
+  makeFolder(stateDir);
   return {
     projectDir: root,
     stack,

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { EngineEvent } from "@atelier/engine/events";
-import { readIfThere, writeWhole } from "../files.ts";
+import { makeFolder, readIfThere, writeWhole } from "../files.ts";
 import { readPassphrase } from "../passphrase.ts";
 import { backendUrl, home, passphraseFile, project, root, stackHome, stateDir } from "../paths.ts";
 import { callPulumi, findPulumi, type PulumiCli } from "./cli.ts";
@@ -26,8 +26,8 @@ export class PulumiRunner implements Runner {
   async run(operation: Operation, options: RunOptions): Promise<RunResult> {
     const { onEvent, signal, killSignal, preview = false } = options;
     const folder = join(stackHome(this.#stack), "pulumi");
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    mkdirSync(stateDir, { recursive: true });
+    makeFolder(folder, 0o700);
+    makeFolder(stateDir);
     const env = pulumiEnvironment();
     await this.#ensureStack(folder, env);
     const events = join(folder, `events-${process.pid}.json`);

@@ -1,10 +1,10 @@
-import { type FSWatcher, mkdirSync, watch } from "node:fs";
+import { type FSWatcher, watch } from "node:fs";
 import { dirname } from "node:path";
 import { SecretFilter } from "@atelier/engine/masking";
 import { PassphraseSecrets } from "@atelier/engine/secrets";
 import { SIGNATURE_KEY } from "@atelier/engine/signatures";
 import { type PropertyValue, Secret } from "@atelier/engine/values";
-import { readIfThere } from "../files.ts";
+import { makeFolder, readIfThere } from "../files.ts";
 
 /**
  * The secrets of a state that the official CLI is writing, learned from each version of its file: the CLI itself masks what the
@@ -29,7 +29,7 @@ export class StateSecrets {
   constructor(file: string, passphrase: string) {
     this.#file = file;
     this.#passphrase = passphrase;
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolder(dirname(file));
     this.#watcher = watch(dirname(file), () => this.#read());
     this.#watcher.on("error", () => {});
     this.#read();

@@ -69,6 +69,7 @@ describe("a stack's settings", () => {
       ["encryptedkey: abc", /not covered/],
       ["environment:\n  - e", /Pulumi ESC/],
       ["config: []", /"config" is no map of settings/],
+      ["config:\n  a:b: &a [*a]", /Pulumi\.s\.yaml cannot be read: an alias \(\*name\) stands inside/],
       ["config: text", /"config" is no map of settings/],
       ["config:\n  a:b:c: 1", /"a:b:c" is no key of a setting/],
       ["config:\n  '': 1", /"" is no key of a setting/],
