@@ -5,8 +5,10 @@ import type { StreamEvent } from "./stream.ts";
 export interface Chat {
   /** All that the app said. */
   answer: string;
-  /** Links of pictures, each once, with the newest signature. */
+  /** Links of pictures that people see in the chat, each once, with the newest signature. */
   pictures: string[];
+  /** Whether a flow's tool drew one, which its answer need not show. */
+  drawn: boolean;
   /** The prompt that the tool was called with. */
   prompt: string | undefined;
   /** Whether the tool was called at all. */
@@ -21,6 +23,8 @@ export interface Chat {
   error: { code: string; status: number; message: string } | undefined;
   /** Whether a workflow runs behind it: then its last event is another. */
   flow: boolean;
+  /** What the workflow came to, where one runs behind it. */
+  status: string | undefined;
   /** Whether it came to its end. */
   ended: boolean;
 }
@@ -28,6 +32,7 @@ export interface Chat {
 export const newChat = (): Chat => ({
   answer: "",
   pictures: [],
+  drawn: false,
   prompt: undefined,
   called: false,
   toolSeconds: undefined,
@@ -35,6 +40,7 @@ export const newChat = (): Chat => ({
   failed: [],
   error: undefined,
   flow: false,
+  status: undefined,
   ended: false,
 });
 
@@ -53,6 +59,7 @@ const node = z.looseObject({
   inputs: z.looseObject({ prompt: z.string().nullish() }).nullish(),
   outputs: z.looseObject({ text: z.string().nullish(), files: z.array(file).nullish() }).nullish(),
 });
+const finish = z.looseObject({ status: z.string().nullish() });
 const failure = z.looseObject({
   code: z.string().nullish(),
   status: z.number().nullish(),
@@ -91,6 +98,7 @@ export function takeEvent(chat: Chat, event: StreamEvent, at: number, since: { t
       chat.flow = true;
       return false;
     case "workflow_finished":
+      chat.status = finish.safeParse(event.data).data?.status ?? undefined;
       chat.ended = true;
       return true;
     case "error": {
@@ -105,7 +113,9 @@ export function takeEvent(chat: Chat, event: StreamEvent, at: number, since: { t
 
 /** Links that stand in the answer's text only. */
 export function takeAnswer(chat: Chat): void {
-  for (const [, url] of chat.answer.matchAll(/!\[[^\]]*\]\(([^)\s]+)\)/g)) addPicture(chat, { url: url ?? "" });
+  // Bounded, for an answer may be long and made of beginnings.
+  for (const [, url] of chat.answer.matchAll(/!\[[^[\]]{0,500}\]\(([^()\s]{1,4000})\)/g))
+    addPicture(chat, { url: url ?? "" });
 }
 
 function takeThought(chat: Chat, said: z.infer<typeof thought>, at: number, since: { tool?: number }): void {
@@ -139,11 +149,14 @@ function takeNode(chat: Chat, done: z.infer<typeof node> | undefined): void {
   chat.prompt = done.inputs?.prompt ?? chat.prompt;
   chat.toolSeconds = done.elapsed_time ?? undefined;
   if (done.outputs?.text) chat.said.push(done.outputs.text);
-  for (const one of done.outputs?.files ?? []) addPicture(chat, one);
+  chat.drawn ||= (done.outputs?.files ?? []).some(isPicture);
 }
 
-function addPicture(chat: Chat, { url, type }: z.infer<typeof file>): void {
-  if (!url || (type && type !== "image")) return;
+const isPicture = ({ url, type }: z.infer<typeof file>): boolean => Boolean(url) && (!type || type === "image");
+
+function addPicture(chat: Chat, told: z.infer<typeof file>): void {
+  const { url } = told;
+  if (!url || !isPicture(told)) return;
   const path = (link: string) => link.replace(/\?.*/s, "");
   // A newer signature lasts longer.
   chat.pictures = [...chat.pictures.filter((other) => path(other) !== path(url)), url];

@@ -78,7 +78,7 @@ export function plainly(text: string): CheckFailed | undefined {
 }
 
 /**
- * Why a chat brought no picture.
+ * Why a chat brought no picture, or did not come to a good end with it.
  * @param file the checkpoint's file, relative to the folder of checkpoints
  */
 export async function explain(session: Session, chat: Chat, agent: boolean): Promise<CheckFailed> {
@@ -96,9 +96,22 @@ export async function explain(session: Session, chat: Chat, agent: boolean): Pro
       `Dify ended the chat with ${chat.error.code} (${chat.error.status}): ${words(chat.error.message)}`,
       "Read the logs of Dify's API and worker",
     );
-  if (!chat.called) return notCalled(chat, agent);
   if (!chat.ended)
-    return new CheckFailed("Dify's stream ended in the middle", "Read the logs of Dify's API and worker");
+    return new CheckFailed(
+      "Dify's stream ended in the middle: the end of the chat never came",
+      "Read the logs of Dify's API and worker, and of a proxy before them, which may not wait long enough",
+    );
+  if (!chat.called) return notCalled(chat, agent);
+  if (chat.pictures.length > 0)
+    return new CheckFailed(
+      `The tool drew, and then the chatflow ${chat.status}: ${words(chat.failed.join(" | ")) || "Dify does not say why"}`,
+      "Look at the run in Dify's console (Logs)",
+    );
+  if (chat.drawn)
+    return new CheckFailed(
+      "The tool drew a picture, and the chatflow's answer does not show it",
+      `Put the tool's \`files\` back into its answer in Dify's console, and publish it, or run ${atelier("up --force")}`,
+    );
   return new CheckFailed(
     `The tool was called and no picture came; it said: ${words(all) || "nothing"}. The answer: ${words(chat.answer) || "nothing"}`,
     "Read the log of Dify's plugin daemon",

@@ -78,7 +78,8 @@ async function chatOnce(session: Session, service: Service, app: App, seen: Set<
     .chat(app.apiKey, app.query, (line) => session.say(`${app.name}: ${line}`))
     .catch(refusal);
   const link = chat.pictures.at(-1);
-  if (!link || chat.error) throw await explain(session, chat, app.mode === "agent-chat");
+  const whole = chat.ended && !["failed", "stopped"].includes(chat.status ?? "");
+  if (!link || chat.error || !whole) throw await explain(session, chat, app.mode === "agent-chat");
   const png = await service.picture(link);
   const seconds = secondsSince(start);
   const drawing: Drawing = { png, picture: decode(png), seconds };

@@ -9,6 +9,8 @@ import { readEvents } from "./stream.ts";
 const errorBody = z.looseObject({ code: z.string().optional(), message: z.string().optional() });
 const info = z.looseObject({ name: z.string(), mode: z.string() });
 
+/** Of an answer that is no stream: a picture of 4096x4096 has 50 MB at most. */
+const maxBytes = 128 * 1024 * 1024;
 const patient = { ...oneEach, connections: 4, headersTimeout: 0, bodyTimeout: 0 };
 
 /** What an app is asked by its key, and its pictures by their signed links. Every call has a deadline. */
@@ -29,10 +31,10 @@ export class Service {
 
   /** Name and mode of the app behind a key, and Dify's version. @throws {CheckFailed} */
   async info(apiKey: string): Promise<{ name: string; mode: string; version: string }> {
-    const answer = await this.#call("GET", `${this.url}/v1/info`, this.#session.input.deadlines.request, apiKey);
-    const text = await answer.body.text();
-    if (answer.statusCode !== 200) throw refused("GET /v1/info", answer.statusCode, text);
-    const version = answer.headers["x-version"];
+    const { status, headers, bytes } = await this.#get(`${this.url}/v1/info`, apiKey);
+    const text = bytes.toString("utf8");
+    if (status !== 200) throw refused("GET /v1/info", status, text);
+    const version = headers["x-version"];
     const parsed = info.safeParse(jsonOf(text));
     if (!parsed.success)
       throw new CheckFailed(
@@ -54,10 +56,13 @@ export class Service {
     const path = "/v1/chat-messages";
     const json = { inputs: {}, query, response_mode: "streaming", conversation_id: "", user: "atelier-proof" };
     const answer = await this.#call("POST", `${this.url}${path}`, limit, apiKey, json);
-    if (answer.statusCode !== 200) throw refused(`POST ${path}`, answer.statusCode, await answer.body.text());
     const chat = newChat();
     const since: { tool?: number } = {};
     try {
+      if (answer.statusCode !== 200) {
+        const said = await wholeOf(answer.body);
+        throw refused(`POST ${path}`, answer.statusCode, said.toString("utf8"));
+      }
       for await (const event of readEvents(answer.body)) {
         const known = chat.called;
         const over = takeEvent(chat, event, seconds(), since);
@@ -76,19 +81,36 @@ export class Service {
     const relative = link.startsWith("/");
     const url = relative ? `${this.url}${link}` : link;
     const shown = url.replace(/\?.*/s, "");
-    const answer = await this.#call("GET", url, this.#session.input.deadlines.request);
-    const bytes = Buffer.from(await answer.body.arrayBuffer());
-    if (answer.statusCode === 200) return bytes;
-    const why = bytes.toString("utf8").slice(0, 120);
-    if (answer.statusCode === 403)
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ""))
+      throw new CheckFailed(
+        `The picture's link (${shown.slice(0, 120)}) is no address`,
+        "FILES_URL of Dify's API and worker has to be the address that people reach Dify by",
+      );
+    const { status, headers, bytes } = await this.#get(url);
+    if (status === 200) return bytes;
+    const to = [headers.location].flat()[0]?.replace(/\?.*/s, "");
+    const why = to ? `to ${to}` : bytes.toString("utf8").slice(0, 120);
+    if (status === 403)
       throw new CheckFailed(
         `The picture's signed link (${shown}) was refused: 403 ${why}`,
         "Dify's API and worker need the same SECRET_KEY, and clocks that agree; a link lasts 300 s",
       );
     throw new CheckFailed(
-      `The picture's link (${shown}) answered ${answer.statusCode} ${why}`,
+      `The picture's link (${shown}) answered ${status} ${why}`,
       "FILES_URL of Dify's API and worker has to be the address that people reach Dify by",
     );
+  }
+
+  async #get(url: string, apiKey?: string) {
+    const start = performance.now();
+    const limit = this.#session.input.deadlines.request;
+    const { statusCode: status, headers, body } = await this.#call("GET", url, limit, apiKey);
+    try {
+      return { status, headers, bytes: await wholeOf(body) };
+    } catch (error) {
+      const { pathname, origin } = new URL(url);
+      return this.#stop(error, (performance.now() - start) / 1000, limit, `GET ${pathname}`, origin);
+    }
   }
 
   async #call(method: "GET" | "POST", url: string, limit: number, apiKey?: string, json?: unknown) {
@@ -111,11 +133,16 @@ export class Service {
   }
 
   #stop(error: unknown, seconds: number, limit: number, what: string, origin = this.url): never {
+    if (error instanceof CheckFailed) throw error;
     if (this.#session.signal.aborted) throw new CallFailed("late", `${what} was interrupted`);
     if (seconds >= limit - 0.1)
       throw new CheckFailed(
         `${what} at ${origin} was not done after ${limit} s`,
         "The language model or the WebUI is slow, or Dify's worker does not run: read their logs",
+      );
+    if (error instanceof z.ZodError)
+      throw new CheckFailed(
+        `${what} at ${origin} streamed an event of a form that Dify 1.14.2 does not have (${error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ")})`,
       );
     throw new CheckFailed(
       `${what} at ${origin} broke off: ${reason(error)}`,
@@ -124,6 +151,17 @@ export class Service {
         : "FILES_URL of Dify has to be an address that this machine reaches",
     );
   }
+}
+
+async function wholeOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > maxBytes) throw new Error(`it answers more than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 /** An answer that is no stream: the words that Dify has for it. */

@@ -34,6 +34,8 @@ export interface Lies {
   info?: { status: number; body: unknown };
   /** Leaves the stream open behind its last event. */
   open?: boolean;
+  /** Serves the picture's link by itself. */
+  serve?: (response: ServerResponse) => void;
 }
 
 /** A Dify whose apps draw with a WebUI, and stream what the real one streamed. */
@@ -80,6 +82,7 @@ export class FakeDify {
       response.end(JSON.stringify(body));
     };
     if (path.startsWith("/files/tools/")) {
+      if (this.lies.serve) return this.lies.serve(response);
       const png = this.#pictures.get(path);
       if (this.lies.pictureStatus || !png) {
         response.writeHead(this.lies.pictureStatus ?? 404).end("Invalid request.");

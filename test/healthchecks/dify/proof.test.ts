@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PNG } from "pngjs";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { newChat, takeAnswer } from "../../../healthchecks/dify/chat.ts";
 import { dify } from "../../../healthchecks/dify/prove.ts";
 import { live } from "../../../healthchecks/live.ts";
 import { startProxy } from "../../host/lib/proxy.ts";
@@ -223,6 +224,24 @@ const cases: [string, Mode[], Lies, RegExp, Record<string, Lie>?][] = [
   ],
   ["a picture that is gone", agent, { pictureStatus: 404 }, /link \(http\S+\.png\) answered 404.*FILES_URL/],
   ["a link that is refused", chatflow, { pictureStatus: 403 }, /signed link.*refused: 403.*SECRET_KEY/],
+  [
+    "a link that leads elsewhere",
+    agent,
+    { serve: (response) => response.writeHead(302, { location: "https://dify.example.com/x.png?sign=s" }).end() },
+    /answered 302 to https:\/\/dify\.example\.com\/x\.png\. FILES_URL/,
+  ],
+  [
+    "a picture that breaks off",
+    agent,
+    { serve: (response) => response.writeHead(200, { "content-length": 9999 }).write("x", () => response.destroy()) },
+    /^GET \/files\/tools\/0\.png at http:\S+ broke off/,
+  ],
+  [
+    "a link that is no address",
+    agent,
+    { events: (events) => JSON.parse(JSON.stringify(events).replaceAll(/http:[^"]*\.png/g, "nonsense")) as Event[] },
+    /link \(nonsense\) is no address.*FILES_URL/,
+  ],
   ["HTML for a picture", chatflow, { picture: () => Buffer.from("<html>") }, /not a PNG/],
   [
     "a black picture",
@@ -260,6 +279,47 @@ const cases: [string, Mode[], Lies, RegExp, Record<string, Lie>?][] = [
     chatflow,
     { events: (events) => events.slice(0, 6) },
     /ended before its drawing node|ended in the middle/,
+  ],
+  [
+    "an agent's stream that ends behind the picture",
+    agent,
+    { events: without(({ event }) => event === "message_end") },
+    /ended in the middle.*proxy/,
+  ],
+  [
+    "a chatflow's stream that ends behind the picture",
+    chatflow,
+    { events: without(({ event }) => event === "message_end" || event === "workflow_finished") },
+    /ended in the middle/,
+  ],
+  [
+    "a chatflow that fails behind the picture",
+    chatflow,
+    {
+      events: (events) => [
+        ...without(({ event }) => event === "message_end" || event === "workflow_finished")(events),
+        { event: "node_finished", data: { node_type: "answer", title: "Answer", status: "failed", error: "no way" } },
+        { event: "workflow_finished", data: { status: "failed" } },
+      ],
+    },
+    /drew, and then the chatflow failed: Answer: no way\. Look at the run/,
+  ],
+  [
+    "a chatflow whose answer shows no picture",
+    chatflow,
+    {
+      events: (events) =>
+        without(({ answer }) => /!\[/.test(String(answer)))(events).map((event) =>
+          event.event === "message_end" ? { ...event, files: [] } : event,
+        ),
+    },
+    /tool drew a picture, and the chatflow's answer does not show it.*up --force/,
+  ],
+  [
+    "an event of another form",
+    agent,
+    { events: (events) => events.map((event) => (event.event === "message_file" ? { ...event, url: 5 } : event)) },
+    /event of a form that Dify 1\.14\.2 does not have \(url: /,
   ],
   [
     "a stream that says nothing more",
@@ -412,6 +472,13 @@ test("a stream that lost its file events still has the link in the answer", asyn
   });
   const { failed } = await prove(input(chatflow), dify);
   expect(failed).toEqual({});
+});
+
+test("an answer of nothing but beginnings of pictures is read in bounded time", () => {
+  const link = "http://dify/a.png?sign=s";
+  const chat = { ...newChat(), answer: `${"![".repeat(500_000)}![a.png](${link})` };
+  takeAnswer(chat);
+  expect(chat.pictures).toEqual([link]);
 });
 
 test("a prompt that stayed Chinese is said", async () => {
