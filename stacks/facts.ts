@@ -150,15 +150,19 @@ async function drift(
 ): Promise<{ drifted: Record<string, string>; workspaceId: string }> {
   const script = `${host.workspace}/bin/check-all.sh`;
   // Plain words for any login shell; a missing script is an answer, not an error, but not where this login may not look.
+  // One that was cut may end with an error each time, before it says so of itself: its sum is looked at first.
   const look =
-    'test -f "$0" && exec sh "$0"; d=$0; until test -d "$d"; do d=$(dirname "$d"); done; test -x "$d" && exit 44; echo "$d"; exit 45';
+    'b=$(dirname "$0"); test -f "$0" -a -f "$b/.laid" && cd "$b" && { grep " check-all.sh$" .laid | sha256sum -c >/dev/null 2>&1 || exit 46; }; test -f "$0" && exec sh "$0"; d=$0; until test -d "$d"; do d=$(dirname "$d"); done; test -x "$d" && exit 44; echo "$d"; exit 45';
   const { code, stdout, stderr } = await runOnHost(host, `sh -c '${look}' '${script}'`);
   if (code === 45)
     throw new Error(
       `host-facts: ${host.user} may not enter ${stdout.trim().split("\n").at(-1)} on ${host.address}, where the workspace ${host.workspace} would be. Set host.user to the login that it belongs to, or host.workspace to a folder of this one`,
     );
-  if (code === 44)
-    return { drifted: Object.fromEntries(steps.map((step) => [step, "the workspace is not there"])), workspaceId: "" };
+  const nothing = new Map([
+    [44, "the workspace is not there"],
+    [46, "bin/check-all.sh, which looks at it, was cut or changed"],
+  ]).get(code);
+  if (nothing) return { drifted: Object.fromEntries(steps.map((step) => [step, nothing])), workspaceId: "" };
   if (code !== 0)
     throw new Error(`host-facts: ${script} on ${host.address} ended with ${code}: ${stderr.trim().slice(-2000)}`);
   const found = new Map<string, { ok: boolean; why?: string }>();

@@ -107,6 +107,13 @@ new HostFacts("facts", { host: readSettings().host, steps: ["step"] }, { parent 
     mkdirSync(`${clone.dir}/ws/logs`, { recursive: true });
     writeFileSync(`${clone.dir}/ws/logs/webui.log`, "one\n");
     expect(await run("logs")).toBe("one\n");
+    // A script that a crash of the box cut: it can't say so itself.
+    mkdirSync(`${clone.dir}/ws/bin`);
+    writeFileSync(`${clone.dir}/ws/bin/.laid`, `${"0".repeat(64)}  check-all.sh\n`);
+    writeFileSync(`${clone.dir}/ws/bin/check-all.sh`, "if [");
+    expect(await run("preview")).toContain(
+      "step is not in place: bin/check-all.sh, which looks at it, was cut or changed",
+    );
   });
 
   it.skipIf(process.getuid?.() !== 0)(
