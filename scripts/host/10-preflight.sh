@@ -13,9 +13,9 @@
 refuse() { printf '%s\n' "$*" >>"$RUN/refusals"; }
 
 step_check() {
-  _owner=$(input owner)
-  [ "$(cat "$WORKSPACE/run/owner" 2>/dev/null)" = "$_owner" ] || drifted "the workspace does not carry this stack's name"
+  # First, as other steps go by it.
   [ "$(input gpu required)" = none ] || same_gpus
+  [ "$(cat "$WORKSPACE/run/owner" 2>/dev/null)" = "$(input owner)" ] || drifted "the workspace does not carry this stack's name"
   # Some boxes have less while they run without their GPU.
   _mb=$(memory_mb)
   [ "$_mb" -ge "$(input min_ram_mb 0)" ] || drifted "the host has $_mb MB of memory by now; wanted: $(input min_ram_mb) MB"

@@ -179,6 +179,10 @@ describe("preflight, of the GPU", () => {
       const { code, stderr } = await check(path);
       expect([code, stderr]).toEqual([10, `${why}\nalso: config service\n`]);
     }
+    const owner = workspace.file("run/owner");
+    rmSync(join(workspace.path, "run/owner"));
+    expect((await check(gpus(row(0)))).stderr).toContain("\nalso: config service\n");
+    writeFileSync(join(workspace.path, "run/owner"), owner);
     // A box that was moved below an older driver: nothing goes by that, but preflight has to refuse it.
     const old = await check(gpus(row(0, "525.105"), row(1, "525.105")));
     expect([old.code, old.stderr]).toEqual([10, "the GPU driver is 525.105 by now; CUDA 12.1 wants 530 or later\n"]);
