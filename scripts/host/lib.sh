@@ -232,20 +232,29 @@ tell_cold() {
 }
 
 # masked COMMAND...: runs it with both its streams masked; its exit code is in CODE. No code at all: there was no room for one.
+# Its files are its own: what a killed one has started may end beside it, and would give it another's facts or code.
 masked() {
+  drop_dead
   set +e
   {
     (
       set -e
-      "$@" >"$RUN/facts.new"
+      "$@" >"$RUN/facts.$$"
     )
-    echo $? >"$RUN/code"
+    echo $? >"$RUN/code.$$"
   } 2>&1 | mask >&2
   set -e
-  CODE=$(cat "$RUN/code" 2>/dev/null) || :
+  CODE=$(cat "$RUN/code.$$" 2>/dev/null) || :
   CODE=${CODE:-1}
-  [ "$CODE" != 0 ] || mask <"$RUN/facts.new"
-  rm -f "$RUN/code" "$RUN/facts.new"
+  [ "$CODE" != 0 ] || mask <"$RUN/facts.$$"
+  rm -f "$RUN/code.$$" "$RUN/facts.$$"
+}
+
+# drop_dead: the files of their own that killed ones left.
+drop_dead() {
+  for _file in "$RUN"/applied.* "$RUN"/facts.* "$RUN"/code.*; do
+    [ ! -f "$_file" ] || [ -d "/proc/${_file##*.}" ] || rm -f "$_file"
+  done
 }
 
 # run_step VERB: for a step that is short. A job (lib-job.sh) is for what takes minutes.

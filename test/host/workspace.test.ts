@@ -207,13 +207,24 @@ describe("a step that is no job", () => {
   it("waits for another that is at work on it, and clears the lock of a dead one with a word", async () => {
     workspace.script(
       "71-hold.sh",
-      '#!/bin/sh\n. "$(dirname "$0")/lib.sh"\nstep_apply() { touch "$RUN/holds"; while [ -e "$WORKSPACE/hold" ]; do nap 0.1; done; rm -f "$RUN/holds"; fact x y; }\nrun_step "$@"\n',
+      `#!/bin/sh
+. "$(dirname "$0")/lib.sh"
+step_apply() {
+  _who=$(input who)
+  trap 'touch "$RUN/ended$_who"' EXIT
+  touch "$RUN/holds$_who"
+  while [ -e "$WORKSPACE/hold$_who" ]; do nap 0.1; done
+  rm -f "$RUN/holds$_who"
+  fact x "$(input x)"
+}
+run_step "$@"
+`,
     );
     const hold = join(workspace.path, "hold");
-    const holds = () => existsSync(join(workspace.path, "run/hold/holds"));
+    const holds = (who = "") => existsSync(join(workspace.path, `run/hold/holds${who}`));
     writeFileSync(hold, "");
     const end = collect(workspace.start("71-hold.sh", "apply", {}));
-    await until("it holds", holds);
+    await until("it holds", () => holds());
     const busy = await workspace.run("71-hold.sh", "apply", { lock_wait: 0 });
     expect([busy.code, busy.stderr]).toEqual([75, expect.stringMatching(/busy: process \d+, since .*, from local/)]);
     const waits = workspace.run("71-hold.sh", "apply", {});
@@ -221,7 +232,7 @@ describe("a step that is no job", () => {
     expect([(await end).code, (await waits).code]).toEqual([0, 0]);
     writeFileSync(hold, "");
     const killed = workspace.start("71-hold.sh", "apply", {});
-    await until("it holds", holds);
+    await until("it holds", () => holds());
     killed.kill("SIGKILL");
     await new Promise((done) => killed.once("exit", done));
     rmSync(hold);
@@ -230,6 +241,19 @@ describe("a step that is no job", () => {
       0,
       expect.stringMatching(/cleared the lock of process \d+.*: it is dead/),
     ]);
+    // What a killed one had started ends beside the next one: its facts are not the next one's.
+    for (const who of "ab") writeFileSync(`${hold}${who}`, "");
+    writeFileSync(join(workspace.path, "run/hold/applied.99999999"), "");
+    const dead = workspace.start("71-hold.sh", "apply", { who: "a", x: "long ".repeat(99) });
+    await until("it holds", () => holds("a"));
+    dead.kill("SIGKILL");
+    const next = workspace.run("71-hold.sh", "apply", { who: "b", x: "short" });
+    await until("the next one holds", () => holds("b"));
+    rmSync(`${hold}a`);
+    await until("the dead one's has ended", () => existsSync(join(workspace.path, "run/hold/endeda")));
+    rmSync(`${hold}b`);
+    expect((await next).facts.x).toBe("short");
+    expect(existsSync(join(workspace.path, "run/hold/applied.99999999"))).toBe(false);
   });
 
   it.skipIf(!hasSshd)("runs over SSH whatever PATH and HOME say (needs /usr/sbin/sshd)", async () => {
