@@ -200,7 +200,7 @@ supervisor_pids() { pids_of "$WORKSPACE/tools/supervisor/bin/supervisord"; }
 # wake_supervisor: it looks at its programs, and at signals, once a second, and whenever somebody calls.
 wake_supervisor() {
   [ ! -S "$WORKSPACE/run/supervisor.sock" ] ||
-    "$WORKSPACE/tools/supervisor/bin/python" -ISB -c 'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' "$WORKSPACE/run/supervisor.sock" 2>/dev/null || :
+    "$WORKSPACE/tools/supervisor/bin/python" -ISB -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.setblocking(False); s.connect(sys.argv[1])' "$WORKSPACE/run/supervisor.sock" 2>/dev/null || :
 }
 
 manager_alive() {

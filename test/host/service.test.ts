@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -7,7 +7,7 @@ import { freePort } from "../../rehearsal/lib/ports.ts";
 import { until } from "../helpers/until.ts";
 import { hasSshd, Sshd } from "./lib/sshd.ts";
 import { WebuiHost } from "./lib/webui.ts";
-import { collect, type Inputs } from "./lib/workspace.ts";
+import { collect, type Inputs, Workspace } from "./lib/workspace.ts";
 
 const lock = readFileSync(resolve(import.meta.dirname, "..", "..", "images", "wheels", "supervisor.txt"), "utf8");
 // No other run of the tests may have it: what all processes show is searched for it.
@@ -258,6 +258,34 @@ describe("service", () => {
     expect((await applyService(inputs)).code).toBe(0);
     expect((await removeService()).code).toBe(0);
     expect(readFileSync(hook, "utf8")).toBe(before);
+  });
+
+  it("waits for no service manager that takes no call any more", async () => {
+    const other = new Workspace();
+    const socket = join(other.path, "run/supervisor.sock");
+    const full = `import socket, sys, time
+listener = socket.socket(socket.AF_UNIX); listener.bind(sys.argv[1]); listener.listen(0); held = []
+while True:
+    call = socket.socket(socket.AF_UNIX); call.setblocking(False); held.append(call)
+    try: call.connect(sys.argv[1])
+    except BlockingIOError: break
+print("full", flush=True); time.sleep(600)
+`;
+    try {
+      for (const folder of ["run", "tools/supervisor/bin"]) mkdirSync(join(other.path, folder), { recursive: true });
+      symlinkSync("/usr/bin/python3", join(other.path, "tools/supervisor/bin/python"));
+      other.script(
+        "72-wake.sh",
+        '#!/bin/sh\n. "$(dirname "$0")/lib.sh"\n. "$BIN/lib-service.sh"\nstep_apply() { wake_supervisor; }\nrun_step "$@"\n',
+      );
+      // Ended with its workspace.
+      const hung = spawn("python3", ["-c", full, socket], { stdio: ["ignore", "pipe", "inherit"] });
+      await new Promise((told) => hung.stdout.once("data", told));
+      const { code, stderr } = await other.run("72-wake.sh", "apply", {});
+      expect(code, stderr).toBe(0);
+    } finally {
+      other.destroy();
+    }
   });
 
   it("under systemd has a unit of its own that starts the same thing", async () => {
