@@ -37,6 +37,7 @@ step_check() {
   manager_alive || drifted "the service manager ($(manager)) does not run"
   [ -n "$(service_pids)" ] || drifted "the WebUI does not run"
   [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ] || drifted "the WebUI runs with an older configuration"
+  boots "$(unit_name)" || drifted "the unit $(unit_name) was disabled: it would not start with the box"
   hooked || drifted "$(input start_hook) does not start the WebUI with the box"
 }
 
@@ -59,7 +60,7 @@ apply_service() {
   fact log "$WORKSPACE/logs/webui.log"
   mkdir -p "$WORKSPACE/logs"
   _old=$(cat "$RUN/manager" 2>/dev/null || :)
-  if [ "$_old" = "$_manager" ] && manager_there && manager_alive && [ -n "$(service_pids)" ] && [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ]; then
+  if [ "$_old" = "$_manager" ] && manager_there && manager_alive && [ -n "$(service_pids)" ] && [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ] && boot "$(unit_name)"; then
     fact_json restarted false
     return 0
   fi

@@ -51,6 +51,7 @@ step_check() {
   [ -n "$(gate_pids)" ] || drifted "the gate does not run"
   [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ] || drifted "the gate runs with an older configuration"
   port_open "$(input port)" || drifted "the gate does not listen on port $(input port)"
+  boots "$(gate_unit)" || drifted "the unit $(gate_unit) was disabled: it would not start with the box"
 }
 
 step_apply() {
@@ -65,7 +66,7 @@ step_apply() {
   fact log "$WORKSPACE/logs/gate.log"
   mkdir -p "$WORKSPACE/logs" "$RUN"
   if tool_there gate "$(input gate_lock)" aiohttp; then
-    if in_place; then
+    if in_place && boot "$(gate_unit)"; then
       fact_json restarted false
       return 0
     fi

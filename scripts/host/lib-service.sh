@@ -210,6 +210,12 @@ manager_alive() {
   esac
 }
 
+# boots UNIT: systemd starts it with the box, unless somebody disabled it. Another manager has no such word.
+boots() { [ "$(manager)" != systemd ] || systemctl is-enabled -q "$1" 2>/dev/null; }
+
+# boot UNIT: it does from now on, without a restart; 1 where systemd does not know it.
+boot() { boots "$1" || systemctl enable -q "$1" 2>/dev/null; }
+
 # stop_service: whatever manager it was started under, and orphans of a manager that was killed; ends when the processes are gone.
 stop_service() {
   [ ! -f "$RUN/unit" ] || systemctl disable -q --now "$(unit_name)" 2>/dev/null || :

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -204,8 +204,16 @@ describe("the gate under systemd", () => {
   it("has a unit of its own beside the WebUI's", async () => {
     const units = workspace.commands({});
     const calls = join(workspace.top, "calls");
+    const disabled = join(workspace.top, "disabled");
     const path = workspace.commands({
-      systemctl: `#!/bin/sh\necho "$@" >>'${calls}'\ncase "$1 $2" in "restart "*-gate) setsid sh '${workspace.path}/run/gate.sh' >/dev/null 2>&1 </dev/null & ;; esac\n`,
+      systemctl: `#!/bin/sh
+echo "$@" >>'${calls}'
+case "$1 $2 $3" in
+  "restart "*-gate*) setsid sh '${workspace.path}/run/gate.sh' >/dev/null 2>&1 </dev/null & ;;
+  "is-enabled -q "*-gate) [ ! -e '${disabled}' ] ;;
+  "enable -q "*-gate) rm -f '${disabled}' ;;
+esac
+`,
     });
     const inputs = gate({ manager: "systemd", unit_dir: units });
     const { code, stderr } = await workspace.run("85-gate.sh", "apply", inputs, { path: [path] });
@@ -216,6 +224,12 @@ describe("the gate under systemd", () => {
     expect(unit).toContain(`ExecStart=/bin/sh '${workspace.path}/run/gate.sh'`);
     expect(unit).toContain("Restart=always");
     expect(readFileSync(calls, "utf8")).toMatch(/daemon-reload\nenable -q (\S+-gate)\nrestart \1\n/);
+    expect((await workspace.run("85-gate.sh", "check", inputs, { path: [path] })).code).toBe(0);
+    // By somebody's hand, while it runs.
+    writeFileSync(disabled, "");
+    const off = await workspace.run("85-gate.sh", "check", inputs, { path: [path] });
+    expect([off.code, off.stderr]).toEqual([10, expect.stringMatching(/^the unit \S+-gate was disabled/)]);
+    expect((await workspace.run("85-gate.sh", "apply", inputs, { path: [path] })).facts.restarted).toBe(false);
     expect((await workspace.run("85-gate.sh", "check", inputs, { path: [path] })).code).toBe(0);
     expect((await workspace.run("85-gate.sh", "remove", inputs, { path: [path] })).code).toBe(0);
     expect([existsSync(file), gates()]).toEqual([false, []]);

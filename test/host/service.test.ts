@@ -288,11 +288,19 @@ print("full", flush=True); time.sleep(600)
     }
   });
 
-  it("under systemd has a unit of its own that starts the same thing", async () => {
+  it("under systemd has a unit of its own that starts the same thing, and starts with the box", async () => {
     const units = workspace.commands({});
     const calls = join(workspace.top, "calls");
+    const disabled = join(workspace.top, "disabled");
     const path = workspace.commands({
-      systemctl: `#!/bin/sh\necho "$@" >>'${calls}'\ncase "$1" in restart) setsid sh '${workspace.path}/run/webui.sh' >/dev/null 2>&1 </dev/null & ;; esac\n`,
+      systemctl: `#!/bin/sh
+echo "$@" >>'${calls}'
+case "$1" in
+  restart) setsid sh '${workspace.path}/run/webui.sh' >/dev/null 2>&1 </dev/null & ;;
+  is-enabled) [ ! -e '${disabled}' ] ;;
+  enable) rm -f '${disabled}' ;;
+esac
+`,
     });
     const inputs = service({ manager: "systemd", unit_dir: units });
     const { code, stderr } = await workspace.run("80-service.sh", "apply", inputs, { path: [path] });
@@ -301,6 +309,14 @@ print("full", flush=True); time.sleep(600)
     expect(unit).toContain(`ExecStart=/bin/sh '${workspace.path}/run/webui.sh'`);
     expect(unit).toContain("Restart=always");
     expect(readFileSync(calls, "utf8")).toMatch(/daemon-reload\nenable -q (\S+)\nrestart \1\n/);
+    // By somebody's hand, while it runs.
+    const [pid] = webuis();
+    writeFileSync(disabled, "");
+    const off = await workspace.run("80-service.sh", "check", inputs, { path: [path] });
+    expect([off.code, off.stderr]).toEqual([10, expect.stringMatching(/^the unit \S+ was disabled/)]);
+    expect((await workspace.run("80-service.sh", "apply", inputs, { path: [path] })).facts.restarted).toBe(false);
+    expect((await workspace.run("80-service.sh", "check", inputs, { path: [path] })).code).toBe(0);
+    expect(webuis()).toEqual([pid]);
     const file = workspace.file("run/service/unit").trim();
     expect((await workspace.run("80-service.sh", "remove", inputs, { path: [path] })).code).toBe(0);
     expect([existsSync(file), webuis()]).toEqual([false, []]);
