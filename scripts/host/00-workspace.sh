@@ -54,6 +54,7 @@ step_remove() {
 $_others
 END
     )): only models that it does not name go"
+    drop_compiled
     if [ -n "$(fetching_now)" ]; then
       say "models are being fetched for it right now: nothing was taken from the store; npx atelier models prune does that later"
     else

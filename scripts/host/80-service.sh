@@ -1,5 +1,5 @@
 #!/bin/sh
-# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh lib-gate.sh
+# uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-service.sh lib-gate.sh lib-store.sh
 # The WebUI under a service manager: restarted when it crashes, its log rotated, alive after the SSH session.
 # Inputs: manager=auto|systemd|supervisor, supervisor_lock (requirements with hashes), pypi, huggingface (base URLs), port, listen, gate=yes|no (does one stand before it?),
 # config (a change restarts), models (path, sha256: a change applies again; what is linked decides), proxy,
@@ -7,6 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-service.sh"
 . "$BIN/lib-gate.sh"
+. "$BIN/lib-store.sh"
 
 # wanted: what the running process was started from; another value restarts it.
 wanted() {
@@ -74,6 +75,8 @@ apply_service() {
   mv "$WORKSPACE/run/webui.sh.new" "$WORKSPACE/run/webui.sh"
   start_service
   wanted >"$RUN/running"
+  # The one before, which may have had other packages, writes no more. A young one may be of a stack that is coming up.
+  drop_compiled -mtime +0
   fact_json restarted true
   fact start "sh $WORKSPACE/run/start-service.sh"
   say "started under $_manager; log: $WORKSPACE/logs/webui.log"

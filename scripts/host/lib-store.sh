@@ -69,3 +69,14 @@ drop_unclaimed() {
     esac
   done
 }
+
+# drop_compiled [-mtime +DAYS]: what Python compiled (lib-tools.sh) of packages that no workspace has by now.
+drop_compiled() {
+  _kept=$({ printf '%s\n' "$WORKSPACE" && other_uses | while IFS= read -r _use; do head -n 1 "$_use"; done; } |
+    while IFS= read -r _ws; do cut -c 1-16 "$_ws/venv/.atelier-wheels" 2>/dev/null || :; done)
+  for _folder in "$CACHE"/pyc/*; do
+    _name=${_folder##*/}
+    case $_name in *[!0-9a-f]*) continue ;; esac
+    [ ${#_name} != 16 ] || printf '%s\n' "$_kept" | grep -qxF "$_name" || find "$_folder" -prune "$@" -exec rm -rf {} \; 2>/dev/null || :
+  done
+}

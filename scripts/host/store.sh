@@ -2,7 +2,7 @@
 # uses: lib.sh lib-room.sh lib-lock.sh lib-job.sh lib-tools.sh lib-store.sh
 # The host's store of models, asked by `atelier models`: store.sh list|verify|prune, with the common inputs on standard input.
 # Standard output: one line of JSON. list: the links into the WebUI's folders and the files of the store. verify: the store's files read in full;
-# one whose content is not its name is set aside, so that the next up fetches it. prune: removes what no stack on this host names.
+# one whose content is not its name is set aside, so that the next up fetches it. prune: removes what no stack on this host names, and what Python compiled for none.
 . "$(dirname "$0")/lib.sh"
 . "$BIN/lib-store.sh"
 
@@ -64,6 +64,7 @@ verify() {
 prune() {
   _busy=$(fetching_now)
   [ -z "$_busy" ] || die "models are being fetched on this host right now, for $(printf '%s' "$_busy" | tr '\n' ' '): let that end, and run again" 75
+  drop_compiled
   printf '{"removed":['
   drop_unclaimed | awk -F'\t' '{ printf "%s{\"sha256\":\"%s\",\"bytes\":%s}", (NR > 1 ? "," : ""), $1, $2 }'
   printf ']}\n'

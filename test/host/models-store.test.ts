@@ -64,6 +64,16 @@ afterEach(() => {
   one.destroy();
 });
 
+/** What Python compiled, for each of these packages. */
+const compile = (...digits: string[]) => {
+  for (const digit of digits) mkdirSync(join(one.cache, "pyc", digit.repeat(16), "usr"), { recursive: true });
+};
+const compiled = () => readdirSync(join(one.cache, "pyc")).sort();
+const installed = (workspace: Workspace, digit: string) => {
+  mkdirSync(join(workspace.path, "venv"), { recursive: true });
+  writeFileSync(join(workspace.path, "venv/.atelier-wheels"), `${digit.repeat(64)} records \n`);
+};
+
 it("prune takes what no workspace names, and nothing that another one uses", async () => {
   await apply(one, "a", "b");
   await apply(other, "b", "c");
@@ -73,8 +83,13 @@ it("prune takes what no workspace names, and nothing that another one uses", asy
   linkSync(join(one.cache, "sha256", "f".repeat(64)), join(one.top, "held"));
   writeFileSync(join(one.cache, "fetch", `${sha("a")}.part`), "begun");
   writeFileSync(join(one.cache, "fetch", `${sha("c")}.part`), "begun by the other");
+  installed(one, "1");
+  installed(other, "2");
+  compile("1", "2", "3");
+  mkdirSync(join(one.cache, "pyc/theirs"));
   const { code, stderr, json } = await store(one, "prune");
   expect(code, stderr).toBe(0);
+  expect(compiled()).toEqual(["1".repeat(16), "2".repeat(16), "theirs"]);
   expect(json).toEqual({ removed: [{ sha256: sha("a"), bytes: files.a?.length }] });
   expect(inStore()).toBe("bc");
   expect(existsSync(join(one.cache, "sha256", "f".repeat(64)))).toBe(true);
@@ -122,6 +137,9 @@ it("a purge leaves what another workspace uses, and takes everything once that i
   await apply(one, "a", "b");
   await apply(other, "b");
   mkdirSync(join(one.cache, "uv"), { recursive: true });
+  installed(one, "1");
+  installed(other, "2");
+  compile("1", "2");
   const purge = async (workspace: Workspace) => {
     await workspace.run("60-models.sh", "remove", {});
     writeFileSync(join(workspace.path, "run/purge"), "");
@@ -133,6 +151,7 @@ it("a purge leaves what another workspace uses, and takes everything once that i
     `the cache is another workspace's too (${other.path}): only models that it does not name go`,
   );
   expect(inStore()).toBe("b");
+  expect(compiled()).toEqual(["2".repeat(16)]);
   expect(existsSync(join(one.cache, "uv"))).toBe(true);
   expect((await purge(other)).code).toBe(0);
   expect(existsSync(one.cache)).toBe(false);

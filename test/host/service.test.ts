@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -158,9 +158,18 @@ describe("service", () => {
     const same = await applyService();
     expect([same.facts.restarted, webuis()]).toEqual([false, before]);
     await applyConfig({ flags: ["--medvram"] });
+    // What was compiled of packages that no stack has by now.
+    const [old, young] = ["0ad", "0bee"].map((name) => join(workspace.cache, "pyc", name.padEnd(16, "0"))) as [
+      string,
+      string,
+    ];
+    for (const folder of [old, young]) mkdirSync(folder, { recursive: true });
+    utimesSync(old, 1, 1);
     expect((await workspace.run("80-service.sh", "check", service())).stderr).toContain("older configuration");
     const other = await applyService();
     expect(other.facts.restarted).toBe(true);
+    expect([existsSync(old), existsSync(young)]).toEqual([false, true]);
+    rmSync(young, { recursive: true });
     expect(webuis()).not.toEqual(before);
     await until("it was started with it", () =>
       JSON.parse(workspace.file("src/webui/seen.json")).argv.includes("--medvram"),
