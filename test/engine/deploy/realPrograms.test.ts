@@ -17,6 +17,14 @@ describe("pitfall 1: exit 0 is not success, of a real program", () => {
     expect(failed.errors).toEqual([expect.stringContaining("a mistake in the program")]);
   });
 
+  test("what a program throws is told, also where it is nothing", async () => {
+    const { run } = setUp();
+    const { errors } = await run("up", { name: "x", throwsNothing: true });
+    expect(errors).toEqual([
+      expect.stringMatching(/unhandled exception:\nIts code threw undefined, which is no Error\.$/),
+    ]);
+  });
+
   test("a program that exits with code 0 half-way deletes nothing", async () => {
     const { fake, run } = setUp();
     await run("up", { name: "a" }, { name: "old" });

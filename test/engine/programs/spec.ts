@@ -16,6 +16,8 @@ interface Entry {
   read?: string;
   /** Throws here instead of registering. */
   throws?: string;
+  /** Throws nothing at all here. */
+  throwsNothing?: boolean;
   /** Ends the process here. */
   exits?: number;
   /** Waits here for something that never comes. */
@@ -51,6 +53,7 @@ export default async () => {
   const outputs: Record<string, unknown> = {};
   for (const entry of config.requireObject<Entry[]>("spec")) {
     if (entry.throws) throw new Error(entry.throws);
+    if (entry.throwsNothing) throw undefined;
     if (entry.exits !== undefined) process.exit(entry.exits);
     if (entry.waits) await new Promise(() => {});
     const opts: pulumi.CustomResourceOptions = {

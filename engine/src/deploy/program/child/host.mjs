@@ -3,7 +3,7 @@ import { Socket } from "node:net";
 import { hide } from "./hiddenVariables.mjs";
 import { ENGINE_FD, firstLine } from "./order.mjs";
 import { mapped, quickStart } from "./quickStart.mjs";
-import { errorsAlone } from "./thrown.mjs";
+import { errorsAlone, errorsOfProgram } from "./thrown.mjs";
 
 // What a child process of the engine begins with. Its argument is the script of the SDK that it is going to be; the engine says
 // where and with what on a pipe of its own, when it knows it.
@@ -11,6 +11,7 @@ const path = process.argv[2];
 process.argv.splice(1, 2, path);
 quickStart(path);
 if (/[\\/]cmd[\\/]dynamic-provider[\\/]/.test(path)) errorsAlone(path);
+else errorsOfProgram();
 
 const { cwd, env, args, hidden } = firstLine();
 process.chdir(cwd);

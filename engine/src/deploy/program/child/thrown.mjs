@@ -15,6 +15,26 @@ export function errorsAlone(script) {
   };
 }
 
+/**
+ * The same of what a program throws or rejects with: at `undefined` and `null` the SDK's own handlers fail, of other objects they
+ * tell `[object Object]`.
+ */
+export function errorsOfProgram() {
+  const { emit } = process;
+  // One for each: every promise in a chain rejects with what was thrown, and the SDK tells the same Error once.
+  const made = new Map();
+  process.emit = (event, thrown, ...rest) => {
+    const uncaught = event === "uncaughtException" || event === "unhandledRejection";
+    if (!uncaught || !isSilent(thrown)) return emit.call(process, event, thrown, ...rest);
+    // Where it was thrown is not known; a stack would tell of this file.
+    if (!made.has(thrown)) made.set(thrown, Object.assign(asError(thrown), { stack: "" }));
+    return emit.call(process, event, made.get(thrown), ...rest);
+  };
+}
+
+const isSilent = (thrown) =>
+  (thrown ?? null) === null || (typeof thrown === "object" && !thrown.stack && !thrown.message);
+
 const guarded = (provider) =>
   new Proxy(provider, {
     get(target, name) {
