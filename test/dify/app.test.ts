@@ -356,6 +356,32 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
   });
 });
 
+test.each([[undefined], ["0123abcd"]])("the two take each other's name (mark of a state: %s)", async (state) => {
+  const swapped = { agent: "Atelier chatflow", chatflow: "Atelier agent" };
+  const own = { own: state === undefined };
+  const item = (role: "agent" | "chatflow", name?: string) => ({
+    ...world.app(role, { ...(name && { name }) }),
+    state,
+  });
+  const ids = () => Object.fromEntries(apps().map(({ mode, id }) => [mode, id]));
+  for (const role of ["agent", "chatflow"] as const) await world.apply(item(role), own);
+  const before = ids();
+  for (const role of ["agent", "chatflow"] as const) {
+    expect(await standing(item(role, swapped[role]), own)).toMatchObject({ why: "it is not as the settings have it" });
+    await world.apply(item(role, swapped[role]), own);
+  }
+  expect(apps().map(({ name, mode }) => [mode, name])).toEqual([
+    ["agent-chat", "Atelier chatflow"],
+    ["advanced-chat", "Atelier agent"],
+  ]);
+  // Somebody deletes the one, and the other has the name that it had.
+  await (await world.user()).console("DELETE", `/apps/${before["agent-chat"]}`);
+  await world.apply(item("agent"), own);
+  expect(ids()["advanced-chat"]).toBe(before["advanced-chat"]);
+  for (const role of ["agent", "chatflow"] as const) await world.run(item(role), "remove", { own: false });
+  expect(apps()).toEqual([]);
+});
+
 test("at `down` a Dify that answers 500 is an error: the app would stay, and the state forget it", async () => {
   const kept = world.dify.state.apps;
   Object.assign(world.dify.state, { apps: undefined });

@@ -150,8 +150,7 @@ export class World {
     } satisfies Record<string, Input>;
   }
 
-  app(role: AppRole, { steps = 20, maxTokens = 4096 } = {}) {
-    const name = `Atelier ${role}`;
+  app(role: AppRole, { steps = 20, maxTokens = 4096, name = `Atelier ${role}` } = {}) {
     const drawing = { model: "v1-5-pruned-emaonly", width: 512, height: 512, steps };
     return {
       item: "app",

@@ -55,6 +55,15 @@ function isMine({ app, marker }: Found, { owner, state }: Sought, known: Known):
   return state && !known.early ? app.id === known.id : marker.owner === owner;
 }
 
+/** The stack's app of the other mode: the settings may give each the other's name, and Dify has no objection. */
+function isSibling({ app, marker }: Found, sought: Sought, known: Known): boolean {
+  if (!marker || app.mode === sought.mode) return false;
+  if (!isMine({ app, marker }, { ...sought, owner: marker.owner }, known)) return false;
+  return marker.state !== undefined || stackOf(marker.owner) === stackOf(sought.owner);
+}
+
+const stackOf = (owner: string) => owner.split("/")[0];
+
 function mineIn(apps: Found[], sought: Sought, known: Known): Found | undefined {
   const candidates = apps.filter(({ app }) => app.mode === sought.mode);
   const ours = candidates.filter((found) => isMine(found, sought, known));
@@ -91,7 +100,9 @@ export async function findApp(
   const { name, mode } = sought;
   const apps = await appsOf(console);
   const mine = mineIn(apps, sought, known);
-  const others = apps.filter(({ app }) => app.name === name && app.id !== mine?.app.id);
+  const others = apps.filter(
+    (found) => found.app.name === name && found.app.id !== mine?.app.id && !isSibling(found, sought, known),
+  );
   const clash = ({ app }: Found, why: string, mend = "give ours another name (dify.apps), or rename that one") =>
     new DifyError(
       `There is an app called \`${name}\` at ${console.url} already, and it is ${why} (id ${app.id}). It is left as it is: ${mend}.`,
