@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { dockerEngine } from "./docker.ts";
-import { absolutePath, port, url, word } from "./words.ts";
+import { absolutePath, port, siteUrl, url, word } from "./words.ts";
 
 /** A secret of the stack, or the name of a variable that holds it. */
 const key = { apiKey: z.string().min(1).optional(), apiKeyEnv: word.optional() };
@@ -65,7 +65,7 @@ const appName = z.string().min(1).max(40);
 export const difySchema = z
   .strictObject({
     /** An existing Dify, wired and otherwise left alone. Without it, `up` makes one out of containers. */
-    url: url.transform((value) => value.replace(/\/$/, "")).optional(),
+    url: siteUrl.optional(),
     /** Login of its admin. Of a Dify that `up` makes the password is generated, unless it is told: for one that was changed there. */
     email: z.email().default("admin@example.com"),
     password: z.string().min(8).optional(),
@@ -83,13 +83,13 @@ export const difySchema = z
     /** @default loopback; with docker.host elsewhere 0.0.0.0, or nobody here would reach it */
     listen: z.ipv4().optional(),
     /** Where people and programs reach it, when that is another address: signed picture links begin with it. */
-    publicUrl: url.transform((value) => value.replace(/\/$/, "")).optional(),
+    publicUrl: siteUrl.optional(),
     /** Nothing here needs one; knowledge bases do. */
     vectorStore: z.enum(["none", "weaviate"]).default("none"),
     /** How Dify's containers reach the WebUI. `auto`: by its address, or by a tunnel where it listens on loopback only. */
     webui: z.enum(["auto", "direct", "tunnel"]).default("auto"),
     /** The WebUI's address as Dify's plugin daemon has to call it, where none of these ways fits. */
-    webuiUrl: url.transform((value) => value.replace(/\/$/, "")).optional(),
+    webuiUrl: siteUrl.optional(),
     /** An HTTP proxy, and a PyPI mirror, for the plugins behind a filter. */
     proxy: url.optional(),
     pipMirror: url.optional(),
@@ -107,7 +107,7 @@ export const difySchema = z
       ])
       .default("marketplace"),
     /** A mirror of the marketplace. */
-    marketplace: url.transform((value) => value.replace(/\/$/, "")).default("https://marketplace.dify.ai"),
+    marketplace: siteUrl.default("https://marketplace.dify.ai"),
     /** Wanted but in a rehearsal, which has a stand-in. */
     model: model.optional(),
     apps: z

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { torchNames } from "../../images/torch.ts";
 import { gateOf, gateSchema } from "./gate.ts";
-import { commit, port, repositoryPath, url, word } from "./words.ts";
+import { commit, port, repositoryPath, siteUrl, word } from "./words.ts";
 
 /** Flags that other settings stand for, and why each may not be given by hand. */
 const reservedFlags: Record<string, string> = {
@@ -52,7 +52,7 @@ export const webuiSchema = z
     /** @default 0.0.0.0, and 127.0.0.1 for a tunnel */
     listen: z.ipv4().optional(),
     /** Where people reach it, when the platform maps the port elsewhere. */
-    publicUrl: url.transform((value) => value.replace(/\/$/, "")).optional(),
+    publicUrl: siteUrl.optional(),
     /** One password for everything and a queue for what draws. @default true with `direct`, false with `tunnel` */
     gate: z.union([z.boolean(), gateSchema]).optional(),
     user: word.default("atelier"),

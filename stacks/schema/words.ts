@@ -38,6 +38,10 @@ export const openUrl = url.refine(
   (value) => !hasLogin(value),
   "an address without a login: settings are kept in git, and addresses are shown",
 );
+/** Of a site that paths are added to. */
+export const siteUrl = openUrl
+  .refine((value) => !/[?#]/.test(value), "an address without a query")
+  .transform((value) => value.replace(/\/+$/, ""));
 export const baseUrl = openUrl.transform((value) => (value.endsWith("/") ? value : `${value}/`));
 export const commit = z.string().regex(/^[0-9a-f]{40}$/, "a full commit of 40 hex digits");
 export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "a sha256 of 64 hex digits");

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { difySchema } from "../../stacks/schema/dify.ts";
 import { parseSettings, SettingsError } from "../../stacks/schema.ts";
 
 function mistakes(raw: Record<string, unknown>): string[] {
@@ -71,6 +72,24 @@ describe("settings", () => {
     expect(all).toHaveLength(4);
     for (const line of all) expect(line).toContain("accepted: an address without a login");
     expect(all.join("\n")).not.toContain("s3cret");
+  });
+
+  it("takes neither login nor query in the address of a site, and any number of slashes behind it", () => {
+    const model = { provider: "ollama", name: "m", baseUrl: "http://llm/v1" };
+    const login = { email: "a@example.com", passwordEnv: "P" };
+    const all = mistakes({
+      host,
+      webui: { publicUrl: "https://me:s3cret@webui.example.com" },
+      dify: { model, ...login, url: "https://me:s3cret@dify.example.com", webuiUrl: "http://me:s3cret@webui:8080" },
+    });
+    expect(all.join("\n")).not.toContain("s3cret");
+    expect(all).toHaveLength(3);
+    for (const line of all) expect(line).toContain("accepted: an address without a login");
+    expect(mistakes({ host, dify: { model, ...login, url: "https://dify.example.com/?next=/apps" } })).toEqual([
+      expect.stringMatching(/^atelier:dify\.url: .*accepted: an address without a query/),
+    ]);
+    const url = "https://dify.example.com/tools";
+    expect(difySchema.parse({ model, ...login, url: `${url}//` }).url).toBe(url);
   });
 
   it("wants a host", () => {
