@@ -12,6 +12,7 @@ ours='bin src venv tools models data logs run'
 step_check() {
   [ -s "$WORKSPACE/run/id" ] || drifted "the workspace has no identity (run/id)"
   [ -d "$CACHE" ] || drifted "the cache $CACHE is gone"
+  [ -f "$CACHE/.atelier" ] || drifted "the cache $CACHE does not say any more what in it is somebody else's (.atelier)"
 }
 
 step_apply() {
@@ -27,10 +28,20 @@ step_apply() {
 
 # note_found: what lay in the cache's folder before the first workspace, or the first bundle pushed (scripts/cli/bundle/push.ts), is
 # somebody else's, whatever its name but bundle/, which is a push's. A cache of an earlier version has no such note, but uses/.
+# run/workspace/found keeps it (its first line is whose): where the note alone is lost, that is right; in a cache that was cleared, all but
+# what a WebUI that ran on has made is somebody's.
 note_found() {
-  [ ! -f "$CACHE/.atelier" ] || return 0
-  { [ -d "$CACHE/uses" ] || ls "$CACHE" | grep -vx bundle || :; } >"$WORKSPACE/run/found"
-  mv "$WORKSPACE/run/found" "$CACHE/.atelier"
+  _known=''
+  [ "$(head -n 1 "$RUN/found" 2>/dev/null)" != "$CACHE" ] || _known=yes
+  if [ ! -f "$CACHE/.atelier" ]; then
+    if [ ! -d "$CACHE/uses" ]; then
+      ls "$CACHE" | grep -vx -e bundle ${_known:+-e pyc -e xdg} || :
+    elif [ -n "$_known" ]; then
+      sed 1d "$RUN/found"
+    fi >"$WORKSPACE/run/found"
+    mv "$WORKSPACE/run/found" "$CACHE/.atelier"
+  fi
+  { printf '%s\n' "$CACHE" && cat "$CACHE/.atelier"; } >"$RUN/found"
 }
 
 step_remove() {
@@ -60,6 +71,8 @@ END
     else
       drop_unclaimed >/dev/null
     fi
+  elif [ $_purge = 1 ] && [ ! -f "$CACHE/.atelier" ]; then
+    say "the cache $CACHE does not say any more what in it is somebody else's (.atelier): it stays. What is there: $(ls "$CACHE" | tr '\n' ' ')"
   elif [ $_purge = 1 ]; then
     drop_cached
     rmdir "$CACHE" 2>/dev/null || [ ! -d "$CACHE" ] || say "left in $CACHE, not ours: $(ls "$CACHE")"

@@ -134,6 +134,7 @@ it("prune waits for nobody: while another stack fetches, it is refused", async (
 });
 
 it("a purge leaves what another workspace uses, and takes everything once that is gone", async () => {
+  for (const workspace of [one, other]) await workspace.run("00-workspace.sh", "apply", {});
   await apply(one, "a", "b");
   await apply(other, "b");
   mkdirSync(join(one.cache, "uv"), { recursive: true });

@@ -91,6 +91,30 @@ describe("the workspace", () => {
     }
   });
 
+  it("takes nothing of a cache that lost its note of what is somebody else's, and gets it back by its own", async () => {
+    const note = () => readFileSync(join(workspace.cache, ".atelier"), "utf8");
+    mkdirSync(join(workspace.cache, "git"), { recursive: true });
+    await apply();
+    rmSync(join(workspace.cache, ".atelier"));
+    const lost = await workspace.run("00-workspace.sh", "check", {});
+    expect([lost.code, lost.stderr]).toEqual([10, expect.stringContaining("does not say any more what in it")]);
+    // What the step models leaves there.
+    mkdirSync(join(workspace.cache, "uses"));
+    await apply();
+    expect(note()).toBe("git\n");
+    // Cleared, and somebody's by now; the WebUI ran on.
+    rmSync(workspace.cache, { recursive: true });
+    for (const name of ["pyc", "python"]) mkdirSync(join(workspace.cache, name), { recursive: true });
+    await apply();
+    expect(note()).toBe("python\n");
+    expect((await workspace.run("00-workspace.sh", "check", {})).code).toBe(0);
+    rmSync(join(workspace.cache, ".atelier"));
+    writeFileSync(join(workspace.path, "run/purge"), "");
+    const { code, stderr } = await remove();
+    expect([code, stderr]).toEqual([0, expect.stringContaining("it stays. What is there: pyc python")]);
+    expect(readdirSync(workspace.cache).sort()).toEqual(["pyc", "python"]);
+  });
+
   it("that is gone already is removed without a complaint", async () => {
     const scripts = new Workspace();
     rmSync(workspace.path, { recursive: true });
