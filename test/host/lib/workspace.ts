@@ -111,10 +111,12 @@ export class Workspace {
   /** A PATH with all that this machine's has, but these. */
   programsBut(...names: string[]): string {
     const folder = mkdtempSync(join(this.top, "programs-"));
+    // By names, not by what is there: a link in /usr/bin may lead nowhere.
+    const left = new Set(names);
     for (const from of (process.env.PATH ?? "").split(delimiter).filter((path) => existsSync(path))) {
-      for (const name of readdirSync(from)) {
-        const link = join(folder, name);
-        if (!names.includes(name) && !existsSync(link)) symlinkSync(join(from, name), link);
+      for (const name of readdirSync(from).filter((name) => !left.has(name))) {
+        symlinkSync(join(from, name), join(folder, name));
+        left.add(name);
       }
     }
     return folder;
