@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID, scryptSync, timingSafeEqual } from "node:crypto";
+import { createHash, randomBytes, randomUUID, scryptSync, timingSafeEqual } from "node:crypto";
 import { type Answer, ok, Refusal, setupError, unauthorized } from "./answers.ts";
 import { cookiePrefix } from "./config.ts";
 import features from "./contract/features.json" with { type: "json" };
@@ -126,8 +126,15 @@ function decoded(text: string): string | undefined {
   return Buffer.from(text, "base64").toString("utf8");
 }
 
+/** What was right before: scrypt takes 50 ms of the processor, and an update logs in a dozen times. */
+const proved = new Set<string>();
+
 function matches(who: Account, password: string): boolean {
-  return timingSafeEqual(Buffer.from(hashed(password, who.salt), "hex"), Buffer.from(who.passwordHash, "hex"));
+  const pair = createHash("sha256").update(`${who.passwordHash}${password}`).digest("hex");
+  if (proved.has(pair)) return true;
+  const right = timingSafeEqual(Buffer.from(hashed(password, who.salt), "hex"), Buffer.from(who.passwordHash, "hex"));
+  if (right) proved.add(pair);
+  return right;
 }
 
 function refresh(call: Call): Answer {
