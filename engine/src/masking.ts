@@ -21,6 +21,9 @@ const SHORTEST_ECHO = 9;
 /** A text of more lines is a program or a page, whose short lines ("pass", "start") are words of any sentence. */
 const FEW_LINES = 20;
 
+/** Of a longer one it is remembered that nothing was found in it. */
+const LONG_TEXT = 1000;
+
 const LONG_WORD = /[\w+/-]{16,}/g;
 
 /** Commits and sha256 sums: errors are about them, and whoever has one learns nothing from it. */
@@ -79,6 +82,8 @@ export class SecretFilter {
   readonly #texts = new TextSet();
   /** Those that are in no text by chance. */
   readonly #telling = new TextSet();
+  /** Long texts without any of them: a step's events show its old and new inputs and outputs, in which each stands several times. */
+  readonly #clear = new Set<string>();
 
   /** Remembers every text inside the secrets of these values. */
   addSecrets(value: PropertyValue): void {
@@ -98,6 +103,7 @@ export class SecretFilter {
   addText(secret: string): void {
     if (this.#secrets.has(secret)) return;
     this.#secrets.add(secret);
+    this.#clear.clear();
     const all = secret.split(/\r?\n/).map((line) => line.trim());
     const lines = all.length > FEW_LINES ? all.filter((line) => line.length >= SHORTEST_ECHO) : all;
     const tokens = secret.match(LONG_WORD)?.filter(looksRandom) ?? [];
@@ -122,7 +128,11 @@ export class SecretFilter {
 
   /** The text with each known secret in it replaced by the word `[secret]`. */
   apply(text: string): string {
-    return this.#texts.replaceIn(text, SECRET_WORD);
+    if (text.length < LONG_TEXT) return this.#texts.replaceIn(text, SECRET_WORD);
+    if (this.#clear.has(text)) return text;
+    const masked = this.#texts.replaceIn(text, SECRET_WORD);
+    if (masked === text) this.#clear.add(text);
+    return masked;
   }
 
   /** Whether the text holds a known secret that is long enough not to be there by chance. */

@@ -122,6 +122,15 @@ describe("the filter of secrets", () => {
     expect(filter.repeats(id)).toBe(true);
   });
 
+  it("finds in a long text that held none before what has become a secret since", () => {
+    const filter = new SecretFilter();
+    filter.addText("first-secret");
+    const text = `${"plain words ".repeat(200)}second-secret`;
+    for (let time = 1; time <= 2; time++) expect(filter.apply(text)).toBe(text);
+    filter.addText("second-secret");
+    for (let time = 1; time <= 2; time++) expect(filter.apply(text)).toMatch(/ \[secret\]$/);
+  });
+
   it("goes into objects, keys included", () => {
     const filter = new SecretFilter();
     filter.addText("swordfish");
