@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { BootstrapError } from "./errors.mjs";
@@ -28,6 +28,7 @@ function follow(child, name) {
   return new Promise((resolve, reject) => {
     // On Windows the console tells every process of it; kill() there would end the child unsaved.
     const forward = process.platform === "win32" ? () => {} : (signal) => child.kill(signal);
+    process.once("SIGHUP", () => child.once("exit", leaveTerminal));
     const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
     for (const signal of signals) process.on(signal, forward);
     child.on("error", (error) => reject(new BootstrapError(`${name} can't be run: ${error.message}`)));
@@ -36,4 +37,15 @@ function follow(child, name) {
       resolve(code ?? 128 + (constants.signals[signal] ?? 1));
     });
   });
+}
+
+/** Node 20 and older set a terminal back as they end, and abort where it is gone; what is closed they leave alone. */
+function leaveTerminal() {
+  for (const stream of [0, 1, 2]) {
+    try {
+      closeSync(stream);
+    } catch {
+      // Closed already, as a daemon's.
+    }
+  }
 }

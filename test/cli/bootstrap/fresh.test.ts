@@ -1,14 +1,28 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Clone } from "../clone.ts";
+import { noPty } from "../display/screen.ts";
 
 /** The machine's own Node, where it is too old to run TypeScript: the case that the bootstrap is for. */
 const oldNode = ["/usr/bin/node", "/usr/local/bin/node"].filter(existsSync).find((path) => {
   const [major, minor] = execFileSync(path, ["--version"], { encoding: "utf8" }).slice(1).split(".").map(Number);
   return major !== undefined && minor !== undefined && major >= 18 && (major < 22 || (major === 22 && minor < 19));
 });
+
+/** Runs a command on a terminal of its own, which is closed as soon as the command says `ready`; tells its exit code. */
+const closing = `
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+said = b""
+while b"ready" not in said:
+    said += os.read(fd, 4096)
+os.close(fd)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
 
 describe.skipIf(!oldNode)(
   `a fresh clone on an old Node${oldNode ? "" : " (skipped: this machine has no Node 18 to 22.18)"}`,
@@ -51,6 +65,13 @@ describe.skipIf(!oldNode)(
       const run = clone.start(["run", "node", "-e", script], { node: oldNode, env });
       run.child.stdout.once("data", () => run.child.kill("SIGTERM"));
       expect((await run.finished).code).toBe(42);
+    });
+
+    test.skipIf(noPty)("a terminal that is closed passes through too, and its end is no crash", () => {
+      const script = "process.on('SIGHUP', () => process.exit(42)); setInterval(() => {}, 1000); console.log('ready')";
+      const command = [oldNode as string, join(clone.dir, "scripts", "atelier.mjs"), "run", "node", "-e", script];
+      const { stdout } = spawnSync("python3", ["-c", closing, ...command], { env, encoding: "utf8" });
+      expect(stdout).toBe("42\n");
     });
   },
 );
