@@ -87,12 +87,19 @@ start_gate() {
 # tell_supervisor: of programs that came, changed or went. Without a control socket (its path may be too long for one) it has to start anew, and the WebUI with it.
 tell_supervisor() {
   if [ -S "$WORKSPACE/run/supervisor.sock" ]; then
-    "$WORKSPACE/tools/supervisor/bin/supervisorctl" -c "$WORKSPACE/run/supervisord.conf" update >&2 || :
+    ask_supervisor update >&2 || :
     # One that it knew, and had given up.
-    [ ! -f "$WORKSPACE/run/supervisor.d/gate.conf" ] || [ -n "$(gate_pids)" ] || "$WORKSPACE/tools/supervisor/bin/supervisorctl" -c "$WORKSPACE/run/supervisord.conf" start gate >/dev/null 2>&1 || :
+    [ ! -f "$WORKSPACE/run/supervisor.d/gate.conf" ] || [ -n "$(gate_pids)" ] || ask_supervisor start gate >/dev/null 2>&1 || :
   else
     kill -HUP $(supervisor_pids) 2>/dev/null || :
   fi
+}
+
+# ask_supervisor COMMAND...: one that takes calls and answers none, as when its logs lie on a disk that is gone, is not waited for.
+ask_supervisor() {
+  _limit=''
+  ! command -v timeout >/dev/null 2>&1 || _limit='timeout 60'
+  $_limit "$WORKSPACE/tools/supervisor/bin/supervisorctl" -c "$WORKSPACE/run/supervisord.conf" "$@"
 }
 
 gate_alive() {
