@@ -88,6 +88,8 @@ const own = {
     /** As the app's facts have them. */
     appId: word,
     keyId: word,
+    /** Of the set-up's facts: the workspace that all of it was made in. */
+    workspace: word.optional(),
   },
 } as const;
 

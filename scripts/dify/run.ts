@@ -5,6 +5,7 @@ import { type CheckInput, type ItemInput, type ItemName, itemNames, parseAsk, pa
 import type { Making } from "./item.ts";
 import { Masker } from "./masker.ts";
 import { baseUrl } from "./tool.ts";
+import { currentWorkspace } from "./workspace.ts";
 
 /** Each process makes one of them, and loads that one. */
 const items: { [Name in ItemName]: () => Promise<Making<Name>> } = {
@@ -112,7 +113,10 @@ async function checkAll(input: CheckInput, masker: Masker, force: boolean) {
   masker.add(input.dify.password, input.dify.initPassword);
   for (const item of Object.values(input.items)) learn(item, masker);
   const { check } = await import("./check.ts");
-  return { items: await check(consoleOf(input, masker), input, force) };
+  const console = consoleOf(input, masker);
+  const items = await check(console, input, force);
+  // Nobody but its admin makes workspaces in a Dify of ours.
+  return { items, ...(!input.own && { workspace: await currentWorkspace(console) }) };
 }
 
 const consoleOf = ({ dify }: { dify: CheckInput["dify"] }, masker: Masker) => new Console(dify, masker);

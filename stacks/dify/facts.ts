@@ -22,6 +22,8 @@ interface FactsOutputs {
 interface There {
   url: unknown;
   what: string;
+  /** Id of the admin's workspace that it is in; undefined where nobody could be asked. */
+  workspace?: string;
 }
 interface Standing {
   ok: boolean;
@@ -29,10 +31,20 @@ interface Standing {
   edited?: string[];
 }
 
+interface Stands {
+  items: Record<string, Standing>;
+  /** Of somebody's Dify: the admin may switch to another. */
+  workspace?: { id: string; name: string };
+}
+interface Drift {
+  drifted: Record<string, string>;
+  workspace: string | undefined;
+}
+
 /** Asks Dify how every item stands; undefined where an own Dify does not answer, for it may be down, or not made yet. */
-async function askDify({ dify, own, items }: FactsInputs): Promise<Record<string, Standing> | undefined> {
+async function askDify({ dify, own, items }: FactsInputs): Promise<Stands | undefined> {
   const { code, stdout, why } = await runScript("scripts/dify/main.ts", "check", { dify, own, items });
-  if (code === 0) return (JSON.parse(stdout) as { items: Record<string, Standing> }).items;
+  if (code === 0) return JSON.parse(stdout) as Stands;
   // 4: nobody answers.
   if (code === 4 && own) {
     console.log(`dify-facts: ${why}`);
@@ -65,13 +77,25 @@ async function askFirst(olds: Partial<FactsInputs> | undefined, news: FactsInput
   if (refused.length > 0) throw new Error([...refused, "Nothing was made there."].join("\n"));
 }
 
-/** Which items are to be applied again, and why; undefined: all of them. What was edited is said, and left alone unless forced. */
-async function drift(inputs: FactsInputs): Promise<Record<string, string> | undefined> {
+/**
+ * Which items are to be applied again, and why; undefined: all of them. What was edited is said, and left alone unless forced.
+ * @throws where the admin works in another workspace than what was made is in, unless forced
+ */
+async function drift(inputs: FactsInputs, there: There | undefined): Promise<Drift | undefined> {
   const stands = await askDify(inputs);
   if (!stands) return undefined;
   const force = Boolean(process.env.ATELIER_FORCE);
   const drifted: Record<string, string> = {};
-  for (const [name, { ok, why, edited = [] }] of Object.entries(stands)) {
+  const { workspace } = stands;
+  if (workspace && there?.workspace && there.url === inputs.dify.url && there.workspace !== workspace.id) {
+    const moved = `the admin of ${there.url} works in the workspace \`${workspace.name}\` now, and what this stack made is in another one`;
+    if (!force)
+      throw new Error(
+        `${moved}. Nothing was changed. Switch back in Dify's pages (the workspace's name at the top), and run this again. If that workspace is gone for good: npx atelier up --stack ${inputs.stack} --force makes everything anew in \`${workspace.name}\`.`,
+      );
+    for (const [name, { item }] of Object.entries(inputs.items)) if (item === "setup") drifted[name] = moved;
+  }
+  for (const [name, { ok, why, edited = [] }] of Object.entries(stands.items)) {
     if (!ok) drifted[name] = why ?? "not in place";
     if (edited.length === 0) continue;
     const fields = `${edited.slice(0, 8).join(", ")}${edited.length > 8 ? ` and ${edited.length - 8} more` : ""}`;
@@ -81,11 +105,11 @@ async function drift(inputs: FactsInputs): Promise<Record<string, string> | unde
         `dify-facts: ${name} was edited in Dify's console, and is left as it is (--force overwrites): ${fields}`,
       );
   }
-  return drifted;
+  return { drifted, workspace: workspace?.id };
 }
 
 /** Nothing of an own Dify, which goes with all that is in it. */
-function whatIsThere({ dify, own, items }: FactsInputs): There {
+function whatIsThere({ dify, own, items }: FactsInputs, workspace: string | undefined): There {
   if (own) return { url: "", what: "" };
   const called = (...kinds: string[]) => {
     const names = Object.values(items).filter(({ item }) => kinds.includes(item));
@@ -94,6 +118,8 @@ function whatIsThere({ dify, own, items }: FactsInputs): There {
   return {
     url: dify.url,
     what: `the apps ${called("app")}, the credentials ${called("tool", "model")} with the WebUI's password and the model's key in them, and the plugins that were not there before`,
+    // Last, as a state sorts them: they are compared as text.
+    ...(workspace && { workspace }),
   };
 }
 
@@ -111,7 +137,8 @@ export const difyFacts: pulumi.dynamic.ResourceProvider = {
   async create(inputs: FactsInputs) {
     // Nothing is known before the first apply, and nothing is lost: every item is applied now anyway.
     const tokens = Object.fromEntries(Object.keys(inputs.items).map((name) => [name, ""]));
-    return { id: "dify-facts", outs: { tokens, there: whatIsThere(inputs) } };
+    const stands = inputs.own ? undefined : await askDify({ ...inputs, items: {} }).catch(() => undefined);
+    return { id: "dify-facts", outs: { tokens, there: whatIsThere(inputs, stands?.workspace?.id) } };
   },
   async diff(_id, olds: FactsOutputs, news: FactsInputs) {
     // What is known only once something else is made stands as this word in both engines.
@@ -121,7 +148,8 @@ export const difyFacts: pulumi.dynamic.ResourceProvider = {
       if (left) console.log(left);
       return { changes: true };
     }
-    const drifted = await drift(news);
+    const stood = await drift(news, olds.there);
+    const drifted = stood?.drifted;
     // The same Dify at another address has our apps.
     const isNew = Object.entries(news.items).every(
       ([name, { item }]) =>
@@ -132,17 +160,19 @@ export const difyFacts: pulumi.dynamic.ResourceProvider = {
     // The engines show what a provider prints: a plan can't say which items will be applied, but this can say why.
     for (const [name, why] of Object.entries(drifted)) console.log(`dify-facts: ${name} is not in place: ${why}`);
     const names = Object.keys(news.items);
-    const told = JSON.stringify(olds.there ?? { url: "", what: "" }) === JSON.stringify(whatIsThere(news));
+    const there = whatIsThere(news, stood?.workspace);
+    const told = JSON.stringify(olds.there ?? { url: "", what: "" }) === JSON.stringify(there);
     return { changes: !told || names.some((name) => !(name in olds.tokens)) || Object.keys(drifted).length > 0 };
   },
   async update(_id, olds: FactsOutputs, news: FactsInputs) {
-    const drifted = await drift(news);
+    const stood = await drift(news, olds.there);
+    const drifted = stood?.drifted;
     const token = (name: string) => {
       const again = name in olds.tokens && (drifted === undefined || name in drifted);
       return again ? globalThis.crypto.randomUUID() : (olds.tokens[name] ?? "");
     };
     const tokens = Object.fromEntries(Object.keys(news.items).map((name) => [name, token(name)]));
-    return { outs: { tokens, there: whatIsThere(news) } };
+    return { outs: { tokens, there: whatIsThere(news, stood?.workspace) } };
   },
 };
 

@@ -155,9 +155,10 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
   // Apart from its app, whose facts are told to its next run by the environment: a key belongs into none.
   const makeKey = (role: AppRole, app: command.local.Command, last?: command.local.Command): command.local.Command => {
     const run = "node ../scripts/dify/main.ts key apply";
-    const stdin = pulumi.all([app.stdout, pulumi.output(dify)]).apply(([text, login]) => {
+    const stdin = pulumi.all([app.stdout, setup.stdout, pulumi.output(dify)]).apply(([text, there, login]) => {
       const { appId, keyId } = JSON.parse(text) as Record<string, string>;
-      return JSON.stringify({ appId, keyId, dify: login, own });
+      const { workspaceId: workspace } = JSON.parse(there) as Record<string, string>;
+      return JSON.stringify({ appId, keyId, ...(!own && { workspace }), dify: login, own });
     });
     return new command.local.Command(
       `dify-${role}-key`,

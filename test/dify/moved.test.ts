@@ -46,6 +46,31 @@ describe("another dify.url", () => {
     ]);
   });
 
+  test("and not another one: the admin's other workspace is refused, in the plan and at `down`; --force goes on there", async () => {
+    const { state } = before.dify;
+    const ours = state.tenantId;
+    // As a state sorts them, which are compared as text.
+    expect(Object.keys(outs.there)).toEqual(["url", "what", "workspace"]);
+    const key = { item: "key", appId: "-", keyId: "-", workspace: ours };
+    expect((await before.run(key, "remove", { own: false })).code).toBe(0);
+    state.tenantId = "6a3f0e5c-0000-4000-8000-000000000000";
+    await expect(diff(inputs(before))).rejects.toThrow(
+      /^the admin of http\S+ works in the workspace `.*` now, .* in another one\. Nothing was changed\. Switch back/,
+    );
+    await expect(difyFacts.update?.("dify-facts", outs, inputs(before))).rejects.toThrow(/Nothing was changed/);
+    const left = await before.run(key, "remove", { own: false });
+    expect([left.code, left.stderr]).toEqual([
+      1,
+      expect.stringMatching(/workspace `.*` now.*nothing was taken out.*--dify-gone/),
+    ]);
+    vi.stubEnv("ATELIER_FORCE", "1");
+    expect(await diff(inputs(before))).toEqual({ changes: true, said: [] });
+    const { tokens, there } = (await difyFacts.update?.("dify-facts", outs, inputs(before)))?.outs ?? {};
+    vi.unstubAllEnvs();
+    expect([there.workspace, tokens.setup]).toEqual([state.tenantId, expect.stringMatching(/./)]);
+    state.tenantId = ours;
+  });
+
   test("that leads to the same Dify is none", async () => {
     expect(await diff(inputs(before, `http://127.0.0.1:${elsewhere.port}`))).toEqual({ changes: true, said: [] });
   });
