@@ -22,6 +22,8 @@ interface Entry {
   exits?: number;
   /** Waits here for something that never comes. */
   waits?: boolean;
+  /** Is registered after something that never comes, for which the program itself does not wait. */
+  stuck?: boolean;
 }
 
 class Thing extends pulumi.CustomResource {
@@ -60,6 +62,7 @@ export default async () => {
       ...entry.options,
       ...(entry.parent ? { parent: made.get(entry.parent) } : {}),
       ...(entry.dependsOn ? { dependsOn: entry.dependsOn.map((name) => made.get(name) as pulumi.Resource) } : {}),
+      ...(entry.stuck ? { dependsOn: new Promise<pulumi.Resource>(() => {}) } : {}),
       ...(entry.deletedWith ? { deletedWith: made.get(entry.deletedWith) } : {}),
     };
     const inputs = resolve(entry.inputs ?? {}) as pulumi.Inputs;
@@ -70,7 +73,7 @@ export default async () => {
     } else {
       const thing = new Thing(entry.name, inputs, { ...opts, ...(entry.read ? { id: entry.read } : {}) });
       made.set(entry.name, thing);
-      outputs[entry.name] = thing.out;
+      if (!entry.stuck) outputs[entry.name] = thing.out;
     }
   }
   return outputs;

@@ -41,6 +41,8 @@ export function quickStart(script) {
   // The SDK tells of each registration in five debug messages, one call after the other; a program ends after the last of them.
   if (process.env.ENGINE_DEBUG !== "1") patch("../../log", "debug", () => () => Promise.resolve());
 
+  if (found("../../runtime/state")) patch("../../runtime/settings", "signalAndWaitForShutdown", unlessPending);
+
   // It also keeps where each of some twenty promises a resource was made, for whoever looks for one that never settles.
   if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS && found("../../runtime/state"))
     patch("../../runtime/debuggable", "debuggablePromise", counted);
@@ -84,6 +86,15 @@ function counted(debuggable) {
       },
     );
   };
+}
+
+/**
+ * "All is registered" is not said of a program that ends while registrations still wait for a promise that never settles: what was
+ * registered under those names before would be deleted for it. The SDK fails such a program a moment later.
+ */
+function unlessPending(signal) {
+  const { getStore } = sdk("../../runtime/state");
+  return () => (getStore?.().pendingResourceRegistrations?.size > 0 ? Promise.resolve() : signal());
 }
 
 function standIn(request, exports) {
