@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { copyProject, keepCompiled, withCompiled } from "../helpers/copy.ts";
+import { copyProject, withCompiled } from "../helpers/copy.ts";
 
 export interface Finished {
   code: number | null;
@@ -73,7 +73,6 @@ export class Clone {
 
   remove(): void {
     for (const child of this.#children) child.kill("SIGKILL");
-    keepCompiled(this.dir);
     rmSync(this.dir, { recursive: true, force: true });
   }
 }

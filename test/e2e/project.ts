@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -6,7 +7,7 @@ import { execa } from "execa";
 import { stringify } from "yaml";
 import { parseReport } from "../../healthchecks/report.ts";
 import { freePort } from "../../rehearsal/lib/ports.ts";
-import { copyProject, keepCompiled, withCompiled } from "../helpers/copy.ts";
+import { copyProject, withCompiled } from "../helpers/copy.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -113,7 +114,6 @@ export class Project {
   async remove(): Promise<void> {
     const { exitCode } = await this.atelier(["down"]);
     if (exitCode !== 0) await this.atelier(["down", "--host-gone"]);
-    keepCompiled(this.dir);
-    rmSync(this.dir, { recursive: true, force: true });
+    await rm(this.dir, { recursive: true, force: true });
   }
 }
