@@ -49,7 +49,9 @@ export class PulumiRunner implements Runner {
     const secrets = new StateSecrets(this.#stateFile, readPassphrase(env));
     let told: Promise<void> = Promise.resolve();
     const tell = (event: EngineEvent): void => {
-      told = told.then(async () => onEvent(await secrets.mask(event)));
+      // What a command prints comes as a message; the rest is masked by the CLI itself.
+      const certain = event.diagnosticEvent !== undefined;
+      told = told.then(async () => onEvent(await secrets.mask(event, { certain })));
     };
     const log = new EventLog(events, (event) => {
       // The CLI's word about a plugin on PATH, which is where it is meant to be.

@@ -35,8 +35,12 @@ export class StateSecrets {
     this.#read();
   }
 
-  /** The value with each secret in its texts masked, once all that was written until now is known. */
-  async mask<T>(value: T): Promise<T> {
+  /**
+   * The value with each secret in its texts masked.
+   * @param certain true: once all that was written until now is known, however often a large state is read for it
+   */
+  async mask<T>(value: T, { certain }: { certain: boolean }): Promise<T> {
+    if (certain) this.#notBefore = 0;
     this.#read();
     await this.#learned;
     return this.#filter.applyDeep(value);
