@@ -67,7 +67,10 @@ describe.skipIf(missing)(`a container${missing ? ` (skipped: ${missing})` : ""}`
         { ...NONE, name: "sixth", gpus: "all" },
         /(could not select device driver|failed to discover GPU vendor).*NVIDIA's driver and its container toolkit/s,
       ],
-      [{ ...NONE, image: "127.0.0.1:1/no/image:1" }, /cannot pull the image 127\.0\.0\.1:1\/no\/image:1/],
+      [
+        { ...NONE, image: "127.0.0.1:1/no/image:1" },
+        /cannot pull the image 127\.0\.0\.1:1\/no\/image:1 from 127\.0\.0\.1:1: .*refused.*does not reach that registry/,
+      ],
     ];
     for (const [wanted, message] of cases) {
       const error = await failure(engine.create(CONTAINER, { ...secret, ...wanted }));

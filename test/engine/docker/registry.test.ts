@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { explain } from "../../../engine/src/providers/docker/client/errors.ts";
+import { explain, refused } from "../../../engine/src/providers/docker/client/errors.ts";
 import { registryDigest } from "../../../engine/src/providers/docker/registry/digest.ts";
 
 const noOpenssl = spawnSync("openssl", ["version"]).error === undefined ? undefined : "no openssl on this machine";
@@ -56,6 +56,11 @@ test("what an engine says of a registry has its mend", () => {
   expect(said('Get "https://r.example:5000/v2/": x509: certificate signed by unknown authority')).toMatch(
     /unknown authority\. The engine does not know who .*, as \/etc\/docker\/certs\.d\/r\.example:5000\/ca\.crt$/,
   );
+  expect(said("pull access denied for x, repository does not exist or may require 'docker login'")).toMatch(
+    /Look at the/,
+  );
+  const line = refused("pull x", "the Docker engine said", "write /var/lib/docker/x: no space left on device");
+  expect(line.message).toMatch(/no space left on device\. Free some/);
   // The engine's own certificate is another matter.
   expect(said("x509: certificate signed by unknown authority")).not.toContain("certs.d");
 });

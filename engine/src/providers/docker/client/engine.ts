@@ -1,6 +1,6 @@
 import Docker from "dockerode";
 import type { Login } from "../registry/logins.ts";
-import { DockerFailed, explain } from "./errors.ts";
+import { DockerFailed, explain, refused } from "./errors.ts";
 import { jsonLines } from "./lines.ts";
 import type { Settings } from "./settings.ts";
 import { SshAgent } from "./ssh.ts";
@@ -104,11 +104,7 @@ export class Engine {
         const line = raw as ProgressLine;
         const said = line.errorDetail?.message ?? line.error;
         if (said !== undefined) {
-          failed ??= new DockerFailed(
-            `cannot ${what}: the Docker engine at ${this.host} said: ${said}`,
-            said,
-            line.errorDetail?.code,
-          );
+          failed ??= refused(what, `the Docker engine at ${this.host} said`, said, line.errorDetail?.code);
         } else if (line.id === TRACE_ID) for (const text of traceLines(line.aux)) onLine({ stream: text });
         else onLine(line);
       }

@@ -35,16 +35,17 @@ export function explain(error: unknown, what: string, host: string, tls?: Tls): 
         .replace(/^\(HTTP code \d+\) .*? - /, "")
         .trim()
         .replace(/\.$/, "") || "no reason";
-    const hint = hintFor(said);
-    return new DockerFailed(
-      `cannot ${what}: the Docker engine at ${host} answered ${statusCode}: ${said}${hint === "" ? "" : `. ${hint}`}`,
-      said,
-      statusCode,
-    );
+    return refused(what, `the Docker engine at ${host} answered ${statusCode}`, said, statusCode);
   }
   const said = plainTls(message || code || "no reason");
   const advice = tlsAdvice(code, said, tls) ?? adviceFor(code, said, host);
   return new DockerFailed(`cannot ${what}: no answer from a Docker engine at ${host}: ${said}. ${advice}`, said);
+}
+
+/** @param who answered, and how */
+export function refused(what: string, who: string, said: string, status?: number): DockerFailed {
+  const hint = hintFor(said);
+  return new DockerFailed(`cannot ${what}: ${who}: ${said}${hint === "" ? "" : `. ${hint}`}`, said, status);
 }
 
 function adviceFor(code: string | undefined, said: string, host: string): string {
@@ -78,11 +79,17 @@ function hintFor(said: string): string {
     return "The host needs NVIDIA's driver and its container toolkit (nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml)";
   if (/HTTP request to an HTTPS server/i.test(said))
     return "It speaks TLS on this port: set the provider's certPath, or caMaterial, certMaterial and keyMaterial";
+  if (/pull access denied/i.test(said))
+    return "Look at the image's name; a private one wants a registryAuth with username and password";
   if (/no basic auth credentials|unauthorized|authentication required/i.test(said))
     return "Give the provider a registryAuth with username and password for this registry";
   const [, registry] = /https:\/\/([^/"]+)\/v2\/.*signed by unknown authority/i.exec(said) ?? [];
   if (registry)
     return `The engine does not know who signed that registry's certificate: put the authority's on the engine's host, as /etc/docker/certs.d/${registry}/ca.crt`;
+  if (/\/v2\/.*(dial |no such host|refused|timeout|deadline exceeded|reset by peer|unreachable|\bEOF)/i.test(said))
+    return "The engine does not reach that registry: name the image by a mirror that it does reach, or give the engine a mirror or a proxy (registry-mirrors, proxies in its daemon.json)";
+  if (/manifest unknown|manifest for \S+ not found|resolve reference .*: not found/i.test(said))
+    return "That registry has no such tag or digest: look at the image's name";
   if (/is using its referenced image|image is being used by \w+ container/i.test(said))
     return "Remove that container first, or set keepLocally: the image stays then";
   if (/toomanyrequests|rate limit/i.test(said))

@@ -30,7 +30,7 @@ export async function findImage(name: string, call: Call): Promise<LocalImage | 
 export async function pullImage(name: string, platform: string, call: Call, auth?: AuthConfig): Promise<LocalImage> {
   const { registry, familiar, tag, digest } = parseImage(name);
   const login = auth ?? authConfig(call.engine.logins.find((one) => one.registry === registry));
-  const what = `pull the image ${name}`;
+  const what = `pull the image ${name} from ${registry}`;
   const stream = await call.engine.ask(
     what,
     call,
