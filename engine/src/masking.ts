@@ -21,8 +21,10 @@ const SHORTEST_ECHO = 9;
 /** A text of more lines is a program or a page, whose short lines ("pass", "start") are words of any sentence. */
 const FEW_LINES = 20;
 
-/** Of a longer one it is remembered that nothing was found in it. */
-const LONG_TEXT = 1000;
+/** Of a text of this length, in characters, it is remembered that nothing was found in it; not of a command's long output, which comes once. */
+const REMEMBERED = { least: 1000, most: 100_000 };
+/** How many are remembered: whoever follows a log for days must not fill the memory. */
+const MOST_REMEMBERED = 500;
 
 const LONG_WORD = /[\w+/-]{16,}/g;
 
@@ -128,9 +130,11 @@ export class SecretFilter {
 
   /** The text with each known secret in it replaced by the word `[secret]`. */
   apply(text: string): string {
-    if (text.length < LONG_TEXT) return this.#texts.replaceIn(text, SECRET_WORD);
+    const { least, most } = REMEMBERED;
+    if (text.length < least || text.length > most) return this.#texts.replaceIn(text, SECRET_WORD);
     if (this.#clear.has(text)) return text;
     const masked = this.#texts.replaceIn(text, SECRET_WORD);
+    if (this.#clear.size >= MOST_REMEMBERED) this.#clear.clear();
     if (masked === text) this.#clear.add(text);
     return masked;
   }
