@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { gzipSync, strToU8 } from "fflate";
 
 const folder = resolve(import.meta.dirname, "..", "scripts", "host");
 
@@ -44,20 +45,29 @@ function claim(workspace: string): string[] {
 
 /**
  * A shell script that lays `scripts/host/` into `<workspace>/bin`: strays gone, modes set, the old folder replaced in one move.
- * It travels on standard input to `sh -s`; a CopyToRemote would lose the modes and keep the strays.
+ * It travels on standard input to `sh -s`; a CopyToRemote would lose the modes and keep the strays. The scripts are packed in it: a state
+ * has this text twice, and is written after every step.
  */
 export function installer(workspace: string, token: string): string {
   const files = readdirSync(folder).filter((file) => /\.(sh|py)$/.test(file));
-  const lines = [`# token ${token}`, "set -eu", "umask 077", ...claim(workspace)];
-  lines.push('bin="$ws/bin"', 'new="$bin.new.$$"', 'mkdir -p "$new"');
-  for (const file of files.sort()) {
-    const text = readFileSync(join(folder, file), "utf8").replaceAll("\r\n", "\n");
-    const end = `END_OF_${file.replaceAll(/\W/g, "_")}`;
-    if (text.split("\n").includes(end)) throw new Error(`scripts/host/${file} has a line ${end}`);
-    lines.push(`cat > "$new/${file}" <<'${end}'`, text.endsWith("\n") ? text.slice(0, -1) : text, end);
-    lines.push(`chmod 700 "$new/${file}"`);
-  }
+  const lines = [
+    `# token ${token}`,
+    "set -eu",
+    "umask 077",
+    "for tool in base64 gzip sha256sum; do",
+    '  command -v "$tool" >/dev/null || { echo "error: scripts: this host has no $tool, which every Linux has but the barest images. Nothing was changed. Install its package (coreutils, gzip)" >&2; exit 3; }',
+    "done",
+    ...claim(workspace),
+  ];
   lines.push(
+    'bin="$ws/bin"',
+    'new="$bin.new.$$"',
+    'mkdir -p "$new"',
+    `base64 -d >"$new/.packed.gz" <<'END'`,
+    ...(packed(files.sort()).match(/.{1,1000}/g) ?? []),
+    "END",
+    'gzip -d "$new/.packed.gz"',
+    '(cd "$new" && sh -eu ./.packed && rm .packed && chmod 700 -- *.sh *.py)',
     // By which check-all.sh sees that one is gone, or is another.
     '(cd "$new" && sha256sum -- *.sh *.py >.laid)',
     'if [ -d "$bin" ]; then mv "$bin" "$new.old"; fi',
@@ -66,6 +76,18 @@ export function installer(workspace: string, token: string): string {
     `echo '{"step":"scripts","files":${files.length}}'`,
   );
   return `${lines.join("\n")}\n`;
+}
+
+/** Packed by what packs alike on every machine: other bytes would be another text, and lay all of them again. */
+function packed(files: string[]): string {
+  const lines = files.flatMap((file) => {
+    const text = readFileSync(join(folder, file), "utf8").replaceAll("\r\n", "\n");
+    const end = `END_OF_${file.replaceAll(/\W/g, "_")}`;
+    if (text.split("\n").includes(end)) throw new Error(`scripts/host/${file} has a line ${end}`);
+    return [`cat >${file} <<'${end}'`, text.endsWith("\n") ? text.slice(0, -1) : text, end];
+  });
+  const gzip = gzipSync(strToU8(`${lines.join("\n")}\n`), { mtime: 0, level: 6 });
+  return Buffer.from(gzip).toString("base64");
 }
 
 /** Takes `bin` away, where it is ours: another box may stand behind the address. Plain words and single quotes, for any login shell. */

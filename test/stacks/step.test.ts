@@ -1,5 +1,15 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
@@ -80,6 +90,20 @@ describe("the installer", () => {
       expect(readFileSync(join(workspace, "bin", file), "utf8")).toBe(readFileSync(join(scripts, file), "utf8"));
       expect(statSync(join(workspace, "bin", file)).mode & 0o777).toBe(0o700);
     }
+  });
+
+  it("needs what the barest images lack, and says so before anything is changed", () => {
+    const workspace = mkdtempSync(join(folder, "one-"));
+    const bare = mkdtempSync(join(folder, "bare-"));
+    for (const tool of ["sh", "base64", "sha256sum"]) symlinkSync(`/usr/bin/${tool}`, join(bare, tool));
+    const { status, stderr } = spawnSync("/bin/sh", ["-s"], {
+      ...{ input: installer(workspace, ""), encoding: "utf8", env: { PATH: bare } },
+    });
+    expect([status, stderr]).toEqual([
+      3,
+      expect.stringMatching(/^error: scripts: this host has no gzip, .*Install its package/),
+    ]);
+    expect(readdirSync(workspace)).toEqual([]);
   });
 
   const other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-s"];
