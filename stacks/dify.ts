@@ -57,7 +57,6 @@ export class Dify extends pulumi.ComponentResource {
     const wired = wireDify(
       {
         place: at,
-        after: [webui.ready],
         offline: assembly.offline,
         settings: target.settings,
         modelKey: target.modelKey === undefined ? undefined : pulumi.secret(target.modelKey),
@@ -107,5 +106,6 @@ export async function createDify(args: DifyArgs): Promise<Dify> {
     own,
     webuiUrl: reach.way === "url" ? reach.url : args.webui.url,
     ready: [],
+    reached: [],
   }));
 }

@@ -238,7 +238,8 @@ export function difyOfContainers(args: DifyArgs, parent: pulumi.Resource): DifyP
     initPassword: secrets.init,
     own: true,
     webuiUrl: ways.url,
-    ready: [...(Object.values(made) as docker.Container[]), reached, ...wheels],
+    ready: [...(Object.values(made) as docker.Container[]), ...wheels],
+    reached: [reached],
   };
 }
 

@@ -70,7 +70,8 @@ async function askFirst(olds: Partial<FactsInputs> | undefined, news: FactsInput
     tool: { ...(tool as object), credential: "-" },
   }));
   const { code, stdout, why } = await runScript("scripts/dify/main.ts", "ask", { dify, offline, plugins, apps });
-  if (code === 4) return console.log(`dify-facts: ${why} \`up\` goes on, and waits for it once the WebUI draws.`);
+  if (code === 4)
+    return console.log(`dify-facts: ${why} \`up\` goes on, and waits for it before anything is made in it.`);
   if (code !== 0) throw new Error(why.replace(/^error: dify: /, ""));
   const { refused, said } = JSON.parse(stdout) as { refused: string[]; said: string[] };
   for (const line of said) console.log(`dify-facts: ${line}`);

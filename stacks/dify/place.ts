@@ -13,8 +13,10 @@ export interface DifyPlace {
   own: boolean;
   /** The WebUI as Dify's plugin daemon reaches it, without login. */
   webuiUrl: pulumi.Input<string>;
-  /** What must be there before it is wired. */
+  /** What must be there before anything is made in it. */
   ready: pulumi.Resource[];
+  /** What must be there before the WebUI is wired in: it was asked from inside. */
+  reached: pulumi.Resource[];
 }
 
 /** An app as it was wired: it answers to its key. */

@@ -27,15 +27,13 @@ export interface PinnedPlugin {
 
 export interface WireArgs {
   place: DifyPlace;
-  /** What must be there before anything is made in it; it is asked before. */
-  after?: pulumi.Resource[];
   /** Nothing may be fetched. */
   offline?: boolean;
   settings: DifySettings;
   /** Of the language model's provider; a secret. */
   modelKey?: pulumi.Input<string> | undefined;
-  /** Login of the WebUI. */
-  webui: { user: string; password: pulumi.Input<string> };
+  /** The WebUI's login. It draws once `ready` is there; its credential waits for that, and all else is made while it is installed. */
+  webui: { user: string; password: pulumi.Input<string>; ready: pulumi.Resource };
   /** The checkpoint's `model_name`, which the tool's credential is checked with. */
   checkpoint: string;
   drawing: Drawing;
@@ -70,7 +68,7 @@ const toolProvider = "langgenius/stablediffusion/stablediffusion";
 
 /** Everything that is made inside of Dify, item by item: first set-up, plugins, the tool's credential, the model, the two apps. */
 export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wired {
-  const { place, settings, plugins, webui, checkpoint, after: ready = [], offline = false } = args;
+  const { place, settings, plugins, webui, checkpoint, offline = false } = args;
   const { own, email } = place;
   const stack = pulumi.getStack();
   // What is in a Dify of its own is the state's whose containers they are.
@@ -118,7 +116,7 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
     },
   );
 
-  const make = (name: ItemResource, after: command.local.Command[]): command.local.Command => {
+  const make = (name: ItemResource, after: command.local.Command[], also: pulumi.Resource[] = []) => {
     const stdin = pulumi
       .all([
         pulumi.output(items[name]),
@@ -146,7 +144,7 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
       // `up --replace`: an item is found again by what it is, and its removal, run last, would take the one just applied.
       {
         ...opts,
-        dependsOn: [...place.ready, ...ready, facts, ...after],
+        dependsOn: [...place.ready, facts, ...after, ...also],
         deleteBeforeReplace: true,
         additionalSecretOutputs: ["stdin"],
       },
@@ -178,7 +176,7 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
   const tools = make("dify-plugin-tool", [setup]);
   // One after the other: the daemon builds an environment for each, and two at once are slower.
   const models = make("dify-plugin-model", [setup, tools]);
-  const tool = make("dify-tool", [tools]);
+  const tool = make("dify-tool", [tools], [webui.ready, ...place.reached]);
   const llm = make("dify-model", [models]);
   const needs = [tools, models, tool, llm];
   const apps: Record<AppRole, command.local.Command> = {

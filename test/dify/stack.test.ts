@@ -31,14 +31,13 @@ import { atelierHome } from "./settings.ts";
 const model = { provider: "openai_api_compatible", name: "stub-model", baseUrl: ${JSON.stringify(`${world.url}/llm/v1`)} };
 const webui = new command.local.Command("webui-draws", { create: "true" });
 const wired = wireDify({
-  after: [webui],
   place: {
-    url: ${JSON.stringify(world.url)}, email: "admin@example.com", own: true, ready: [],
+    url: ${JSON.stringify(world.url)}, email: "admin@example.com", own: true, ready: [], reached: [],
     password: pulumi.secret(${JSON.stringify(secrets.password)}), initPassword: pulumi.secret(${JSON.stringify(secrets.initPassword)}),
     webuiUrl: "http://127.0.0.1:${world.webuiPort}",
   },
   settings: difySchema.parse({ model, timeout: 400 }), modelKey: pulumi.secret(${JSON.stringify(secrets.modelKey)}),
-  webui: { user: "webui", password: pulumi.secret(${JSON.stringify(secrets.webuiPassword)}) },
+  webui: { user: "webui", password: pulumi.secret(${JSON.stringify(secrets.webuiPassword)}), ready: webui },
   checkpoint: "v1-5-pruned-emaonly", drawing: { model: "v1-5-pruned-emaonly", width: 512, height: 512, steps: ${steps} },
   plugins: {
     tool: { id: "langgenius/stablediffusion", version: "0.0.7", package: ${JSON.stringify(world.package("stablediffusion").path)} },
@@ -139,9 +138,11 @@ describe.each([["embedded"], ["pulumi"]])("the items as resources, engine %s", (
     };
     const needs = (name: string) =>
       resources.find(({ urn }) => urn.endsWith(`::${name}`))?.dependencies?.map((urn) => urn.split("::").at(-1));
-    // Dify is asked before the WebUI is brought up, and nothing is made in it before that draws.
-    expect(needs("dify-facts") ?? []).not.toContain("webui-draws");
-    expect(needs("dify-setup")).toContain("webui-draws");
+    // Plugins and the model are made ready while the WebUI is installed; nothing is wired to a WebUI that does not draw.
+    for (const early of ["dify-facts", "dify-setup", "dify-plugin-tool", "dify-plugin-model", "dify-model"])
+      expect(needs(early) ?? []).not.toContain("webui-draws");
+    expect(needs("dify-tool")).toContain("webui-draws");
+    for (const app of ["dify-agent", "dify-chatflow"]) expect(needs(app)).toContain("dify-tool");
     // Neither app waits for the other; at `down` both wait for a key, which logs in first: a wrong password is not tried by two at once.
     expect(needs("dify-chatflow")).not.toContain("dify-agent");
     expect(needs("dify-agent-key")).toEqual(expect.arrayContaining(["dify-agent", "dify-chatflow"]));
