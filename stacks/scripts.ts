@@ -18,6 +18,10 @@ function claim(workspace: string): string[] {
     // Laid by another login, such as root: half of it would be replaced before the first refusal.
     'for part in "$ws" "$ws/bin" "$ws/run"; do',
     '  if [ -d "$part" ] && { [ ! -w "$part" ] || [ ! -x "$part" ]; }; then',
+    '    case $(LC_ALL=C touch "$part/.write.$$" 2>&1) in *[Rr]ead-only*)',
+    '      echo "error: scripts: the file system of $part is read-only. Nothing was changed. Have it mounted for writing, or set host.workspace to a folder on another disk" >&2',
+    "      exit 3 ;;",
+    "    esac",
     '    echo "error: scripts: $(id -un 2>/dev/null || id -u) may not write to $part, which is $(ls -ld "$part" | awk \'{ print $3 }\')\'s. Nothing was changed. Set host.user to that login again, or host.workspace to a folder of this one" >&2',
     "    exit 3",
     "  fi",
@@ -35,6 +39,17 @@ function claim(workspace: string): string[] {
     '    echo "error: scripts: the workspace $ws is a folder that Atelier did not make (it has no run/id), with names in it that a workspace has of its own:$found. Nothing was changed: they would be replaced, and removed by down. Set host.workspace to an empty folder, such as $ws/atelier" >&2',
     "    exit 3",
     "  fi",
+    "fi",
+    // Also what one that was killed left: on a full disk nothing would fit beside it.
+    "tidy() {",
+    '  for part in "$ws"/bin.new.* "$ws"/run.new.*; do',
+    `    pid=\${part##*.new.}`,
+    '    if [ "$pid" = "$$" ] || ! kill -0 "$pid" 2>/dev/null; then rm -rf "$part"; fi',
+    "  done",
+    "}",
+    "trap tidy EXIT",
+    "tidy",
+    'if [ ! -s "$ws/run/id" ]; then',
     "  # Whole, in one move: half of it would be refused by the next run.",
     '  mkdir -p "$ws/run.new.$$"',
     '  cat /proc/sys/kernel/random/uuid >"$ws/run.new.$$/id"',
@@ -51,7 +66,8 @@ function claim(workspace: string): string[] {
 export function installer(workspace: string, token: string): string {
   const files = readdirSync(folder).filter((file) => /\.(sh|py)$/.test(file));
   const lines = [
-    `# token ${token}`,
+    // Read to its end before any of it runs: of a text that was cut off, what came would run, and end well.
+    `{ # token ${token}`,
     "set -eu",
     "umask 077",
     "for tool in base64 gzip sha256sum; do",
@@ -74,6 +90,7 @@ export function installer(workspace: string, token: string): string {
     'mv "$new" "$bin"',
     'rm -rf "$new.old"',
     `echo '{"step":"scripts","files":${files.length}}'`,
+    "}",
   );
   return `${lines.join("\n")}\n`;
 }

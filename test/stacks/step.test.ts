@@ -106,6 +106,29 @@ describe("the installer", () => {
     expect(readdirSync(workspace)).toEqual([]);
   });
 
+  it("does nothing where its text was cut off", () => {
+    const text = installer("", "");
+    for (const at of [1, 200, 3000, text.length / 2, text.indexOf("\nEND\n"), text.length - 130, text.length - 3]) {
+      const workspace = mkdtempSync(join(folder, "one-"));
+      const { status } = spawnSync("sh", ["-s"], { input: installer(workspace, "").slice(0, at) });
+      expect([at, status === 0, readdirSync(workspace)]).toEqual([at, false, []]);
+    }
+  });
+
+  it("leaves nothing half-laid where it fails, nor what one that was killed left", () => {
+    const workspace = mkdtempSync(join(folder, "one-"));
+    const bare = mkdtempSync(join(folder, "bare-"));
+    for (const tool of ["sh", "ls", "mkdir", "mv", "rmdir", "rm", "cat", "base64", "sha256sum"])
+      symlinkSync(`/usr/bin/${tool}`, join(bare, tool));
+    writeFileSync(join(bare, "gzip"), "#!/bin/sh\necho no room >&2; exit 1\n", { mode: 0o755 });
+    mkdirSync(join(workspace, "bin.new.4194305"));
+    mkdirSync(join(workspace, "run.new.4194305"));
+    const { status, stderr } = spawnSync("/bin/sh", ["-s"], {
+      ...{ input: installer(workspace, ""), encoding: "utf8", env: { PATH: bare } },
+    });
+    expect([status, stderr, readdirSync(workspace)]).toEqual([1, "no room\n", ["run"]]);
+  });
+
   const other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-s"];
   const noOther = process.getuid?.() === 0 && spawnSync("setpriv", ["--version"]).status === 0;
   it.skipIf(!noOther)("leaves a workspace of another login as it is, and names whose it is", () => {
@@ -120,6 +143,19 @@ describe("the installer", () => {
       expect.stringMatching(/may not write to \S+\/bin, which is root's\. Nothing was changed\. Set host\.user/),
     ]);
     expect(readdirSync(workspace).sort()).toEqual(["bin", "run"]);
+  });
+
+  const mounts = spawnSync("unshare", ["--mount", "true"]).status === 0;
+  it.skipIf(!mounts)("tells a read-only disk from a workspace of another login", () => {
+    const workspace = mkdtempSync(join(folder, "one-"));
+    const mounted = `mount -t tmpfs -o ro tmpfs '${workspace}' && exec sh -s`;
+    const { status, stderr } = spawnSync("unshare", ["--mount", "sh", "-c", mounted], {
+      ...{ input: installer(workspace, ""), encoding: "utf8" },
+    });
+    expect([status, stderr]).toEqual([
+      3,
+      `error: scripts: the file system of ${workspace} is read-only. Nothing was changed. Have it mounted for writing, or set host.workspace to a folder on another disk\n`,
+    ]);
   });
 
   const folderWith = (...files: string[]) => {
