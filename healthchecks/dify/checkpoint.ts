@@ -1,4 +1,5 @@
 import { Console } from "../../scripts/dify/client.ts";
+import { DifyError } from "../../scripts/dify/errors.ts";
 import { closeAll } from "../../scripts/dify/http.ts";
 import type { SdModel } from "../answers.ts";
 import { CheckFailed } from "../failure.ts";
@@ -27,12 +28,18 @@ export async function requireCheckpoint(
   const sha256 = modelSha256 ?? wanted?.sha256;
   const hash = sha256 ? shortHash(sha256) : wanted?.hash;
   if (hash !== undefined && (hash === modelHash || hash === null)) return "";
-  const named = await namedBy(session.input.dify!, app);
+  let untold = "";
+  const named = await namedBy(session.input.dify!, app).catch((error: unknown) => {
+    if (!(error instanceof DifyError)) throw error;
+    untold = `Whether somebody chose it in the app, Dify's console did not tell: ${error.message}`;
+    return undefined;
+  });
   if (named !== undefined && named !== file && named !== stem(file))
     return ` Its tool was told in Dify's console to draw with ${named || "no checkpoint of its own"}, where the settings have ${file}.`;
   throw new CheckFailed(
     `The picture was drawn by ${model} [${modelHash}], not by ${file} [${hash ?? "which this WebUI does not have"}]`,
-    `The WebUI takes a name that it does not know without a word, and a .ckpt beside a .safetensors of the same name takes its place: look at what lies in its folder of checkpoints, and run ${atelier("up")} again`,
+    untold ||
+      `The WebUI takes a name that it does not know without a word, and a .ckpt beside a .safetensors of the same name takes its place: look at what lies in its folder of checkpoints, and run ${atelier("up")} again`,
   );
 }
 

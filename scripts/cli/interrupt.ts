@@ -54,6 +54,11 @@ export class Interrupt {
     return this.signal.aborted;
   }
 
+  /** Also where it was pressed before. */
+  async untilPressed(): Promise<void> {
+    if (!this.pressed) await new Promise((done) => this.signal.addEventListener("abort", done, { once: true }));
+  }
+
   /** Whether work was left behind: it must not go on, so the process has to end. */
   get left(): boolean {
     return this.#left;

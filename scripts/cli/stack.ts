@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
+import { parseYaml } from "@atelier/engine/yamlText";
 import { readPlatform, withPlatform } from "../../stacks/platforms/saved.ts";
 import { parseSettings, type Settings, SettingsError } from "../../stacks/schema.ts";
 import { UserError } from "./errors.ts";
@@ -57,7 +57,7 @@ function stackNames(): string[] {
 function readConfig(text: string, file: string): Record<string, unknown> {
   let read: Record<string, unknown> & { config?: unknown };
   try {
-    read = (parse(text) as typeof read | null) ?? {};
+    read = (parseYaml(text) as typeof read | null) ?? {};
   } catch (error) {
     const why = (error as Error).message.replace(/; please use .*?\(\)/, ", of which only one would be read,");
     throw new UserError(`${file} is not YAML: ${why}${hintAt(text, error)}`, 2);
@@ -82,7 +82,7 @@ function readConfig(text: string, file: string): Record<string, unknown> {
     if (namespace !== project || !name) continue;
     if (Object.hasOwn(raw, name))
       throw new UserError(`${file}: \`${name}\` and \`${project}:${name}\` are the same setting. Keep one of them.`, 2);
-    raw[name] = withoutSecrets(value, file);
+    raw[name] = withoutSecrets(value);
   }
   return raw;
 }
@@ -117,15 +117,13 @@ const placeholder = "PRIVATE KEY, encrypted";
 /** Whether a setting's text is not its own: it is encrypted in the file (stackSecrets.ts). */
 export const isEncrypted = (text: string): boolean => text === placeholder;
 
-/** @param around the lists and maps that hold it */
-function withoutSecrets(value: unknown, file: string, around: unknown[] = []): unknown {
+function withoutSecrets(value: unknown): unknown {
+  // As the program gets it, from JSON.
+  if (typeof value === "bigint") return Number(value);
   if (typeof value !== "object" || value === null) return value;
-  if (around.includes(value))
-    throw new UserError(`${file}: an alias (\`*name\`) stands inside of what it names, so it has no end.`, 2);
-  const inside = [...around, value];
-  if (Array.isArray(value)) return value.map((inner) => withoutSecrets(inner, file, inside));
+  if (Array.isArray(value)) return value.map(withoutSecrets);
   if (typeof (value as { secure?: unknown }).secure === "string") return placeholder;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner, file, inside)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutSecrets(inner)]));
 }
 
 function validate(name: string, raw: Record<string, unknown>): Settings {

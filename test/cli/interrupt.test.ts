@@ -26,6 +26,13 @@ test("a press held for a while stays one", () => {
   expect(interrupt.killSignal.aborted).toBe(false);
 });
 
+test("a press that came before it was waited for is one", async () => {
+  interrupt = new Interrupt(() => {});
+  interrupt.press();
+  await interrupt.untilPressed();
+  expect(interrupt.pressed).toBe(true);
+});
+
 test("no listener stays behind", () => {
   const before = process.listenerCount("SIGINT");
   new Interrupt(() => {}).close();

@@ -204,13 +204,26 @@ describe("settings", () => {
     [
       "an alias of itself",
       "config:\n  atelier:models: &a [*a]\n",
-      /Pulumi\.broken\.yaml: an alias .* inside of what it names/,
+      /Pulumi\.broken\.yaml is not YAML: an alias .* inside of what it names/,
+    ],
+    [
+      "too large a number",
+      "config:\n  atelier:webui:\n    port: 99999999999999999999\n",
+      /webui\.port: .*65535 or less/,
     ],
     ["no `config:`", "atelier:host:\n  kind: ssh\n", /outside of `config:`.*: atelier:host\./],
   ])("a file with %s says so", async (_, text, says) => {
     writeFileSync(join(clone.dir, "stacks", "Pulumi.broken.yaml"), text);
     const { code, stderr } = await clone.run(["status", "--stack", "broken"]);
     expect([code, stderr]).toEqual([2, expect.stringMatching(says)]);
+  });
+
+  test("merge keys and old numbers are read as both engines read them", async () => {
+    const box = "{user: somebody, agent: true, port: 010}";
+    const text = `config:\n  common:box: &box ${box}\n  atelier:host:\n    <<: *box\n    kind: ssh\n    address: 127.0.0.1\n`;
+    writeFileSync(join(clone.dir, "stacks", "Pulumi.merged.yaml"), text);
+    const { stderr } = await clone.run(["trust", "--stack", "merged"]);
+    expect(stderr).toContain("127.0.0.1:8");
   });
 
   test("what only the program sees wrong is wrong usage too", async () => {

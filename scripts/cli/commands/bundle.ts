@@ -94,7 +94,7 @@ async function serve(folder: string, manifest: Manifest, { options, terminal, in
     terminal.answer(`export ATELIER_BUNDLE='${folder.replaceAll("'", "'\\''")}'`);
   }
   terminal.line("Ctrl-C ends it.");
-  await new Promise<void>((done) => interrupt.signal.addEventListener("abort", () => done(), { once: true }));
+  await interrupt.untilPressed();
   await serving.close();
   return 0;
 }

@@ -32,10 +32,7 @@ export async function tunnel({ options, terminal, interrupt }: Context): Promise
     terminal.line(`${terminal.colours.cyan(url)} is the WebUI on ${await line.where()}, until Ctrl-C.`);
     terminal.line(`Its login: ${hint("outputs", stack.name)} --show-secrets`);
     interrupt.say = () => {};
-    await new Promise((resolve) => {
-      if (interrupt.pressed) resolve(undefined);
-      else interrupt.signal.addEventListener("abort", resolve, { once: true });
-    });
+    await interrupt.untilPressed();
     return 130;
   } finally {
     server.close();

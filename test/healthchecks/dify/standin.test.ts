@@ -49,8 +49,7 @@ const modes = { agent: "agent-chat", chatflow: "advanced-chat" } as const;
 type Name = keyof typeof modes;
 
 /** Settings that want another checkpoint than the apps draw with, and the login that tells why. */
-function elsewhere(model: string) {
-  const { email, password: secret } = admin;
+function elsewhere(model: string, { email, password: secret } = admin) {
   const apps = (["agent", "chatflow"] as const).map((name) => ({
     ...{ name, mode: modes[name], apiKey: wired.keys[name], query: "a red fox", appId: wired.ids[name] },
   }));
@@ -88,6 +87,11 @@ test("a checkpoint that somebody chose in an app is said, one that nobody chose 
   expect(chosen.lines.join("\n")).not.toContain(admin.password);
   const asked = await elsewhere("v1-5-pruned-emaonly.safetensors");
   expect(Object.keys(asked.failed)).toEqual(["dify-agent", "dify-chatflow"]);
+  const refused = await elsewhere("dreamshaper.safetensors", { ...admin, password: "another-2" });
+  for (const name of ["dify-agent", "dify-chatflow"])
+    expect(refused.failed[name]).toMatch(
+      /^The picture was drawn by .*, not by .* did not tell: POST .*\/login at .* answered 401 .*Check dify\.email/,
+    );
 });
 
 test("links without an address are followed at Dify's own", async () => {
