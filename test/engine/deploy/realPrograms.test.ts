@@ -53,18 +53,21 @@ describe("pitfall 1: exit 0 is not success, of a real program", () => {
     expect(work.resources()[0]?.outputs).toEqual(before);
   });
 
-  test("a program of which a resource waits for what never comes deletes nothing, though it comes to its end", async () => {
+  test("a program of which a resource or an apply waits for what never comes deletes nothing, though it comes to its end", async () => {
     const { fake, run } = setUp();
     await run("up", { name: "a" }, { name: "old" });
     for (const stuck of [
       { name: "old", stuck: true },
       { name: "part", component: true, stuck: true },
+      { name: "old", behind: true },
     ])
       for (const kind of ["preview", "up"] as const) {
         const failed = await run(kind, { name: "a" }, stuck);
         expect(failed.result).toBe("failed");
         expect(failed.steps.join()).not.toContain("delete");
         expect(fake.world.size).toBe(2);
+        if ("behind" in stuck)
+          expect(failed.errors).toEqual([expect.stringContaining("an apply waits for an output whose promise never")]);
       }
   });
 });

@@ -24,6 +24,8 @@ interface Entry {
   waits?: boolean;
   /** Is registered after something that never comes, for which the program itself does not wait. */
   stuck?: boolean;
+  /** Is made in the `apply` of an output that never comes. */
+  behind?: boolean;
 }
 
 class Thing extends pulumi.CustomResource {
@@ -58,6 +60,10 @@ export default async () => {
     if (entry.throwsNothing) throw undefined;
     if (entry.exits !== undefined) process.exit(entry.exits);
     if (entry.waits) await new Promise(() => {});
+    if (entry.behind) {
+      pulumi.output(new Promise<string>(() => {})).apply(() => new Thing(entry.name, {}, {}));
+      continue;
+    }
     const opts: pulumi.CustomResourceOptions = {
       ...entry.options,
       ...(entry.parent ? { parent: made.get(entry.parent) } : {}),

@@ -4,6 +4,10 @@ import { ProgramProcess } from "./process.ts";
 
 /** Exit code of a program that has already told its user what is wrong. */
 const EXIT_ALREADY_LOGGED = 32;
+/** Exit code of a program whose `apply` waits for what never comes, as `child/quickStart.mjs` ends it. */
+const EXIT_APPLY_WAITS = 33;
+const APPLY_WAITS =
+  "The program ended while it was waiting: an apply waits for an output whose promise never settled. Nothing was deleted.";
 const MONITOR_CLOSED_GRACE_MS = 10_000;
 const OUTPUT_HELD =
   "The program has ended, and a process that it started still holds its output. That one is not waited for, and what it prints is not shown.";
@@ -70,6 +74,7 @@ export function startProgram(options: ProgramOptions): RunningProgram {
     if (child.outputHeld) options.onWarning(OUTPUT_HELD);
     if (code === 0) return { ok: true };
     if (code === EXIT_ALREADY_LOGGED) return { ok: false, bail: true, error: "the program failed" };
+    if (code === EXIT_APPLY_WAITS) return { ok: false, bail: false, error: APPLY_WAITS };
     const how =
       signal !== null ? `was ended by ${signal}` : code === null ? "could not be started" : `exited with code ${code}`;
     return {

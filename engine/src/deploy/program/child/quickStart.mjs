@@ -4,6 +4,8 @@ import { createRequire, Module } from "node:module";
 import { join, resolve } from "node:path";
 
 const SOURCE_MAPS = "source-map-support/register";
+/** `program.ts` tells what it means. */
+const EXIT_APPLY_WAITS = 33;
 let sdk;
 
 /**
@@ -41,7 +43,10 @@ export function quickStart(script) {
   // The SDK tells of each registration in five debug messages, one call after the other; a program ends after the last of them.
   if (process.env.ENGINE_DEBUG !== "1") patch("../../log", "debug", () => () => Promise.resolve());
 
-  if (found("../../runtime/state")) patch("../../runtime/settings", "signalAndWaitForShutdown", unlessPending);
+  if (found("../../runtime/state")) {
+    const waiting = countedApplies();
+    patch("../../runtime/settings", "signalAndWaitForShutdown", (signal) => unlessPending(signal, waiting));
+  }
 
   // It also keeps where each of some twenty promises a resource was made, for whoever looks for one that never settles.
   if (!process.env.PULUMI_DEBUG_PROMISE_LEAKS && found("../../runtime/state"))
@@ -89,12 +94,33 @@ function counted(debuggable) {
 }
 
 /**
- * "All is registered" is not said of a program that ends while registrations still wait for a promise that never settles: what was
- * registered under those names before would be deleted for it. The SDK fails such a program a moment later.
+ * "All is registered" is not said of a program that ends while a registration or an `apply` still waits for a promise that never
+ * settles: what was registered before, and would have been again behind it, would be deleted for it.
  */
-function unlessPending(signal) {
+function unlessPending(signal, waiting) {
   const { getStore } = sdk("../../runtime/state");
-  return () => (getStore?.().pendingResourceRegistrations?.size > 0 ? Promise.resolve() : signal());
+  return async () => {
+    // The SDK fails such a program a moment later.
+    if (getStore?.().pendingResourceRegistrations?.size > 0) return;
+    if (waiting() === 0) return signal();
+    process.exitCode = EXIT_APPLY_WAITS;
+  };
+}
+
+/** How many callbacks of `apply` wait for their output. */
+function countedApplies() {
+  const { prototype } = sdk("../../output").Output;
+  const { apply } = prototype;
+  let waiting = 0;
+  const settled = () => {
+    waiting--;
+  };
+  prototype.apply = function (...args) {
+    waiting++;
+    this.isKnown.then(settled, settled);
+    return apply.apply(this, args);
+  };
+  return () => waiting;
 }
 
 function standIn(request, exports) {
