@@ -314,10 +314,20 @@ describe("options that change nothing about the resource itself", () => {
       "o.p": { diffKind: "delete", inputDiff: true },
       "o.q": { diffKind: "add", inputDiff: true },
     });
-    const wrong = await run("up", { ...thing, options: { hideDiffs: ["o..p"] } });
-    expect(wrong.errors.join()).toMatch(/"hideDiffs" of fake:index:Thing "a": "o\.\.p" is not a property path/);
     expect(fake.calls).toEqual(["create a"]);
   });
+
+  test.each(["hideDiffs", "replaceOnChanges"])(
+    "%s that are no paths are told, all at once, before anything is made",
+    async (option) => {
+      const { fake, run } = setUp();
+      const wrong = await run("up", { name: "a", options: { [option]: ["o..p", "n", "l["] } });
+      expect(wrong.errors).toHaveLength(1);
+      expect(wrong.errors[0]).toContain(`The option "${option}" of fake:index:Thing "a": `);
+      for (const path of ["o..p", "l["]) expect(wrong.errors[0]).toContain(`"${path}" is not a property path`);
+      expect(fake.calls).toEqual([]);
+    },
+  );
 
   test.each([
     ["additionalSecretOutputs", ["nothing"]],

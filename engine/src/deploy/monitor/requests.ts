@@ -1,7 +1,7 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseDuration } from "../../duration.ts";
-import { formatPath, parsePath } from "../../paths.ts";
+import { formatPath, type PropertyPath, parsePath } from "../../paths.ts";
 import { isUrn } from "../../urn.ts";
 import type { PropertyMap } from "../../values.ts";
 import { type AliasSpec, type Goal, notCovered, Refusal } from "../plan/goal.ts";
@@ -51,6 +51,9 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
     inputs.__internal = {};
   }
   const timeouts = request.getCustomtimeouts();
+  const replaceOnChanges = request.getReplaceonchangesList();
+  // Kept as they were written.
+  paths("replaceOnChanges", replaceOnChanges, label);
   return {
     type,
     name: request.getName(),
@@ -69,8 +72,8 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
     deletedWith: request.getDeletedwith() || undefined,
     importId: custom ? request.getImportid() : "",
     ignoreChanges: request.getIgnorechangesList(),
-    hideDiff: request.getHidediffsList().map((path: string) => pathOf(path, label)),
-    replaceOnChanges: request.getReplaceonchangesList(),
+    hideDiff: paths("hideDiffs", request.getHidediffsList(), label).map(formatPath),
+    replaceOnChanges,
     additionalSecretOutputs: request.getAdditionalsecretoutputsList(),
     aliases: aliases(request, label),
     customTimeouts:
@@ -86,13 +89,18 @@ export function registrationGoal(request: Registration, sources: Sources, allowU
   };
 }
 
-/** As Pulumi writes it. */
-function pathOf(text: string, label: string): string {
-  try {
-    return formatPath(parsePath(text));
-  } catch (error) {
-    throw new Refusal(`The option "hideDiffs" of ${label}: ${(error as Error).message}`);
-  }
+function paths(option: string, texts: string[], label: string): PropertyPath[] {
+  const faults: string[] = [];
+  const found = texts.map((text) => {
+    try {
+      return parsePath(text);
+    } catch (error) {
+      faults.push((error as Error).message);
+      return [];
+    }
+  });
+  if (faults.length > 0) throw new Refusal(`The option "${option}" of ${label}: ${faults.join(" ")}`);
+  return found;
 }
 
 function propertyDependencies(request: Registration, inputs: PropertyMap, all: string[]): Record<string, string[]> {
