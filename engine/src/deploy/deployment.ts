@@ -331,6 +331,8 @@ export class Deployment implements MonitorHost, PlannerHost, StepHost, RemovalHo
       try {
         return await plan();
       } catch (error) {
+        // What the run's end has cut off is no reason for it.
+        if (!(error instanceof Refusal)) this.#life.requireRunning();
         // Here, where it is known whose: a provider's own words seldom say which of its resources is meant.
         this.refuse(error, createUrn(this.stack, this.project, goal.parent, goal.type, goal.name));
         throw new Stopped();

@@ -140,6 +140,23 @@ describe("pitfall 17: Ctrl-C", () => {
     expect(fake.closed).toBe(1);
   });
 
+  test("a check or a comparison that the run's end cuts off is no error of its own", async () => {
+    const { fake, work, run } = setUp();
+    await run("up", { name: "a", inputs: { n: 1 } });
+    for (const call of ["check", "diff"] as const) {
+      const abort = new AbortController();
+      fake[call] = async () => {
+        abort.abort();
+        throw new Error("Connection dropped");
+      };
+      const changed = spec({ name: "a", inputs: { n: 2 } });
+      const done = await work.run("up", { providers: fake.providers, signal: abort.signal, ...changed });
+      expect(done.result).toBe("interrupted");
+      expect(done.errors).toEqual([]);
+      delete fake[call];
+    }
+  });
+
   test("twice: running calls are cut off, and stand in the state as pending", async () => {
     const { fake, work } = setUp();
     const kill = new AbortController();
