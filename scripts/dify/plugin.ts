@@ -11,6 +11,7 @@ import { askThroughDify, choosePackage } from "./package.ts";
 import { type Installed, pluginById } from "./plugins.ts";
 import { credentialsWith } from "./users.ts";
 import { note, pause, type Say, whenDaemonIsUp } from "./wait.ts";
+import { currentWorkspace } from "./workspace.ts";
 
 const path = "/workspaces/current/plugin";
 type Wanted = Work<"plugin">["input"]["plugin"];
@@ -20,21 +21,22 @@ export const plugin: Item<"plugin"> = {
   async apply({ console, input, say, before, force }) {
     const { plugin: wanted, own, dify } = input;
     const installed = await whenDaemonIsUp(() => pluginById(console, wanted.id), dify.timeout, say);
-    const ours = isHere(console, before, installed) ? oursBefore(before) : [];
+    const at: Place = { at: console.url, ...(!own && { workspace: (await currentWorkspace(console)).id }) };
+    const ours = isHere(at, before, installed) ? oursBefore(before) : [];
     const made = ours.includes(wanted.id);
     const others = ours.filter((id) => id !== wanted.id);
     const source = fromPackage(wanted) ? "package" : "marketplace";
     if (installed && !own && !made && !force) {
       // Other apps of theirs lean on it.
       if (installed.version !== wanted.version) throw otherVersion(console.url, installed, wanted);
-      return factsOf(installed, false, installed.source, { earlier: others, at: console.url });
+      return factsOf(installed, false, installed.source, { earlier: others, ...at });
     }
     const asked = fromPackage(wanted)
       ? { identifier: await identify(console, wanted, installed, say), sure: true, by: "its package" }
       : await choosePackage({ console, wanted, installed, say });
     const { identifier } = asked;
     if (installed?.plugin_unique_identifier === identifier)
-      return factsOf(installed, made, source, { earlier: others, at: console.url });
+      return factsOf(installed, made, source, { earlier: others, ...at });
     // Over another version or checksum an install says "success" and changes nothing.
     if (installed && !own && !force) await refuseLoss(console, installed, wanted);
     if (installed) await uninstall(console, installed, say);
@@ -43,7 +45,7 @@ export const plugin: Item<"plugin"> = {
     const came = now?.plugin_unique_identifier;
     // What came is held against what was wanted here: Dify itself compares nothing.
     if (now && came && (came === identifier || (!asked.sure && isIdentifier(came, wanted))))
-      return factsOf(now, true, source, { earlier: others, at: console.url });
+      return factsOf(now, true, source, { earlier: others, ...at });
     if (now && now.plugin_unique_identifier !== installed?.plugin_unique_identifier) await uninstall(console, now, say);
     throw new DifyError(
       `Installed was ${came ?? "nothing"}, wanted ${identifier}: what came is not what ${asked.by} says, and it was taken away again. A publisher can replace a package: \`npx atelier lock\` asks the marketplace, and shows what moved. Otherwise ask the one who serves it (marketplace, mirror, bundle).`,
@@ -117,9 +119,17 @@ function oursBefore(before: Work<"plugin">["before"]): string[] {
   return [...last, ...(Array.isArray(earlier) ? earlier.filter((id) => typeof id === "string") : [])];
 }
 
-/** Whether that was in this Dify: another one's plugins are not ours because ours had their names. */
-const isHere = (console: Console, before: Work<"plugin">["before"], installed: Installed | undefined): boolean =>
-  before?.at === undefined || before.at === console.url || before.installation === installed?.installation_id;
+/** Which Dify; of somebody's also which of its workspaces, for each has plugins of its own. */
+interface Place {
+  at: string;
+  workspace?: string;
+}
+
+/** Whether that was in this place: another one's plugins are not ours because ours had their names. */
+const isHere = ({ at, workspace }: Place, before: Work<"plugin">["before"], installed: Installed | undefined) =>
+  before?.at === undefined ||
+  (before.at === at && (before.workspace === undefined || before.workspace === workspace)) ||
+  before.installation === installed?.installation_id;
 
 /**
  * Its installation is in them because a provider's own credentials go with the one before: the very same plugin, installed anew, has to
@@ -129,13 +139,13 @@ const factsOf = (
   { plugin_unique_identifier: identifier, installation_id: installation }: Installed,
   made: boolean,
   source: string,
-  { earlier, at }: { earlier: string[]; at: string },
+  { earlier, ...at }: { earlier: string[] } & Place,
 ) => ({
   identifier,
   installation,
   made,
   source,
-  at,
+  ...at,
   // Apps that somebody made may use them still: they go at `down`.
   ...(earlier.length > 0 && { earlier }),
 });

@@ -94,7 +94,8 @@ async function drift(inputs: FactsInputs, there: There | undefined): Promise<Dri
       throw new Error(
         `${moved}. Nothing was changed. Switch back in Dify's pages (the workspace's name at the top), and run this again. If that workspace is gone for good: npx atelier up --stack ${inputs.stack} --force makes everything anew in \`${workspace.name}\`.`,
       );
-    for (const [name, { item }] of Object.entries(inputs.items)) if (item === "setup") drifted[name] = moved;
+    for (const [name, { item }] of Object.entries(inputs.items))
+      if (item === "setup") drifted[name] = `${moved}, and stays there: ${there.what}`;
   }
   for (const [name, { ok, why, edited = [] }] of Object.entries(stands.items)) {
     if (!ok) drifted[name] = why ?? "not in place";

@@ -64,7 +64,13 @@ describe("another dify.url", () => {
       expect.stringMatching(/workspace `.*` now.*nothing was taken out.*--dify-gone/),
     ]);
     vi.stubEnv("ATELIER_FORCE", "1");
+    said.mockClear();
     expect(await diff(inputs(before))).toEqual({ changes: true, said: [] });
+    expect(said.mock.calls.flat()).toContainEqual(
+      expect.stringMatching(
+        /setup is not in place: the admin .* another one, and stays there: the apps `Atelier agent`/,
+      ),
+    );
     const { tokens, there } = (await difyFacts.update?.("dify-facts", outs, inputs(before)))?.outs ?? {};
     vi.unstubAllEnvs();
     expect([there.workspace, tokens.setup]).toEqual([state.tenantId, expect.stringMatching(/./)]);

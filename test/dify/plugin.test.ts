@@ -322,6 +322,7 @@ describe("in somebody's Dify", () => {
       made: true,
       source: "package",
       at: world.url,
+      workspace: world.dify.state.tenantId,
     });
   });
 
@@ -333,6 +334,7 @@ describe("in somebody's Dify", () => {
       made: false,
       source: "package",
       at: world.url,
+      workspace: world.dify.state.tenantId,
     });
     const env = { PULUMI_COMMAND_STDOUT: JSON.stringify(facts) };
     expect((await world.run(world.items.sdPlugin, "remove", { own, env })).code).toBe(0);
@@ -370,6 +372,8 @@ describe("in somebody's Dify", () => {
     // Of another Dify, which dify.url named before: what is here is theirs; the same one behind another address has the same installation.
     const elsewhere = { ...first, at: "https://other.example", installation: "another" };
     expect(await world.apply(world.items.llmPlugin, { own, env: envOf(elsewhere) })).toEqual({ ...first, made: false });
+    const workspace = { ...first, workspace: "another", installation: "another" };
+    expect(await world.apply(world.items.llmPlugin, { own, env: envOf(workspace) })).toEqual({ ...first, made: false });
     const moved = { ...first, at: "https://other.example" };
     expect(await world.apply(world.items.llmPlugin, { own, env: envOf(moved) })).toEqual(first);
     expect((await world.run(zhipuai, "remove", { own, env: envOf(then) })).code).toBe(0);
