@@ -102,7 +102,6 @@ export async function runFlow(run: Run, send: Send, gone: AbortSignal): Promise<
   const end = messageEnd(run, pictures, tokens, (Date.now() - began) / 1000);
   if (chat && !error) send(end);
   tell("workflow_finished", finished());
-  if (chat && error) send(errorEvent(run, `Run failed: ${error}`));
   const answer = textIn(last?.outputs, "answer");
   if (!error)
     remember(

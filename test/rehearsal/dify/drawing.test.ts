@@ -158,6 +158,7 @@ describe("what the WebUI does wrong", () => {
       ),
     });
     expect(last(chatflow, "workflow_finished").data).toMatchObject({ status: "failed", files: [] });
+    expect(chatflow.at(-1)?.event).toBe("workflow_finished");
   });
 
   test.each([
