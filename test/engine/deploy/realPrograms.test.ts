@@ -25,6 +25,14 @@ describe("pitfall 1: exit 0 is not success, of a real program", () => {
     ]);
   });
 
+  test("a program that throws whenever it has come to its end, ends", async () => {
+    const { fake, run } = setUp();
+    const failed = await run("up", { name: "x", throwsAtEnd: "again and again" }, { name: "a" });
+    expect(failed.result).toBe("failed");
+    expect([...new Set(failed.errors.map((error) => error.split("\n")[0]))]).toEqual(["Error: again and again"]);
+    expect(fake.world.size).toBe(1);
+  });
+
   test("a program that exits with code 0 half-way deletes nothing", async () => {
     const { fake, run } = setUp();
     await run("up", { name: "a" }, { name: "old" });

@@ -18,6 +18,8 @@ interface Entry {
   throws?: string;
   /** Throws nothing at all here. */
   throwsNothing?: boolean;
+  /** Throws whenever the program has nothing more to do. */
+  throwsAtEnd?: string;
   /** Ends the process here. */
   exits?: number;
   /** Waits here for something that never comes. */
@@ -58,6 +60,12 @@ export default async () => {
   for (const entry of config.requireObject<Entry[]>("spec")) {
     if (entry.throws) throw new Error(entry.throws);
     if (entry.throwsNothing) throw undefined;
+    if (entry.throwsAtEnd) {
+      process.on("beforeExit", () => {
+        throw new Error(entry.throwsAtEnd);
+      });
+      continue;
+    }
     if (entry.exits !== undefined) process.exit(entry.exits);
     if (entry.waits) await new Promise(() => {});
     if (entry.behind) {

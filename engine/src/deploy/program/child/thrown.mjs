@@ -1,6 +1,9 @@
 import { createRequire, Module } from "node:module";
 import { inspect, types } from "node:util";
 
+/** How often a program that has failed may find more to do when it has come to its end. */
+const MORE_ENDS = 2;
+
 /**
  * Makes an Error of whatever else the code of dynamic resources throws: to `undefined`, or a text, the SDK's script gives no answer at
  * all, for which the engine would wait for good. To be called before that script runs.
@@ -23,8 +26,13 @@ export function errorsOfProgram() {
   const { emit } = process;
   // One for each: every promise in a chain rejects with what was thrown, and the SDK tells the same Error once.
   const made = new Map();
+  let failed = false;
+  let ends = 0;
   process.emit = (event, thrown, ...rest) => {
     const uncaught = event === "uncaughtException" || event === "unhandledRejection";
+    failed ||= uncaught;
+    // Telling of an error is work for the loop, after whose end a handler of `beforeExit` that throws throws again, for ever.
+    if (event === "beforeExit" && failed && ++ends > MORE_ENDS) process.exit();
     if (!uncaught || !isSilent(thrown)) return emit.call(process, event, thrown, ...rest);
     // Where it was thrown is not known; a stack would tell of this file.
     if (!made.has(thrown)) made.set(thrown, Object.assign(asError(thrown), { stack: "" }));
