@@ -31,14 +31,18 @@ const LONG_WORD = /[\w+/-]{16,}/g;
 /** Commits and sha256 sums: errors are about them, and whoever has one learns nothing from it. */
 const CHECKSUM = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 
+/** What makes the name of one thing another than its neighbour's, as an abbreviated commit does: too short to be a key. */
+const NAME_ENDING = /-[0-9a-f]{8}$/;
+
 /** An id that other resources have too: made a secret where they show it, it would change all that leans on them. */
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Whether a word changes between small, great and digits as often as random ones do, and names hardly ever. */
 function looksRandom(word: string): boolean {
   if (CHECKSUM.test(word)) return false;
-  const turns = word.match(/[a-z](?=[A-Z\d])|[A-Z](?=\d)|\d(?=[a-zA-Z])/g)?.length ?? 0;
-  return turns >= 4 && turns >= word.length / 5;
+  const named = word.replace(NAME_ENDING, "");
+  const turns = named.match(/[a-z](?=[A-Z\d])|[A-Z](?=\d)|\d(?=[a-zA-Z])/g)?.length ?? 0;
+  return turns >= 4 && turns >= named.length / 5;
 }
 
 /**

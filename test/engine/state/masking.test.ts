@@ -101,9 +101,10 @@ describe("the filter of secrets", () => {
     const filter = new SecretFilter();
     const sum = "6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa";
     const line = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW";
-    const names = "v1-5-pruned-emaonly /root/autodl-tmp/atelier-cache stable-diffusion-webui";
-    filter.addText(`curl -H "Bearer a1B2c3D4e5F6g7H8i9" ${names} ${sum}\n${line}\nend`);
+    const names = "v1-5-pruned-emaonly /root/autodl-tmp/atelier-cache stable-diffusion-webui atelier-gpu-8ec8b85a";
+    filter.addText(`curl -H "Bearer a1B2c3D4e5F6g7H8i9" ${names} ${sum} g1B2c3D4e5-8ec8b85a\n${line}\nend`);
     expect(filter.apply(`Bearer a1B2c3D4e5F6g7H8i9, ${names}, ${sum}`)).toBe(`Bearer [secret], ${names}, ${sum}`);
+    expect(filter.apply("g1B2c3D4e5-8ec8b85a")).toBe("[secret]");
     expect([`x${line}x`, "a1B2c3D4e5F6g7H8i9", names, sum].map((text) => filter.repeats(text))).toEqual([
       true,
       true,
