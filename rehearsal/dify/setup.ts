@@ -47,7 +47,7 @@ export const setupRoutes: Route[] = [
       plan: "basic",
       status: "normal",
       created_at: who.createdAt,
-      role: "owner",
+      role: who.role ?? "owner",
       in_trial: null,
       trial_end_reason: null,
       custom_config: null,

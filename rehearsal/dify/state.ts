@@ -34,6 +34,8 @@ export interface Account {
   createdAt: number;
   setupAt: string;
   lastLoginAt: number;
+  /** In the workspace. @default "owner" */
+  role?: string;
 }
 
 export interface Package {

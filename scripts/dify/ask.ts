@@ -4,6 +4,7 @@ import { DifyError, daemonIsDown, unreachable } from "./errors.ts";
 import type { AskInput } from "./input.ts";
 import { foreseen as foreseenOfPlugin } from "./plugin.ts";
 import { isSetUp, withoutAdmin } from "./setup.ts";
+import { currentWorkspace, refusedRole } from "./workspace.ts";
 
 /** What somebody's Dify says of a stack that has nothing in it yet. */
 export interface Foreseen {
@@ -25,7 +26,7 @@ export async function ask(console: Console, { plugins, apps, offline }: AskInput
   });
   if (!ready) throw withoutAdmin(console.url);
   await console.login();
-  const refused: string[] = [];
+  const refused: string[] = [refusedRole(console.url, await currentWorkspace(console)) ?? ""];
   const said: string[] = [];
   try {
     for (const wanted of plugins) refused.push((await foreseenOfPlugin(console, wanted, { force, offline })) ?? "");

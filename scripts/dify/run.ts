@@ -5,7 +5,7 @@ import { type CheckInput, type ItemInput, type ItemName, itemNames, parseAsk, pa
 import type { Making } from "./item.ts";
 import { Masker } from "./masker.ts";
 import { baseUrl } from "./tool.ts";
-import { currentWorkspace } from "./workspace.ts";
+import { workIn } from "./workspace.ts";
 
 /** Each process makes one of them, and loads that one. */
 const items: { [Name in ItemName]: () => Promise<Making<Name>> } = {
@@ -116,7 +116,9 @@ async function checkAll(input: CheckInput, masker: Masker, force: boolean) {
   const console = consoleOf(input, masker);
   const items = await check(console, input, force);
   // Nobody but its admin makes workspaces in a Dify of ours.
-  return { items, ...(!input.own && { workspace: await currentWorkspace(console) }) };
+  if (input.own) return { items };
+  const { id, name } = await workIn(console);
+  return { items, workspace: { id, name } };
 }
 
 const consoleOf = ({ dify }: { dify: CheckInput["dify"] }, masker: Masker) => new Console(dify, masker);

@@ -4,7 +4,7 @@ import type { Answer } from "./http.ts";
 import { type Item, inPlace, missing, type Work } from "./item.ts";
 import { pluginList } from "./plugins.ts";
 import { pause, type Say, whenDaemonIsUp } from "./wait.ts";
-import { currentWorkspace } from "./workspace.ts";
+import { workIn } from "./workspace.ts";
 
 interface Preferences {
   permission: object;
@@ -19,7 +19,7 @@ export const setup: Item<"setup"> = {
     const version = await whenItAnswers(console, dify.timeout, say);
     if (!(await isSetUp(console))) await makeAdmin(console, input);
     await console.login();
-    const { id } = await currentWorkspace(console);
+    const { id } = await workIn(console);
     // Everything else here is about plugins.
     // In somebody's Dify nothing is being started.
     const patience = own ? dify.timeout : Math.min(dify.timeout, 60);

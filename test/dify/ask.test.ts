@@ -46,6 +46,18 @@ test("one without an admin, with another password, and one that is not there", a
   );
 });
 
+test("a login that may make no model's credential, before anything else is; and by `up` in another workspace", async () => {
+  const { account } = world.dify.state;
+  account!.role = "editor";
+  await expect(check()).rejects.toThrow(/^The login of http\S+ .* is `editor` in the workspace `.*owner or an admin/);
+  for (const { code, stderr } of [
+    await world.run(world.items.setup, "apply", { own: false }),
+    await world.check({ setup: world.items.setup }, { own: false }),
+  ])
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/is `editor` in the workspace/)]);
+  delete account!.role;
+});
+
 describe("apps", () => {
   test("that another copy made are all told, with nothing changed; --force says whose it takes over", async () => {
     await world.applyAll({ own: false });
