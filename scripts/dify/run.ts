@@ -5,7 +5,7 @@ import { type CheckInput, type ItemInput, type ItemName, itemNames, parseAsk, pa
 import type { Making } from "./item.ts";
 import { Masker } from "./masker.ts";
 import { baseUrl } from "./tool.ts";
-import { workIn } from "./workspace.ts";
+import { requireWorkspace, workIn } from "./workspace.ts";
 
 /** Each process makes one of them, and loads that one. */
 const items: { [Name in ItemName]: () => Promise<Making<Name>> } = {
@@ -83,7 +83,10 @@ async function run<Name extends ItemName>(
   if (what === "remove" && input.own) return undefined;
   const console = consoleOf(input, masker);
   // The first item finds out what stands there, and logs in itself.
-  if (name !== "setup") await (what === "remove" ? loginAsLeft(console) : console.login());
+  if (name !== "setup") {
+    await (what === "remove" ? loginAsLeft(console) : console.login());
+    await requireWorkspace(console, input.workspace, what);
+  }
   const before = facts(job.env.PULUMI_COMMAND_STDOUT);
   const item = await items[name]();
   const done = item[what]({ console, input, say, before, force: Boolean(job.env.ATELIER_FORCE) });

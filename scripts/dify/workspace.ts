@@ -1,3 +1,4 @@
+import { atelier } from "../../healthchecks/hint.ts";
 import type { Console } from "./client.ts";
 import { DifyError } from "./errors.ts";
 
@@ -26,4 +27,26 @@ export async function workIn(console: Console): Promise<Workspace> {
   const refused = refusedRole(console.url, workspace);
   if (refused) throw new DifyError(refused);
   return workspace;
+}
+
+/**
+ * Each item logs in by itself, hours after the one before, perhaps: what stands in another workspace is neither looked for nor made there.
+ * @param wanted where the set-up was; undefined: anywhere
+ * @throws DifyError where the admin works in another one
+ */
+export async function requireWorkspace(
+  console: Console,
+  wanted: string | undefined,
+  what: "apply" | "remove",
+): Promise<void> {
+  if (wanted === undefined) return;
+  const { id, name } = await currentWorkspace(console);
+  if (id === wanted) return;
+  const [left, again, gone] =
+    what === "remove"
+      ? ["nothing was taken out", atelier("down"), atelier("down --dify-gone")]
+      : ["nothing was made here", atelier("up"), `${atelier("up --force")} makes everything anew in \`${name}\``];
+  throw new DifyError(
+    `The admin of ${console.url} works in the workspace \`${name}\` now, and what this stack made is in another one: ${left}. Switch back in Dify's pages (the workspace's name at the top), and run ${again} again. If that workspace is gone for good: ${gone}.`,
+  );
 }

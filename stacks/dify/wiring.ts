@@ -116,6 +116,8 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
     },
   );
 
+  // Of somebody's Dify, whose admin may work in another workspace by then.
+  let within = pulumi.output<{ workspace?: string | undefined }>({});
   const make = (name: ItemResource, after: command.local.Command[], also: pulumi.Resource[] = []) => {
     const stdin = pulumi
       .all([
@@ -123,10 +125,11 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
         pulumi.output(dify),
         facts.tokens,
         pulumi.all(after.map(({ stdout }) => stdout)),
+        within,
       ])
-      .apply(([{ item: _, ...input }, login, tokens, said]) =>
+      .apply(([{ item: _, ...input }, login, tokens, said, there]) =>
         // What it leans on tells by its facts when it became another one.
-        JSON.stringify({ ...input, dify: login, own, token: tokens[name] ?? "", after: fingerprint(said) }),
+        JSON.stringify({ ...input, ...there, dify: login, own, token: tokens[name] ?? "", after: fingerprint(said) }),
       );
     const kind = itemOf(name);
     const run = (what: string) => `node ../scripts/dify/main.ts ${kind} ${what}`;
@@ -153,10 +156,9 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
   // Apart from its app, whose facts are told to its next run by the environment: a key belongs into none.
   const makeKey = (role: AppRole, app: command.local.Command, last?: command.local.Command): command.local.Command => {
     const run = "node ../scripts/dify/main.ts key apply";
-    const stdin = pulumi.all([app.stdout, setup.stdout, pulumi.output(dify)]).apply(([text, there, login]) => {
+    const stdin = pulumi.all([app.stdout, within, pulumi.output(dify)]).apply(([text, there, login]) => {
       const { appId, keyId } = JSON.parse(text) as Record<string, string>;
-      const { workspaceId: workspace } = JSON.parse(there) as Record<string, string>;
-      return JSON.stringify({ appId, keyId, ...(!own && { workspace }), dify: login, own });
+      return JSON.stringify({ appId, keyId, ...there, dify: login, own });
     });
     return new command.local.Command(
       `dify-${role}-key`,
@@ -173,6 +175,8 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
   };
 
   const setup = make("dify-setup", []);
+  if (!own)
+    within = setup.stdout.apply((text) => ({ workspace: (JSON.parse(text) as Record<string, string>).workspaceId }));
   const tools = make("dify-plugin-tool", [setup]);
   // One after the other: the daemon builds an environment for each, and two at once are slower.
   const models = make("dify-plugin-model", [setup, tools]);

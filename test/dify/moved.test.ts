@@ -63,6 +63,13 @@ describe("another dify.url", () => {
       1,
       expect.stringMatching(/workspace `.*` now.*nothing was taken out.*--dify-gone/),
     ]);
+    // Each item by itself: of an update that failed half-way there is no key, and in the middle of one it is switched, too.
+    const model = { ...before.items.model, workspace: ours };
+    for (const what of ["apply", "remove"] as const)
+      expect(await before.run(model, what, { own: false })).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/workspace `.*` now.*nothing was (made here|taken out).*--(force|dify-gone)/),
+      });
     vi.stubEnv("ATELIER_FORCE", "1");
     said.mockClear();
     expect(await diff(inputs(before))).toEqual({ changes: true, said: [] });
