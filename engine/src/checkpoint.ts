@@ -1,3 +1,4 @@
+import { joinBytes } from "./bytes.ts";
 import { encodePlain, encodeSorted, omit } from "./json.ts";
 import type { PendingOperation, Snapshot } from "./resource.ts";
 import type { PassphraseSecrets } from "./secrets.ts";
@@ -78,33 +79,34 @@ export interface EncodeOptions {
   secrets: PassphraseSecrets | undefined;
 }
 
-/** The file of the backend for a snapshot: compact JSON, field by field as Pulumi writes it. */
-export function encodeCheckpoint(snapshot: Snapshot, { stack, project, secrets }: EncodeOptions): string {
+/** The file of the backend for a snapshot: compact JSON in UTF-8, field by field as Pulumi writes it. */
+export function encodeCheckpoint(snapshot: Snapshot, { stack, project, secrets }: EncodeOptions): Uint8Array {
   const unknown = (snapshot.unknownFields.checkpoint ?? {}) as Json;
   let json = `{"version":${VERSION},"checkpoint":{"stack":${encodeSorted(`organization/${project}/${stack}`)}`;
   if ("config" in unknown) json += `,"config":${encodePlain(unknown.config)}`;
-  json += `,"latest":${encodeLatest(snapshot, secrets)}`;
-  for (const member of membersOf(omit(unknown, new Set(["config"])))) json += `,${member}`;
-  return `${json}}}`;
+  const others = membersOf(omit(unknown, new Set(["config"]))).map((member) => `,${member}`);
+  return joinBytes([json, ',"latest":', ...encodeLatest(snapshot, secrets), ...others, "}}"]);
 }
 
-function encodeLatest(snapshot: Snapshot, secrets: PassphraseSecrets | undefined): string {
+const COMMA = Buffer.from(",");
+
+function encodeLatest(snapshot: Snapshot, secrets: PassphraseSecrets | undefined): (string | Uint8Array)[] {
   const { time, magic, version } = snapshot.manifest;
-  // Concatenated, not joined: the resources may be megabytes, and a join would copy them once more.
   let json = `{"manifest":${encodePlain({ time, magic, version, ...(snapshot.unknownFields.manifest as Json | undefined) })}`;
   if (secrets) json += `,"secrets_providers":${encodePlain({ type: "passphrase", state: { salt: secrets.salt } })}`;
-  if (snapshot.resources.length > 0) {
-    json += `,"resources":[${snapshot.resources.map((state) => encodeResource(state, secrets)).join(",")}]`;
+  const pieces: (string | Uint8Array)[] = [json];
+  for (const [index, state] of snapshot.resources.entries())
+    pieces.push(index === 0 ? ',"resources":[' : COMMA, encodeResource(state, secrets));
+  if (snapshot.resources.length > 0) pieces.push("]");
+  for (const [index, { resource, type }] of snapshot.pendingOperations.entries()) {
+    const before = index === 0 ? ',"pending_operations":[' : ",";
+    pieces.push(before, '{"resource":', encodeResource(resource, secrets), `,"type":${encodeSorted(type)}}`);
   }
-  if (snapshot.pendingOperations.length > 0) {
-    const operations = snapshot.pendingOperations.map(
-      ({ resource, type }) => `{"resource":${encodeResource(resource, secrets)},"type":${encodeSorted(type)}}`,
-    );
-    json += `,"pending_operations":[${operations.join(",")}]`;
-  }
-  json += `,"metadata":${encodePlain(snapshot.metadata)}`;
-  for (const member of membersOf((snapshot.unknownFields.latest ?? {}) as Json)) json += `,${member}`;
-  return `${json}}`;
+  if (snapshot.pendingOperations.length > 0) pieces.push("]");
+  pieces.push(`,"metadata":${encodePlain(snapshot.metadata)}`);
+  for (const member of membersOf((snapshot.unknownFields.latest ?? {}) as Json)) pieces.push(`,${member}`);
+  pieces.push("}");
+  return pieces;
 }
 
 function membersOf(fields: Json): string[] {

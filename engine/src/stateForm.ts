@@ -72,7 +72,7 @@ function listsOf(map: Record<string, string[] | null> | null | undefined): Recor
 }
 
 interface Encoded {
-  json: string;
+  json: Uint8Array;
   secrets: PassphraseSecrets | undefined;
   /** The members as they were: another value in any of them means another JSON. */
   members: ResourceState;
@@ -81,13 +81,13 @@ interface Encoded {
 const encoded = new WeakMap<ResourceState, Encoded>();
 
 /**
- * The checkpoint's JSON of a resource. Remembered by the object: a member may be given another value, but what a member
+ * The checkpoint's JSON of a resource, in UTF-8. Remembered by the object: a member may be given another value, but what a member
  * holds (its lists, its maps) must not be changed in place.
  */
-export function encodeResource(state: ResourceState, secrets: PassphraseSecrets | undefined): string {
+export function encodeResource(state: ResourceState, secrets: PassphraseSecrets | undefined): Uint8Array {
   const before = encoded.get(state);
   if (before !== undefined && before.secrets === secrets && sameMembers(before.members, state)) return before.json;
-  const json = writeResource(state, secrets);
+  const json = Buffer.from(writeResource(state, secrets));
   encoded.set(state, { json, secrets, members: { ...state } });
   return json;
 }

@@ -78,7 +78,7 @@ export class FileStore {
   }
 
   /** Writes a stack's state; the one before stays beside it as `.bak`. Call it one at a time, under the stack's lock. */
-  async save(name: StackName, text: string): Promise<void> {
+  async save(name: StackName, text: string | Uint8Array): Promise<void> {
     const file = `${this.#base(name)}.json`;
     // A run saves after every step: what it wrote itself needs no looking for.
     const before = this.#written === file ? file : await this.#newest(name);

@@ -243,8 +243,8 @@ export class Stack {
     this.#secrets ??= this.#secretsOf(undefined);
     const secrets = await this.#secrets;
     const manifest = { ...snapshot.manifest, ...freshManifest(snapshot.manifest.version) };
-    const text = encodeCheckpoint({ ...snapshot, manifest }, { ...place, secrets });
-    await this.#store.save(place, text);
+    const file = encodeCheckpoint({ ...snapshot, manifest }, { ...place, secrets });
+    await this.#store.save(place, file);
   }
 
   /** Notes the run in the history, with a backup of the state. */

@@ -1,12 +1,12 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { decodeCheckpoint, emptySnapshot, encodeCheckpoint, verifyIntegrity } from "../../../engine/src/checkpoint.ts";
+import { decodeCheckpoint, emptySnapshot, verifyIntegrity } from "../../../engine/src/checkpoint.ts";
 import { equalValues } from "../../../engine/src/compare.ts";
 import type { ResourceState } from "../../../engine/src/resource.ts";
 import { PassphraseSecrets } from "../../../engine/src/secrets.ts";
 import { Archive, Asset, type PropertyMap, Secret } from "../../../engine/src/values.ts";
 import { fc } from "../../helpers/random.ts";
 import { decodeGolden, GOLDEN_STATES, goldenSecrets, goldenText } from "./golden.ts";
-import { component, provider, resource, snapshotOf } from "./states.ts";
+import { component, encodeCheckpoint, provider, resource, snapshotOf } from "./states.ts";
 import { anyMap } from "./values.ts";
 
 const NEVER = () => Promise.reject(new Error("asked for a passphrase without need"));

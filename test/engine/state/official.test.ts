@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { decodeCheckpoint, encodeCheckpoint, verifyIntegrity } from "../../../engine/src/checkpoint.ts";
+import { decodeCheckpoint, verifyIntegrity } from "../../../engine/src/checkpoint.ts";
 import { equalValues } from "../../../engine/src/compare.ts";
 import { loadProject, loadStackSettings, resolveConfig } from "../../../engine/src/project.ts";
 import { PassphraseSecrets } from "../../../engine/src/secrets.ts";
 import { FileStore } from "../../../engine/src/store.ts";
 import { Archive, Asset, ResourceReference, Secret } from "../../../engine/src/values.ts";
-import { component, resource, snapshotOf } from "./states.ts";
+import { component, encodeCheckpoint, resource, snapshotOf } from "./states.ts";
 
 const OFFICIAL = (() => {
   try {

@@ -1,4 +1,4 @@
-import { emptySnapshot } from "../../../engine/src/checkpoint.ts";
+import { type EncodeOptions, emptySnapshot, encodeCheckpoint as encodeBytes } from "../../../engine/src/checkpoint.ts";
 import type { ResourceState, Snapshot } from "../../../engine/src/resource.ts";
 import { createUrn } from "../../../engine/src/urn.ts";
 
@@ -32,3 +32,7 @@ export function provider(): ResourceState {
 export function snapshotOf(...resources: ResourceState[]): Snapshot {
   return { ...emptySnapshot(), resources };
 }
+
+/** A state's file as text. */
+export const encodeCheckpoint = (snapshot: Snapshot, options: EncodeOptions): string =>
+  Buffer.from(encodeBytes(snapshot, options)).toString();
