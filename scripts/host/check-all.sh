@@ -33,6 +33,8 @@ check_step() {
   answer "$1" "$_code" "$_said"
 }
 
+# What one that was killed left; a look takes seconds.
+find "$WORKSPACE/run" -maxdepth 1 -name 'check.??????' -mmin +60 -exec rm -rf {} + 2>/dev/null
 # Side by side, each into a file of its own: a check waits for disks, a service and a picture.
 # The box's own temporary folder may be full, or nobody's to write to.
 answers=''

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../helpers/until.ts";
@@ -197,10 +206,15 @@ describe("check-all, where the temporary folder is of no use", () => {
 
   it("answers all the same, and leaves nothing behind", async () => {
     await apply();
+    const run = join(workspace.path, "run");
+    // One that was killed, and one that is at work.
+    for (const name of ["check.killed", "check.atwork"]) mkdirSync(join(run, name));
+    const before = Date.now() / 1000 - 2 * 3600;
+    utimesSync(join(run, "check.killed"), before, before);
     const { code, stdout, stderr } = await check(noTmp());
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toContain('{"step":"workspace","ok":true}');
-    expect(readdirSync(join(workspace.path, "run")).filter((name) => name.startsWith("check."))).toEqual([]);
+    expect(readdirSync(run).filter((name) => name.startsWith("check."))).toEqual(["check.atwork"]);
   });
 
   it("and the workspace neither, it fails with words: no step counts as never applied", async () => {
