@@ -1,4 +1,3 @@
-import { joinBytes } from "./bytes.ts";
 import { encodePlain, encodeSorted, omit } from "./json.ts";
 import type { PendingOperation, Snapshot } from "./resource.ts";
 import type { PassphraseSecrets } from "./secrets.ts";
@@ -85,7 +84,9 @@ export function encodeCheckpoint(snapshot: Snapshot, { stack, project, secrets }
   let json = `{"version":${VERSION},"checkpoint":{"stack":${encodeSorted(`organization/${project}/${stack}`)}`;
   if ("config" in unknown) json += `,"config":${encodePlain(unknown.config)}`;
   const others = membersOf(omit(unknown, new Set(["config"]))).map((member) => `,${member}`);
-  return joinBytes([json, ',"latest":', ...encodeLatest(snapshot, secrets), ...others, "}}"]);
+  // Of bytes that are kept from save to save: texts would be joined, and encoded, as a whole each time.
+  const pieces = [json, ',"latest":', ...encodeLatest(snapshot, secrets), ...others, "}}"];
+  return Buffer.concat(pieces.map((piece) => (typeof piece === "string" ? Buffer.from(piece) : piece)));
 }
 
 const COMMA = Buffer.from(",");
