@@ -146,7 +146,8 @@ describe("the installer", () => {
   });
 
   const mounts = spawnSync("unshare", ["--mount", "true"]).status === 0;
-  it.skipIf(!mounts)("tells a read-only disk from a workspace of another login", () => {
+  const why = mounts ? "" : " (skipped: nothing may be mounted here)";
+  it.skipIf(!mounts)(`tells a read-only disk from a workspace of another login${why}`, () => {
     const workspace = mkdtempSync(join(folder, "one-"));
     const mounted = `mount -t tmpfs -o ro tmpfs '${workspace}' && exec sh -s`;
     const { status, stderr } = spawnSync("unshare", ["--mount", "sh", "-c", mounted], {
