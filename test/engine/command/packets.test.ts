@@ -6,13 +6,14 @@ import { dial } from "../../../engine/src/providers/command/ssh/dial.ts";
 import { openSession, requestExec } from "../../../engine/src/providers/command/ssh/session.ts";
 import { readConnection } from "../../../engine/src/providers/command/ssh/settings.ts";
 import { noSshd, type Sshd, startSshd } from "../../helpers/sshd.ts";
+import { until } from "../../helpers/until.ts";
 import { connectionTo } from "./harness.ts";
 
 /** What the engine reaches into ssh2 for: when these names change, connections are slower, and this test says so. */
 interface Internals {
   _sock: Socket;
   _protocol: {
-    _cipher: { _encKey: unknown; allocPacket(length: number): Buffer };
+    _cipher: { _encKey: unknown; allocPacket(length: number): Buffer; encrypt(packet: Buffer): void };
     _decipher: { _decipherKey: unknown };
     _handlers: { GLOBAL_REQUEST(protocol: object, name: string, wantReply: boolean, data: unknown): void };
     openssh_hostKeysProve(keys: unknown): void;
@@ -100,5 +101,31 @@ describe.skipIf(noSshd)(`an SSH connection's packets${noSshd ? ` (${noSshd})` : 
     protocol._handlers.GLOBAL_REQUEST(protocol, "hostkeys-00@openssh.com", false, [Buffer.from(key)]);
     expect(prove).not.toHaveBeenCalled();
     prove.mockRestore();
+  });
+
+  it("acknowledge what the server tells after the login, by one that it ignores: else it waits 40 ms with its next", async () => {
+    const { _sock, _protocol: protocol } = internals();
+    await run("true");
+    const encrypt = vi.spyOn(protocol._cipher, "encrypt");
+    const before = _sock.bytesWritten;
+    protocol._handlers.GLOBAL_REQUEST(protocol, "hostkeys-00@openssh.com", false, []);
+    // SSH_MSG_IGNORE with a text of no length, behind the packet's length and that of its padding.
+    expect(encrypt.mock.calls.map(([packet]) => packet.toString("hex", 5, 10))).toEqual(["0200000000"]);
+    await until("it is on its way", () => _sock.bytesWritten > before);
+    encrypt.mockRestore();
+    // The next packets' numbers, and with them their codes, are right.
+    expect(await run("echo after")).toBe("after\n");
+  });
+
+  it("are none of ours while keys are changed", async () => {
+    const { _protocol: protocol } = internals();
+    const changed = new Promise((done) => client.once("handshake", done));
+    protocol.rekey();
+    const encrypt = vi.spyOn(protocol._cipher, "encrypt");
+    protocol._handlers.GLOBAL_REQUEST(protocol, "hostkeys-00@openssh.com", false, []);
+    expect(encrypt).not.toHaveBeenCalled();
+    encrypt.mockRestore();
+    await changed;
+    expect(await run("echo after")).toBe("after\n");
   });
 });

@@ -5,12 +5,21 @@ import type { Client } from "ssh2";
 /** What ssh2 keeps to itself of a connection: the keys of AES-GCM, which is asked for first, and what it does with a server's messages. */
 interface Internals {
   _sock?: unknown;
-  _protocol?: {
-    _cipher?: { _encKey?: Buffer | KeyObject; allocPacket?: (length: number) => Buffer };
-    _decipher?: { _decipherKey?: Buffer | KeyObject };
-    _handlers?: { GLOBAL_REQUEST?: (protocol: object, name: string, wantReply: boolean, data: unknown) => void };
-  };
+  _protocol?: Protocol;
 }
+interface Protocol {
+  /** Set while keys are being exchanged, when nothing else may be sent. */
+  _kexinit?: unknown;
+  _cipher?: {
+    _encKey?: Buffer | KeyObject;
+    allocPacket?: (length: number) => Buffer;
+    encrypt?: (packet: Buffer) => void;
+  };
+  _decipher?: { _decipherKey?: Buffer | KeyObject };
+  _packetRW?: { write?: { allocStart: number; alloc(length: number): Buffer; finalize(packet: Buffer): Buffer } };
+  _handlers?: { GLOBAL_REQUEST?: GlobalRequest };
+}
+type GlobalRequest = (protocol: Protocol, name: string, wantReply: boolean, data: unknown) => void;
 
 /**
  * Makes a connection's packets cheaper: ssh2 makes a cipher for each, and three writes. To be called when it has begun to
@@ -37,12 +46,26 @@ export function makeThrifty(client: Client): void {
  * After the login a server tells all of its host keys, and ssh2 lets it sign for each at once: milliseconds of its processor, to
  * learn what nobody here asks. The key that the connection was made with is proved by then.
  */
-function withoutProofs<Handler extends (protocol: object, name: string, wantReply: boolean, data: unknown) => void>(
-  handler: Handler,
-) {
-  return (protocol: object, name: string, wantReply: boolean, data: unknown): void => {
-    if (name !== "hostkeys-00@openssh.com" || wantReply) handler(protocol, name, wantReply, data);
+function withoutProofs(handler: GlobalRequest): GlobalRequest {
+  return (protocol, name, wantReply, data) => {
+    if (name !== "hostkeys-00@openssh.com" || wantReply) return handler(protocol, name, wantReply, data);
+    sendNothing(protocol);
   };
+}
+
+const IGNORE = 2;
+
+/**
+ * A packet that the other side ignores: what it acknowledges is why it is sent. OpenSSH, until its first command, holds a packet
+ * back as long as one before it is not acknowledged, which a kernel with nothing to send does after 40 ms.
+ */
+function sendNothing({ _kexinit, _packetRW, _cipher }: Protocol): void {
+  const write = _packetRW?.write;
+  if (_kexinit !== undefined || write === undefined || _cipher?.encrypt === undefined) return;
+  const packet = write.alloc(5);
+  packet.fill(0, write.allocStart, write.allocStart + 5);
+  packet[write.allocStart] = IGNORE;
+  _cipher.encrypt(write.finalize(packet));
 }
 
 const padding = Buffer.alloc(8 * 1024);
