@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
+import type { ServiceDefinition } from "@grpc/grpc-js";
 import {
   emptyPb,
   engineGrpc,
@@ -41,7 +42,7 @@ export async function startOfficial(programDir: string): Promise<Official> {
   const engine = new grpc.Server();
   const fine = (_call: unknown, done: (error: null, answer: InstanceType<typeof emptyPb.Empty>) => void) =>
     done(null, new emptyPb.Empty());
-  engine.addService(engineGrpc.EngineService as unknown as grpc.ServiceDefinition, { log: fine });
+  engine.addService(engineGrpc.EngineService as unknown as ServiceDefinition, { log: fine });
   const port = await new Promise<number>((resolve, reject) =>
     engine.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),

@@ -1,3 +1,4 @@
+import type { ServiceError } from "@grpc/grpc-js";
 import aliasPb from "@pulumi/pulumi/proto/alias_pb.js";
 import { CLIENT_OPTIONS, emptyPb, grpc, resourceGrpc, resourcePb } from "../../../engine/src/deploy/monitor/rpc.ts";
 import { fromStruct, toStruct } from "../../../engine/src/deploy/monitor/structs.ts";
@@ -236,7 +237,7 @@ async function registerOutputs(client: Client, urn: string, outputs: PropertyMap
   await call<unknown>((done) => client.registerResourceOutputs(request, done));
 }
 
-function call<T>(send: (done: (error: grpc.ServiceError | null, response: T) => void) => unknown): Promise<T> {
+function call<T>(send: (done: (error: ServiceError | null, response: T) => void) => unknown): Promise<T> {
   return new Promise((resolve, reject) => {
     send((error, response) => {
       if (error === null) resolve(response);

@@ -1,3 +1,4 @@
+import type { ServiceError } from "@grpc/grpc-js";
 import aliasPb from "@pulumi/pulumi/proto/alias_pb.js";
 import { CLIENT_OPTIONS, emptyPb, grpc, resourceGrpc, resourcePb } from "../../../engine/src/deploy/monitor/rpc.ts";
 import { fromStruct, toStruct } from "../../../engine/src/deploy/monitor/structs.ts";
@@ -182,7 +183,7 @@ class Program {
     await this.#call<unknown>((done) => this.#client.registerResourceOutputs(request, done));
   }
 
-  #call<T>(send: (done: (error: grpc.ServiceError | null, response: T) => void) => unknown): Promise<T> {
+  #call<T>(send: (done: (error: ServiceError | null, response: T) => void) => unknown): Promise<T> {
     return new Promise((resolve, reject) => {
       send((error, response) => {
         if (error === null) resolve(response);

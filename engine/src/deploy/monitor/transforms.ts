@@ -1,6 +1,7 @@
 import aliasPb from "@pulumi/pulumi/proto/alias_pb.js";
 import callbackGrpc from "@pulumi/pulumi/proto/callback_grpc_pb.js";
 import callbackPb from "@pulumi/pulumi/proto/callback_pb.js";
+import type { Struct } from "google-protobuf/google/protobuf/struct_pb.js";
 import { SIGNATURE_KEY, SIGNATURES, UNKNOWNS } from "../../signatures.ts";
 import { Refusal } from "../plan/goal.ts";
 import { CLIENT_OPTIONS, grpc, resourcePb, structPb } from "./rpc.ts";
@@ -123,7 +124,7 @@ export class Transforms {
  * The properties as a transform gets them: what is secret or unknown, and what was taken from other resources, as an output, which
  * the program's code can't take for a plain value.
  */
-function marked(request: Registration, withDependencies: boolean): structPb.Struct {
+function marked(request: Registration, withDependencies: boolean): Struct {
   const object = (request.getObject()?.toJavaScript() ?? {}) as Json;
   const of = request.getPropertydependenciesMap();
   const properties = Object.entries(object).map(([key, value]) => {

@@ -1,4 +1,6 @@
-import { CLIENT_OPTIONS, grpc, providerGrpc, providerPb, statusPb, type structPb } from "../../deploy/monitor/rpc.ts";
+import type { ClientUnaryCall, Metadata, ServiceError } from "@grpc/grpc-js";
+import type { Struct } from "google-protobuf/google/protobuf/struct_pb.js";
+import { CLIENT_OPTIONS, grpc, providerGrpc, providerPb, statusPb } from "../../deploy/monitor/rpc.ts";
 import { fromStruct } from "../../deploy/monitor/structs.ts";
 import { NodeChild } from "../../deploy/program/childProcess.ts";
 import { type CallContext, GivenUp, InitFailed } from "../../provider.ts";
@@ -8,9 +10,9 @@ const START_TIMEOUT_MS = 60_000;
 const NO_ENGINE = "127.0.0.1:0";
 
 type Client = InstanceType<typeof providerGrpc.ResourceProviderClient>;
-type Done<T> = (error: grpc.ServiceError | null, response: T) => void;
+type Done<T> = (error: ServiceError | null, response: T) => void;
 /** One call: hands the message to the client's method. */
-export type Send<T> = (client: Client, metadata: grpc.Metadata, done: Done<T>) => grpc.ClientUnaryCall;
+export type Send<T> = (client: Client, metadata: Metadata, done: Done<T>) => ClientUnaryCall;
 
 /** The running process in which the code of dynamic resources is at home. */
 export interface DynamicProcess {
@@ -27,7 +29,7 @@ export async function startDynamicProcess(options: {
   script: string;
   cwd: string;
   env: Record<string, string>;
-  config: structPb.Struct;
+  config: Struct;
 }): Promise<DynamicProcess> {
   const child = new NodeChild({ script: options.script, env: options.env });
   child.run({ cwd: options.cwd, args: [NO_ENGINE] });
@@ -129,7 +131,7 @@ function firstLine(child: NodeChild, onLine: (line: string) => void, printed: st
 }
 
 /** The resource's own message; or InitFailed when the details say that the resource exists all the same. */
-function asError(error: grpc.ServiceError): Error {
+function asError(error: ServiceError): Error {
   const bytes = error.metadata?.get("grpc-status-details-bin")[0];
   if (bytes instanceof Uint8Array) {
     for (const detail of statusPb.Status.deserializeBinary(bytes).getDetailsList()) {
