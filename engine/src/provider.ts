@@ -8,6 +8,11 @@ export interface Provider {
   readonly acceptsSecrets: boolean;
   check(request: CheckRequest): Promise<CheckResult>;
   diff(request: DiffRequest): Promise<DiffResult>;
+  /**
+   * Told of a create that follows as soon as its intention is saved: time to get ready what nobody would miss, such as a login. Never
+   * throws; what goes wrong is told by the create.
+   */
+  expect?(request: Pick<CreateRequest, "type" | "inputs">): void;
   create(request: CreateRequest): Promise<CreateResult>;
   update(request: UpdateRequest): Promise<{ outputs: PropertyMap }>;
   delete(request: DeleteRequest): Promise<void>;

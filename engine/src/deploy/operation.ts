@@ -2,6 +2,7 @@ import type { EngineOptions, UpdateResult } from "../options.ts";
 import { builtinProviders, loadAhead } from "../providers/builtin.ts";
 import { DYNAMIC_PACKAGE } from "../providers/dynamic/index.ts";
 import { ProviderRegistry } from "../providers/registry.ts";
+import type { Snapshot } from "../resource.ts";
 import { Deployment } from "./deployment.ts";
 import type { EventSink } from "./eventSink.ts";
 import { type Import, importAll } from "./import.ts";
@@ -38,6 +39,8 @@ export interface Operation {
   options: EngineOptions;
   preview: boolean;
   stack: Stack;
+  /** Of the stack, perhaps still on its way. */
+  state: Promise<Snapshot>;
   /** The program, where the operation runs it. */
   session: ServedProgram | undefined;
   location: ProgramLocation;
@@ -51,12 +54,13 @@ export interface Operation {
 
 /** From the loaded state to the saved one. What fails while it runs is in the result. @throws when the state can't be read or saved */
 export async function carryOut(operation: Operation): Promise<UpdateResult> {
-  const { kind, options, preview, stack, session, location, env, targeting, imports, events, started } = operation;
-  const base = await stack.load({ write: !preview });
+  const { kind, options, preview, stack, state, session, location, env, targeting, imports, events, started } =
+    operation;
+  const base = await state;
   if (session !== undefined) loadAhead(base.resources, location.dir);
-  for (const state of base.resources) {
-    events.filter.addSecrets(state.inputs);
-    events.filter.addSecrets(state.outputs);
+  for (const { inputs, outputs } of base.resources) {
+    events.filter.addSecrets(inputs);
+    events.filter.addSecrets(outputs);
   }
   const builtin = builtinProviders({
     project: stack.project.name,
@@ -75,11 +79,10 @@ export async function carryOut(operation: Operation): Promise<UpdateResult> {
     sources: { programDir: location.dir, rootDir: stack.project.dir },
     config: stack.config,
     registry: new ProviderRegistry({ ...builtin, ...options.providers }, location.dir),
-    snapshot: new SnapshotManager(
-      base,
-      preview ? async () => {} : (current) => stack.save(current),
-      targeting.constrained || kind === "import" ? inOrder : undefined,
-    ),
+    snapshot: new SnapshotManager(base, preview ? async () => {} : (current) => stack.save(current), {
+      order: targeting.constrained || kind === "import" ? inOrder : undefined,
+      ready: () => stack.key(),
+    }),
     targeting,
     events,
     kill: killer.signal,
@@ -141,7 +144,8 @@ async function serve(deployment: Deployment, session: ServedProgram): Promise<vo
     await deployment.deleteLeftovers();
   }
   deployment.release();
-  const last = await within(PROGRAM_END_MS, program.finished);
+  // All is registered: what its providers hold goes while the program ends.
+  const [last] = await Promise.all([within(PROGRAM_END_MS, program.finished), deployment.registry.close()]);
   if (last !== undefined && !last.ok && deployment.verdict === "running") failFor(deployment, last.error, last);
 }
 

@@ -45,9 +45,14 @@ export async function run(
     requireVersion(stack);
     const location = locateProgram(stack.project.dir, stack.project.main);
     const env = definedOnly(options.env);
-    if (kind === "preview" || kind === "up") {
+    const runsProgram = kind === "preview" || kind === "up";
+    if (runsProgram) {
       requireConfig(stack);
       requireOwnNames(stack);
+    }
+    // Before the engine loads: then hardly anything else gets its turn.
+    const { state } = await stack.loading({ write: !preview });
+    if (runsProgram) {
       session = await ServedProgram.start({ stack, location, options, prepared, preview, events });
     }
     // Only now, beside the program's own start: what the operation needs takes as long to load as half of the SDK.
@@ -57,6 +62,7 @@ export async function run(
       options,
       preview,
       stack,
+      state,
       session,
       location,
       env,

@@ -146,19 +146,28 @@ export class Stack {
     for (const text of this.#secretTexts) filter.addSetting(text);
   }
 
+  /** The stack's state; of a stack that is new, an empty one. @throws when it is broken, or its secrets can't be read */
+  async load(): Promise<Snapshot> {
+    const { state } = await this.loading({ write: false });
+    return await state;
+  }
+
   /**
-   * The stack's state; of a stack that is new, an empty one.
-   * @param how with `write`, a new stack's key is made meanwhile, which takes as long as the program's start
-   * @throws when it is broken, or its secrets can't be read
+   * The same in two parts: this resolves when the file is read and its key is being made, in a thread of its own, for as long as a
+   * program takes to start.
+   * @param how with `write`, a new stack's key is made too
    */
-  async load(how = { write: false }): Promise<Snapshot> {
+  async loading(how: { write: boolean }): Promise<{ state: Promise<Snapshot> }> {
     const text = await this.#store.load(this.#place);
-    if (text === undefined) {
-      if (how.write) this.#secrets ??= this.#secretsOf(undefined);
-      // A wrong or missing passphrase is told by the first save.
-      this.#secrets?.catch(() => {});
-      return emptySnapshot();
-    }
+    if (text === undefined && how.write) void this.key();
+    // A wrong or missing passphrase is told by the first save.
+    this.#secrets?.catch(() => {});
+    const state = text === undefined ? Promise.resolve(emptySnapshot()) : this.#decode(text);
+    state.catch(() => {});
+    return { state };
+  }
+
+  async #decode(text: string): Promise<Snapshot> {
     const path = this.#store.fileOf(this.#place);
     const { snapshot, secrets } = await decodeCheckpoint(text, ({ salt }) => this.#secretsOf(salt), path);
     if (secrets !== undefined) this.#secrets = Promise.resolve(secrets);
@@ -239,9 +248,14 @@ export class Stack {
     return this.#write(this.#place, snapshot);
   }
 
-  async #write(place: StackName, snapshot: Snapshot): Promise<void> {
+  /** What its state's secrets are encrypted with; of a new stack, made when first asked for. @throws WrongPassphrase */
+  key(): Promise<PassphraseSecrets> {
     this.#secrets ??= this.#secretsOf(undefined);
-    const secrets = await this.#secrets;
+    return this.#secrets;
+  }
+
+  async #write(place: StackName, snapshot: Snapshot): Promise<void> {
+    const secrets = await this.key();
     const manifest = { ...snapshot.manifest, ...freshManifest(snapshot.manifest.version) };
     const file = encodeCheckpoint({ ...snapshot, manifest }, { ...place, secrets });
     await this.#store.save(place, file);

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer, Socket } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import ssh2 from "ssh2";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { DialFailed } from "../../../engine/src/providers/command/index.ts";
@@ -73,6 +74,26 @@ describe.skipIf(noSshd)(`logging in${noSshd ? ` (${noSshd})` : ""}`, () => {
     expect(error.message).toContain("the server shows ssh-ed25519 SHA256:");
     expect(error.message).not.toContain("failed attempts");
     expect(connections(server) - before).toBe(1);
+  });
+
+  it("is begun when a create is to come, once, and a failure is told by that create", async () => {
+    const before = [connections(server), server.logins()] as const;
+    const right = { connection: connectionTo(server), create: "echo in" };
+    const wrong = { connection: connectionTo(server, { hostKey: other.hostKey }), create: "echo in" };
+    const expectIt = (inputs: PropertyMap, type = REMOTE) => harness.provider.expect?.({ type, inputs });
+    // None of these will need a login, or can have one.
+    expectIt({ connection: connectionTo(server, { user: "nobody" }) });
+    expectIt({ connection: connectionTo(server, { user: "nobody" }), create: "true" }, "command:local:Command");
+    expectIt({ connection: { port: 1 }, create: "true" });
+    for (const inputs of [right, right, wrong, wrong]) expectIt(inputs);
+    await until("both are over", () => server.logins() > before[1] && connections(server) > before[0] + 1);
+    await sleep(100);
+    expect((await harness.create(REMOTE, right)).outputs.stdout).toBe("in");
+    expect(await failure(harness.create(REMOTE, wrong))).toMatchObject({ kind: "hostKey" });
+    expect([connections(server) - before[0], server.logins() - before[1]]).toEqual([2, 1]);
+    // The next one tries again.
+    expect(await failure(harness.create(REMOTE, wrong))).toMatchObject({ kind: "hostKey" });
+    expect(connections(server) - before[0]).toBe(3);
   });
 
   it("refuses a host key and a private key that are none, without dialling", async () => {

@@ -84,6 +84,23 @@ test("pitfall 3: the program ends after the deletes, not before", async () => {
 });
 
 describe("pitfall 5: the pending operation is saved before the provider is called", () => {
+  test("but for the word that a create is to come, which no preview and no other step has", async () => {
+    const { fake, work, run } = setUp();
+    fake.acceptsSecrets = false;
+    const said: string[] = [];
+    fake.expect = ({ type, inputs }) => {
+      const { pending_operations: operations = [] } = existsSync(work.stateFile) ? work.checkpoint() : {};
+      said.push(`${type} ${JSON.stringify(inputs)} ${operations.length}`);
+    };
+    await run("preview", { name: "a", inputs: { n: 1 } });
+    expect(said).toEqual([]);
+    await run("up", { name: "a", inputs: { n: 1 } });
+    expect(said).toEqual(['fake:index:Thing {"n":1} 0']);
+    await run("up", { name: "a", inputs: { n: 2 } });
+    await run("destroy");
+    expect(said).toHaveLength(1);
+  });
+
   test("for create, update and delete", async () => {
     const { fake, work, run } = setUp();
     const seen: string[] = [];

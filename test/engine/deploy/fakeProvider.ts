@@ -25,6 +25,7 @@ export class FakeProvider {
   supportsPreview = true;
   check?: (request: CheckRequest) => Promise<CheckResult>;
   diff?: (request: DiffRequest) => Promise<Partial<DiffResult>>;
+  expect?: NonNullable<Provider["expect"]>;
   create?: (request: CreateRequest) => Promise<CreateResult>;
   update?: (request: UpdateRequest) => Promise<{ outputs: PropertyMap }>;
   delete?: (request: DeleteRequest) => Promise<void>;
@@ -64,6 +65,7 @@ export class FakeProvider {
           ...(await fake.diff?.(request)),
         };
       },
+      expect: (request) => fake.expect?.(request),
       async create(request) {
         if (!request.preview) fake.calls.push(`create ${request.name}`);
         if (fake.create !== undefined) return fake.create(request);

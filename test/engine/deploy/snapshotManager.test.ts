@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { emptySnapshot } from "../../../engine/src/checkpoint.ts";
 import { SnapshotManager } from "../../../engine/src/deploy/steps/snapshotManager.ts";
 import type { ResourceState } from "../../../engine/src/resource.ts";
@@ -39,6 +39,47 @@ test("while others are at work, a state that takes long to write is written once
   const end = sleep(10).then(() => manager.end(first, () => manager.done(undefined, a)));
   await Promise.all([second, end]);
   expect(written).toEqual(["|a", "a|b"]);
+});
+
+test("the time until there is a key is none that others wait for, and what comes meanwhile is written with it", async () => {
+  const key = Promise.withResolvers<void>();
+  const written: number[] = [];
+  const waits: number[] = [];
+  const manager = new SnapshotManager(
+    emptySnapshot(),
+    async ({ pendingOperations }) => {
+      written.push(pendingOperations.length);
+      waits.push(vi.mocked(setTimeout).mock.calls.length);
+    },
+    { ready: () => key.promise },
+  );
+  vi.spyOn(globalThis, "setTimeout");
+  try {
+    const first = manager.begin("creating", state("a"));
+    await sleep(60);
+    const second = manager.begin("creating", state("b"));
+    key.resolve();
+    await Promise.all([first, second]);
+    await manager.begin("creating", state("c"));
+    expect(written).toEqual([2, 3]);
+    expect(waits).toEqual([0, 0]);
+  } finally {
+    vi.restoreAllMocks();
+  }
+});
+
+test("a key that can't be made fails what needs it, and is asked for again", async () => {
+  let wrong = true;
+  let saves = 0;
+  const ready = async () => {
+    if (wrong) throw new Error("The passphrase does not open this stack's secrets.");
+  };
+  const manager = new SnapshotManager(emptySnapshot(), async () => void saves++, { ready });
+  await expect(manager.begin("creating", state("a"))).rejects.toThrow("passphrase");
+  await expect(manager.flush()).rejects.toThrow("passphrase");
+  wrong = false;
+  await manager.flush();
+  expect(saves).toBe(1);
 });
 
 test("what has ended is in the file when it is told so", async () => {

@@ -48,6 +48,10 @@ export class ProviderCalls {
     });
   }
 
+  expect({ type, inputs }: Pick<CreateRequest, "type" | "inputs">): void {
+    this.#provider.expect?.({ type, inputs: this.#plain(inputs) });
+  }
+
   async create(request: CreateRequest): Promise<CreateResult> {
     if (request.preview && !this.#provider.supportsPreview) return { id: "", outputs: { ...request.inputs } };
     const result = await this.#marking(request.inputs, () =>

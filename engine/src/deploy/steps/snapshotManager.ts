@@ -18,6 +18,7 @@ export class SnapshotManager {
   #old: ResourceState[];
   readonly #gone = new Set<ResourceState>();
   readonly #done = new Set<ResourceState>();
+  readonly #ready: () => Promise<unknown>;
   readonly #order: (resources: ResourceState[]) => ResourceState[];
   readonly #operations = new Set<PendingOperation>();
   /** URNs that this run gave another name, by alias. */
@@ -31,14 +32,19 @@ export class SnapshotManager {
 
   /**
    * @param write saves a snapshot; never called twice at once
-   * @param order makes a topological order of a run that leaves resources alone: what it has done may lean on them
+   * @param options `order` makes a topological order of a run that leaves resources alone: what it has done may lean on them;
+   * `ready` resolves when there is what the first save has to wait for and no other, the key of its secrets
    */
   constructor(
     base: Snapshot,
     write: (snapshot: Snapshot) => Promise<void>,
-    order: (resources: ResourceState[]) => ResourceState[] = (resources) => resources,
+    {
+      order = (resources) => resources,
+      ready = async () => {},
+    }: { order?: ((resources: ResourceState[]) => ResourceState[]) | undefined; ready?: () => Promise<unknown> } = {},
   ) {
     this.#order = order;
+    this.#ready = ready;
     this.#base = base;
     this.#old = [...base.resources];
     this.#write = write;
@@ -127,8 +133,12 @@ export class SnapshotManager {
     this.#dirty = true;
     if (this.#queued !== undefined) return this.#queued;
     const write = async (): Promise<void> => {
-      await this.#others();
-      this.#queued = undefined;
+      try {
+        await this.#ready();
+        await this.#others();
+      } finally {
+        this.#queued = undefined;
+      }
       this.#dirty = false;
       const began = performance.now();
       try {

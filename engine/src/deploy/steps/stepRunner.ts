@@ -99,6 +99,7 @@ export class StepRunner {
     if (!state.custom) return snapshot.lazily(finish);
     const seconds = state.customTimeouts?.create ?? 0;
     const provider = await this.#host.provider(state.provider ?? "");
+    if (!preview) provider.expect(state);
     await this.#operation("creating", state, finish, async () => {
       const request = { ...this.#host.context(state.urn, seconds), inputs: state.inputs, preview, timeout: seconds };
       try {

@@ -23,6 +23,7 @@ import { reveal, text } from "./plain.ts";
 import { runRemote } from "./remote.ts";
 import { checkInputs, isToken, type Token } from "./schema.ts";
 import { Links } from "./ssh/link.ts";
+import { readConnection } from "./ssh/settings.ts";
 
 export { CommandFailed, ConnectionLost, DialFailed } from "./errors.ts";
 
@@ -47,6 +48,15 @@ class CommandProvider implements Provider {
 
   async diff(request: DiffRequest): Promise<DiffResult> {
     return diffInputs(request.oldInputs, request.news);
+  }
+
+  expect({ type, inputs }: Pick<CreateRequest, "type" | "inputs">): void {
+    if (type !== "command:remote:Command" || text(inputs, "create") === undefined) return;
+    try {
+      this.#links.of(readConnection(inputs.connection)).begin();
+    } catch {
+      // The create finds the same mistake, and tells it.
+    }
   }
 
   async create(request: CreateRequest): Promise<CreateResult> {

@@ -80,6 +80,8 @@ export class Link {
   readonly #waiters = new Set<Waiter>();
   #client: Promise<Client> | undefined;
   #dialling: AbortController | undefined;
+  /** The login that was begun before anybody asked for it. */
+  #begun: Promise<Client> | undefined;
   /** Channels that are open or being opened; `#limit` is what the server was seen to give. */
   #open = 0;
   #opening = 0;
@@ -128,6 +130,14 @@ export class Link {
     }
   }
 
+  /** Begins to log in, for somebody who asks for a channel soon, and is told what came of it, also of a failure before that. */
+  begin(): void {
+    if (this.#stop.signal.aborted || this.#client !== undefined || this.#begun !== undefined) return;
+    const begun = this.#dial();
+    begun.catch(() => {});
+    this.#begun = begun;
+  }
+
   close(): void {
     this.#stop.abort();
     this.#dialling?.abort();
@@ -157,7 +167,9 @@ export class Link {
   }
 
   #dial(): Promise<Client> {
-    if (this.#client) return this.#client;
+    const known = this.#begun ?? this.#client;
+    this.#begun = undefined;
+    if (known !== undefined) return known;
     const dialling = new AbortController();
     const waiter: Waiter = {
       signal: dialling.signal,
