@@ -1,5 +1,5 @@
 import { atelier } from "../../healthchecks/hint.ts";
-import { type Content, contentOf, contentOfDsl, differences, hashOf, shortly } from "./app/content.ts";
+import { type Content, contentOf, contentOfDsl, differences, edgesApart, hashOf, shortly } from "./app/content.ts";
 import { type AppFace, type Dsl, type ModelConfig, readDsl, type Workflow } from "./app/dsl.ts";
 import { fillDsl } from "./app/fill.ts";
 import { findApp, findOurs, isAnothers, type Known, takenOver } from "./app/find.ts";
@@ -195,10 +195,11 @@ function editsOf({ marker, content, draft }: State, wanted: Dsl, hash: string): 
 }
 
 function refused({ detail, marker }: State, edited: string[], name: string): string {
+  // Which of them were changed there and which in the settings, the mark does not tell.
   const whose = marker
-    ? `\`${detail.name}\` was edited in Dify's console since the last \`up\` (${shortly(edited)})`
-    : `There is an app called \`${name}\` already, which this stack did not make (other than ours: ${shortly(edited)})`;
-  return `${whose}, and the settings now want it changed. Nothing was overwritten. ${atelier("up --force")} overwrites it; else ${marker ? "put the edit into the settings, or undo it there" : "give ours another name (dify.apps)"}.`;
+    ? `\`${detail.name}\` was edited in Dify's console since the last \`up\`, and the settings now want it changed: it is other than they want it in ${shortly(edited)}`
+    : `There is an app called \`${name}\` already, which this stack did not make (other than ours: ${shortly(edited)}), and the settings now want it changed`;
+  return `${whose}. Nothing was overwritten. ${atelier("up --force")} overwrites it; else ${marker ? "put the edit into the settings, or undo it there" : "give ours another name (dify.apps)"}.`;
 }
 
 /** Brings the wanted content into the app, a new one where there is none. */
@@ -221,7 +222,8 @@ async function write(console: Console, dsl: Dsl, id: string | undefined, marker:
 async function sayLosses(console: Console, id: string, dsl: Dsl, say: Say): Promise<void> {
   const wanted = contentOfDsl(dsl);
   const { content } = await readState(console, id);
-  const lost = differences(content, wanted).filter((path) => wanted.has(path));
+  const named = edgesApart(wanted);
+  const lost = differences(content, wanted).filter((path) => named.has(path));
   if (lost.length > 0) say(note(`Dify keeps other values than the app's file has: ${shortly(lost)}`));
 }
 

@@ -258,11 +258,32 @@ describe.each(["agent", "chatflow"] as const)("the %s", (role) => {
 
   test("a change of the settings that would overwrite it fails, and --force overwrites it", async () => {
     expect(await why(world.app(role, { steps: 40 }))).toMatch(
-      new RegExp(`edited in Dify's console since the last \`up\` \\(.*${edited}.*Nothing was overwritten\\. .*--force`),
+      new RegExp(
+        `edited in Dify's console since the last \`up\`, and the settings now want it changed: .* in .*${edited}.*\\. Nothing was overwritten\\. .*--force`,
+      ),
     );
     await world.apply(world.app(role, { steps: 40 }), force);
     expect(drawn()).toBe(40);
     expect(await standing(world.app(role, { steps: 40 }))).toEqual({ ok: true });
+  });
+
+  test.runIf(role === "chatflow")("an edge that was drawn by hand is that edge, and no other", async () => {
+    const user = await world.user();
+    const dsl = parse((await user.console("GET", `/apps/${first.appId}/export`)).data);
+    const [edge] = dsl.workflow.graph.edges;
+    dsl.workflow.graph.edges.unshift({ ...edge, id: "llm-source-answer-target", source: "llm", target: "answer" });
+    const yaml = JSON.stringify(dsl);
+    await user.console("POST", "/apps/imports", { mode: "yaml-content", yaml_content: yaml, app_id: first.appId });
+    await user.console("POST", `/apps/${first.appId}/workflows/publish`, {});
+    const forty = world.app(role, { steps: 40 });
+    // An export has no credential.
+    const changed = ["edges.llm source answer target", "nodes.sd.credential_id"];
+    expect(await standing(forty)).toEqual({ ok: true, edited: changed });
+    await world.apply(forty, force);
+    // It was no loss of Dify's.
+    await world.apply(world.app(role, { steps: 41 }));
+    await world.apply(forty);
+    expect(await standing(forty)).toEqual({ ok: true });
   });
 
   test("its key is made anew when it was deleted, and of many the same one is used", async () => {

@@ -28,7 +28,7 @@ export function settingsText(stack: string, { box, login, upstreams, publicUrl }
   ];
   const line = ([key, value]: [string, unknown]) =>
     `    ${key}: ${JSON.stringify(value).replace(/^"([A-Za-z/~][\w./~-]*)"$/, "$1")}`;
-  const text = `# A rented GPU box. Every setting: README.md, "Settings".
+  const text = `# A rented GPU box. Every setting: README.md, "Settings that matter".
 config:
   atelier:host:
 ${host.map(line).join("\n")}

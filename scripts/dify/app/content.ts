@@ -75,11 +75,16 @@ export function hashOf(content: Content): string {
   return createHash("sha256").update(JSON.stringify(sorted)).digest("hex").slice(0, 8);
 }
 
-/** Paths at which two contents differ, in order. */
+/** Paths at which two contents differ, in order; an edge's says what it joins. */
 export function differences(a: Content, b: Content): string[] {
-  const paths = new Set([...a.keys(), ...b.keys()]);
-  return [...paths].filter((path) => significant(a.get(path)) !== significant(b.get(path))).sort();
+  const [one, other] = [edgesApart(a), edgesApart(b)];
+  const paths = new Set([...one.keys(), ...other.keys()]);
+  return [...paths].filter((path) => significant(one.get(path)) !== significant(other.get(path))).sort();
 }
+
+/** By their places in the list, one edge more would be a difference of all behind it. Hashes keep the places: marks in somebody's apps have them. */
+export const edgesApart = (content: Content): Content =>
+  new Map([...content].map(([path, value]) => [/^edges\.\d+$/.test(path) ? `edges.${value}` : path, value]));
 
 /** A switch that is off and one that is not there mean the same. */
 const significant = (value: string | undefined) => (value === "false" ? undefined : value);
