@@ -35,7 +35,7 @@ forget_contents() {
 step_check() {
   [ "$(cat "$RUN/manager" 2>/dev/null)" = "$(manager)" ] || drifted "the service is under another manager"
   manager_there || drifted "the service manager's packages are not those of its lock, or their Python is gone"
-  manager_alive || drifted "the service manager ($(manager)) does not run"
+  manager_alive || drifted "the service manager ($(manager)) does not run, or is stopped"
   [ -n "$(service_pids)" ] || drifted "the WebUI does not run"
   [ "$(cat "$RUN/running" 2>/dev/null)" = "$(wanted)" ] || drifted "the WebUI runs with an older configuration"
   boots "$(unit_name)" || drifted "the unit $(unit_name) was disabled: it would not start with the box"

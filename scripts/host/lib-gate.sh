@@ -105,7 +105,7 @@ ask_supervisor() {
 gate_alive() {
   case $(cat "$WORKSPACE/run/gate/manager" 2>/dev/null) in
     systemd) systemctl is-active -q "$(gate_unit)" ;;
-    *) [ -n "$(supervisor_pids)" ] ;;
+    *) supervisor_runs ;;
   esac
 }
 

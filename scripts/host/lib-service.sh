@@ -203,10 +203,18 @@ wake_supervisor() {
     "$WORKSPACE/tools/supervisor/bin/python" -ISB -c 'import socket, sys; s = socket.socket(socket.AF_UNIX); s.setblocking(False); s.connect(sys.argv[1])' "$WORKSPACE/run/supervisor.sock" 2>/dev/null || :
 }
 
+# supervisor_runs: and is not stopped, when it would start nothing again, and its WebUI hang as soon as the pipe of its log is full.
+supervisor_runs() {
+  for _pid in $(supervisor_pids); do
+    case $(sed 's/.*) //' "/proc/$_pid/stat" 2>/dev/null) in [!Tt]*) return 0 ;; esac
+  done
+  return 1
+}
+
 manager_alive() {
   case $(cat "$RUN/manager" 2>/dev/null) in
     systemd) systemctl is-active -q "$(unit_name)" ;;
-    *) [ -n "$(supervisor_pids)" ] ;;
+    *) supervisor_runs ;;
   esac
 }
 
@@ -239,6 +247,8 @@ end_all() {
       die "what runs in this workspace is another login's: process $_pid of $(ls -ld "/proc/$_pid" | awk '{ print $3 }'), and $(id -un 2>/dev/null || id -u) may not end it. Set host.user to the login that started it, or end it there, and run again"
   done
   kill -TERM $_left 2>/dev/null || :
+  # A stopped one would hear of it then.
+  kill -CONT $_left 2>/dev/null || :
   now
   _t0=$NOW
   while [ -n "$($1)" ] && [ $((NOW - _t0)) -lt "$2" ]; do

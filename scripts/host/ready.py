@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -162,8 +163,12 @@ class Watch:
         """The API of this process will never come; it would sit on its port for minutes. Its manager starts another."""
         if self.raced >= 2:
             raise NotReady(f"the WebUI's start was disturbed {self.raced + 1} times by requests to its port: does something poll it? The log ends with:\n{tail(self.lines)}")
+        self.restart("the WebUI's start was disturbed by a request to its port (its API did not come up)")
+
+    def restart(self, why):
+        """Ends it, for its manager to start another, which counts for no crash."""
         self.raced += 1
-        say("the WebUI's start was disturbed by a request to its port (its API did not come up); starting it again")
+        say(f"{why}; starting it again")
         starts = self.log.starts
         for pid in processes(self.starter):
             os.kill(pid, signal.SIGKILL)
@@ -173,7 +178,7 @@ class Watch:
             self.lines = self.log.lines()
             if self.log.starts > starts:
                 return
-        raise NotReady("the WebUI was ended after a disturbed start, and its manager did not start it again within 60 s")
+        raise NotReady(f"{why}; it was ended, and its manager did not start it again within 60 s")
 
     def started(self):
         return self.log.old or any(STARTED.search(line) for line in self.lines)
@@ -191,6 +196,16 @@ def wait_started(watch, deadline):
             told = time.monotonic()
             say("starting: " + ([line for line in watch.lines if line.strip()] or ["no log yet"])[-1].strip()[:120])
         time.sleep(POLL_S)
+
+
+def revive(webui, watch, patience):
+    """A WebUI that answers not even a list, as when its log's reader hung until the pipe was full, never draws: it would be waited for to the end, each time."""
+    try:
+        webui.call("/sdapi/v1/sd-models", timeout=patience)
+    except OSError as error:
+        # Else it went away: the log and its process tell. A call that was not even taken is wrapped.
+        if isinstance(getattr(error, "reason", error), socket.timeout):
+            watch.restart(f"the WebUI has started, and did not answer within {patience:.0f} s")
 
 
 def ask_picture(webui, watch, body, deadline):
@@ -225,6 +240,8 @@ def wait(request):
     wanted = os.path.splitext(os.path.basename(request["model"]))[0]
     body = {"prompt": "a lighthouse", "steps": 1, "width": 64, "height": 64, "seed": 1, "sampler_name": "Euler", "save_images": False}
     switched = False
+    if watch.past:
+        revive(webui, watch, min(60.0, float(request["timeout"]) / 4))
     while True:
         wait_started(watch, deadline)
         box = ask_picture(webui, watch, body, deadline)

@@ -223,6 +223,17 @@ describe("service", () => {
     expect([webuis().length, supervisors().length]).toEqual([1, 1]);
   });
 
+  it("has a manager that somebody stopped: seen, ended and started anew", async () => {
+    const [stopped] = supervisors();
+    process.kill(stopped as number, "SIGSTOP");
+    const { code, stderr } = await workspace.run("80-service.sh", "check", service());
+    expect([code, stderr]).toEqual([10, expect.stringContaining("(supervisor) does not run, or is stopped")]);
+    const applied = await applyService();
+    expect([applied.code, applied.facts], applied.stderr).toEqual([0, expect.objectContaining({ restarted: true })]);
+    expect(supervisors()).not.toContain(stopped);
+    expect(supervisors()).toHaveLength(1);
+  });
+
   it("that runs on in an emptied workspace is found, ended and started anew, and its manager with it", async () => {
     await applyService();
     const before = [...webuis(), ...supervisors()];

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -15,11 +15,14 @@ interface Answer {
   stderr: string;
 }
 let server: Server;
+let hangs: boolean;
 
 /** A WebUI that draws at once. */
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "atelier-ready-"));
+  hangs = false;
   server = createServer((_request, response) => {
+    if (hangs) return;
     response.end(
       JSON.stringify({ images: ["…"], info: JSON.stringify({ sd_model_name: "model", sd_model_hash: "0123456789" }) }),
     );
@@ -37,13 +40,14 @@ const mark = "=== atelier start 2026-11-24T00:00:00Z";
 const wait = (lines: string[]) => ask("wait", [mark, ...lines]);
 
 /** @param older the log's file before, where it was rotated */
-function ask(verb: "wait" | "check", lines: string[], older?: string[]): Promise<Answer> {
+function ask(verb: "wait" | "check", lines: string[], older?: string[], more = {}): Promise<Answer> {
   const log = join(folder, `webui-${++logs}.log`);
   writeFileSync(log, [...lines, ""].join("\n"));
   if (older) writeFileSync(`${log}.1`, [...older, ""].join("\n"));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const child = spawn("python3", [ready, verb], { stdio: "pipe", timeout: 240_000 });
-  const asked = { url, log, timeout: "200", model: "model.safetensors", starter: "none", user: "u", password: "p" };
+  const webui = { url, log, timeout: "200", model: "model.safetensors", starter: "none", user: "u", password: "p" };
+  const asked = { ...webui, ...more };
   child.stdin.end(
     Object.entries(asked)
       .map(([key, value]) => `${key}\t${value}\n`)
@@ -109,6 +113,27 @@ test("a WebUI that has drawn so much since that its start is in no log any more 
     [0, ""],
   ]);
   expect([young.code, young.stderr]).toEqual([1, "the WebUI has not finished its start\n"]);
+});
+
+test("a WebUI that has started and answers no more is ended, for its manager to start another", async () => {
+  const starter = join(folder, "webui_start.py");
+  writeFileSync(starter, "while :; do sleep 1; done\n");
+  hangs = true;
+  const log = join(folder, `webui-${logs + 1}.log`);
+  const webui = spawn("sh", [starter], { stdio: "ignore" });
+  webui.on("exit", () => {
+    hangs = false;
+    appendFileSync(log, `${mark}\nStartup time: 9.0s\n`);
+  });
+  try {
+    const { code, stderr } = await ask("wait", [mark, "Startup time: 9.0s"], undefined, { starter, timeout: "12" });
+    expect([code, stderr]).toEqual([
+      0,
+      expect.stringMatching(/^ready: the WebUI has started, and did not answer within 3 s.*starting it again/),
+    ]);
+  } finally {
+    webui.kill("SIGKILL");
+  }
 });
 
 test("somebody's picture that was too large for the GPU is past; in a start it is final", async () => {
