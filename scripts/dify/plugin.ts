@@ -21,7 +21,11 @@ export const plugin: Item<"plugin"> = {
   async apply({ console, input, say, before, force }) {
     const { plugin: wanted, own, dify } = input;
     const installed = await whenDaemonIsUp(() => pluginById(console, wanted.id), dify.timeout, say);
-    const at: Place = { at: console.url, ...(!own && { workspace: (await currentWorkspace(console)).id }) };
+    // Where the set-up was, this was found to be in a moment ago.
+    const at: Place = {
+      at: console.url,
+      ...(!own && { workspace: input.workspace ?? (await currentWorkspace(console)).id }),
+    };
     const ours = isHere(at, before, installed) ? oursBefore(before) : [];
     const made = ours.includes(wanted.id);
     const others = ours.filter((id) => id !== wanted.id);

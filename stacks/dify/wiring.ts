@@ -116,9 +116,12 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
     },
   );
 
-  // Of somebody's Dify, whose admin may work in another workspace by then.
-  let within = pulumi.output<{ workspace?: string | undefined }>({});
-  const make = (name: ItemResource, after: command.local.Command[], also: pulumi.Resource[] = []) => {
+  const makeWithin = (
+    within: pulumi.Output<{ workspace?: string | undefined }>,
+    name: ItemResource,
+    after: command.local.Command[],
+    also: pulumi.Resource[] = [],
+  ) => {
     const stdin = pulumi
       .all([
         pulumi.output(items[name]),
@@ -153,6 +156,14 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
       },
     );
   };
+  const anywhere = pulumi.output({});
+  const setup = makeWithin(anywhere, "dify-setup", []);
+  // Of somebody's Dify, whose admin may work in another workspace by then.
+  const within = own
+    ? anywhere
+    : setup.stdout.apply((text) => ({ workspace: (JSON.parse(text) as Record<string, string>).workspaceId }));
+  const make = (name: ItemResource, after: command.local.Command[], also: pulumi.Resource[] = []) =>
+    makeWithin(within, name, after, also);
   // Apart from its app, whose facts are told to its next run by the environment: a key belongs into none.
   const makeKey = (role: AppRole, app: command.local.Command, last?: command.local.Command): command.local.Command => {
     const run = "node ../scripts/dify/main.ts key apply";
@@ -174,9 +185,6 @@ export function wireDify(args: WireArgs, opts: pulumi.CustomResourceOptions): Wi
     );
   };
 
-  const setup = make("dify-setup", []);
-  if (!own)
-    within = setup.stdout.apply((text) => ({ workspace: (JSON.parse(text) as Record<string, string>).workspaceId }));
   const tools = make("dify-plugin-tool", [setup]);
   // One after the other: the daemon builds an environment for each, and two at once are slower.
   const models = make("dify-plugin-model", [setup, tools]);
