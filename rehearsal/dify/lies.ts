@@ -38,6 +38,8 @@ export const difyLies = [
   "runtime_missing",
   /** The next plugin's installation fails, as without a way to PyPI. */
   "install_fails",
+  /** The next plugin's installation fails, as where the daemon has no Python for it. */
+  "no_python",
 ] as const;
 
 export type DifyLie = (typeof difyLies)[number];

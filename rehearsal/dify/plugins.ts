@@ -161,7 +161,7 @@ async function install({ dify }: Call, ids: string[], source: string, replaces?:
     createdAt: new Date().toISOString(),
     doneAt: Date.now() + dify.config.installTime,
     settled: false,
-    failure: dify.lies.tells("install_fails") ? noWayToPypi : undefined,
+    failure: dify.lies.tells("install_fails") ? noWayToPypi : dify.lies.tells("no_python") ? noPython : undefined,
     plugins: ids.map((identifier) => ({ identifier, source, replaces })),
   };
   dify.state.tasks.push(task);
@@ -265,3 +265,8 @@ const noWayToPypi =
   "failed to launch plugin: failed to install dependencies: failed to install dependencies: exit status 1, output: " +
   "error: Request failed after 3 retries\n  Caused by: Failed to fetch: `simple/dify-plugin/` " +
   "(REHEARSAL: told to fail)";
+
+const noPython =
+  "failed to launch plugin: failed to create virtual environment: exit status 2, output: error: Request failed after 3 retries\n" +
+  "  Caused by: Failed to download `https://github.com/astral-sh/python-build-standalone/releases/download/20251031/" +
+  "cpython-3.12.12-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz` (REHEARSAL: told to fail)";

@@ -262,10 +262,16 @@ async function install(
 }
 
 function failed({ id, version }: Wanted, message: string): string {
-  const mend = /certificate|UnknownIssuer/i.test(message)
-    ? "The plugin daemon does not trust who answered for PyPI: give it a mirror (dify.pipMirror)."
-    : /network|connect|dns|timed? ?out|resolve host|fetch/i.test(message)
-      ? "The plugin daemon gets its packages from PyPI: give it a mirror (dify.pipMirror) or a proxy (dify.proxy)."
-      : "Read the log of Dify's plugin daemon.";
-  return `The installation of ${id} ${version} failed: ${message.slice(-1500) || "without a word"}\n${mend}`;
+  return `The installation of ${id} ${version} failed: ${message.slice(-1500) || "without a word"}\n${mendOf(message)}`;
+}
+
+function mendOf(message: string): string {
+  // Where uv finds none it would fetch one, of which no mirror of packages knows.
+  if (/No interpreter found|python-build-standalone/i.test(message))
+    return "The plugin daemon has no Python for it, and uv could fetch none: the image of Dify's release brings one. Run the daemon by that image; one outside of a container finds its Python by PYTHON_INTERPRETER_PATH.";
+  if (/certificate|UnknownIssuer/i.test(message))
+    return "The plugin daemon does not trust who answered for PyPI: give it a mirror (dify.pipMirror).";
+  if (/network|connect|dns|timed? ?out|resolve host|fetch/i.test(message))
+    return "The plugin daemon gets its packages from PyPI: give it a mirror (dify.pipMirror) or a proxy (dify.proxy).";
+  return "Read the log of Dify's plugin daemon.";
 }

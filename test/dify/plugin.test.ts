@@ -58,6 +58,14 @@ describe("a package", () => {
     );
   });
 
+  test("for which the daemon has no Python names that, and no PyPI", async () => {
+    world.dify.lies.order("no_python", 1);
+    const said = await fails(world.items.sdPlugin);
+    expect(said).toMatch(/installation of \S+ 0\.0\.7 failed: [\s\S]*\nThe plugin daemon has no Python for it/);
+    expect(said).toContain("PYTHON_INTERPRETER_PATH");
+    expect(said).not.toContain("PyPI");
+  });
+
   test("is installed, and a second time nothing happens", async () => {
     const facts = await world.apply(world.items.sdPlugin);
     expect(facts).toEqual({

@@ -126,6 +126,7 @@ const lies: Record<(typeof difyLies)[number], Said> = {
   runtime_missing: both(/no available node, plugin runtime not found/),
   // Seen when a plugin is installed, not when it draws.
   install_fails: {},
+  no_python: {},
 };
 
 const modelSays: Record<(typeof modelLies)[number], Said> = {
