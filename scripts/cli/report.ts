@@ -1,4 +1,6 @@
 import { join, relative } from "node:path";
+import type { ResourceState } from "@atelier/engine";
+import { unwrapMap } from "@atelier/engine/deploy/steps/marking";
 import { readFailed } from "../../healthchecks/failed.ts";
 import { type Report, readReport, type Update, writeReport } from "../../healthchecks/report.ts";
 import { type Proof, parseProof } from "../../healthchecks/result.ts";
@@ -9,7 +11,7 @@ import { operations } from "./display/operations.ts";
 import { countPlan } from "./display/plan.ts";
 import type { RecordDisplay } from "./display/record.ts";
 import { plural, seconds } from "./display/text.ts";
-import { type Outputs, readOutputs } from "./engines/state.ts";
+import { listResources, type Outputs, readOutputs } from "./engines/state.ts";
 import { messageOf, UserError } from "./errors.ts";
 import { standInDify } from "./machine.ts";
 import { reportDir } from "./paths.ts";
@@ -95,15 +97,17 @@ export async function reportFailure(
   startedAt: number,
 ): Promise<string | undefined> {
   const folder = reportDir(stack.name);
-  const outputs = await readOutputs(stack.name).catch((): Outputs => ({}));
-  const last = (name: "proof" | "difyProof") => {
+  // Not of the stack's outputs: of an update that failed they are those of the one before, or none.
+  const states = await listResources(stack.name).catch((): ResourceState[] => []);
+  const last = (name: "smoke" | "dify-proof") => {
+    const state = states.find(({ urn }) => urn.endsWith(`::${name}`));
     try {
-      return lastProof(outputs, name);
+      return state && parseProof(String(unwrapMap(state.outputs).stdout));
     } catch {
       return undefined;
     }
   };
-  const proof = readFailed(folder, "smoke") ?? last("proof");
+  const proof = readFailed(folder, "smoke") ?? last("smoke");
   if (proof === undefined) return undefined;
   const problems = record.steps.problems
     .filter(({ severity }) => severity === "error")
@@ -113,7 +117,7 @@ export async function reportFailure(
       reportDir: folder,
       update: { ...updateOf(stack, engine, record, startedAt), problems },
       proof,
-      dify: readFailed(folder, "dify") ?? last("difyProof"),
+      dify: readFailed(folder, "dify") ?? last("dify-proof"),
     });
   } catch {
     // Why the update failed matters more than that its report can't be written.

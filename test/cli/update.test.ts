@@ -125,6 +125,25 @@ describe("an update that fails", () => {
     expect(JSON.parse((await clone.run([...status, "--json"])).stdout)).toMatchObject({ proof: { ok: false } });
   });
 
+  test("leaves one also the first time, where the WebUI was proved before its Dify failed", async () => {
+    const proof = {
+      ok: true,
+      provedAt: "2026-11-23T12:01:00.000Z",
+      webui: { url: "http://127.0.0.1:1", version: "v1.10.1", commit: "82a973c0" },
+      checks: [{ name: "txt2img", ok: true, seconds: 9, detail: "It drew." }],
+      images: [],
+    };
+    const steps = { smoke: `echo '${JSON.stringify(proof)}'`, "dify-proof": "exit 3" };
+    const { code, stdout } = await clone.run(["up", ...stackOf("half", steps)]);
+    expect(code).toBe(1);
+    expect(stdout).toContain(join("half", "report", "report.json"));
+    expect(readReport(join(clone.home, "half", "report"))).toMatchObject({
+      problems: [expect.stringMatching(/^dify-proof: [\s\S]*exit status 3/)],
+      provedAt: proof.provedAt,
+      checks: proof.checks,
+    });
+  });
+
   test("a secret of the program shows nowhere", async () => {
     const secret = "hunter2-hunter2-hunter2";
     const args = stackOf(
