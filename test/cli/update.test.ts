@@ -133,7 +133,9 @@ describe("an update that fails", () => {
       checks: [{ name: "txt2img", ok: true, seconds: 9, detail: "It drew." }],
       images: [],
     };
-    const steps = { smoke: `echo '${JSON.stringify(proof)}'`, "dify-proof": "exit 3" };
+    const fails =
+      "echo 'ok   dify-webui (0.1 s): It answers.' >&2; echo 'FAIL dify-agent (9.0 s): It drew nothing.' >&2; exit 3";
+    const steps = { smoke: `echo '${JSON.stringify(proof)}'`, "dify-proof": fails };
     const { code, stdout } = await clone.run(["up", ...stackOf("half", steps)]);
     expect(code).toBe(1);
     expect(stdout).toContain(join("half", "report", "report.json"));
@@ -142,6 +144,8 @@ describe("an update that fails", () => {
       provedAt: proof.provedAt,
       checks: proof.checks,
     });
+    const { stdout: status } = await clone.run(["status", "--stack", "half"]);
+    expect(status).toMatch(/^Failed +the update of .*: FAIL dify-agent \(9\.0 s\): It drew nothing\.$/m);
   });
 
   test("a secret of the program shows nowhere", async () => {
@@ -155,6 +159,16 @@ describe("an update that fails", () => {
     expect(code).toBe(1);
     expect(`${stdout}${stderr}`).not.toContain(secret);
   });
+});
+
+test("outputs for people leave out what the report says better", async () => {
+  const values = { proof: "{}", difyProof: "{}", liveCheck: "{}", webuiUrl: "http://127.0.0.1:1" };
+  const more = Object.entries(values).map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};`);
+  const args = stackOf("told", { first: "echo a" }, more.join("\n"));
+  await clone.run(["up", ...args]);
+  const { stdout } = await clone.run(["outputs", "--stack", "told"]);
+  expect(stdout).toBe("webuiUrl  http://127.0.0.1:1\n");
+  expect(JSON.parse((await clone.run(["outputs", "--stack", "told", "--json"])).stdout)).toEqual(values);
 });
 
 test("an update whose line to the host dropped is run again", async () => {

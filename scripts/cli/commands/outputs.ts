@@ -4,7 +4,7 @@ import { openStack } from "../stack.ts";
 import { type Context, hint } from "./command.ts";
 
 /** Outputs for programs: long, and said better by the report. */
-const hidden = ["liveCheck", "proof"];
+const hidden = ["liveCheck", "proof", "difyProof"];
 
 /** `atelier outputs`: secrets as `[secret]` until they are asked for. */
 export async function outputs({ options, terminal }: Context): Promise<number> {

@@ -77,10 +77,10 @@ export async function status({ options, terminal }: Context): Promise<number> {
   return 0;
 }
 
-/** A step's first line only says that it ended; its own error stands below. */
+/** A step's first line only says that it ended; its own error, or the first check of a proof that failed, stands below. */
 function firstReason(problems: string[]): string | undefined {
   const lines = problems.join("\n").split("\n");
-  return (lines.find((line) => /^\s*error: /.test(line)) ?? lines[0])?.trim();
+  return (lines.find((line) => /^\s*(error: |FAIL )/.test(line)) ?? lines[0])?.trim();
 }
 
 const isElsewhere = (host: HostSettings): boolean =>
