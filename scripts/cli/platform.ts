@@ -146,7 +146,7 @@ export async function look(
       : /Process exited with|the box answered/.test(why)
         ? unheard
         : `Is the box running, and are address, port and login still right? If it is gone: ${hint("down", stack)} --host-gone`;
-    throw new UserError(`${where} could not be looked at, and nothing was changed. ${why}. ${next}`);
+    throw new UserError(`${where} could not be looked at, and nothing was changed: ${why}. ${next}`);
   } finally {
     await provider.close();
   }

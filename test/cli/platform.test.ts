@@ -137,7 +137,7 @@ describe.skipIf(noSshd)("the platform of a box, seen by preview", () => {
     const { code, stderr } = await clone.run(["preview", "--stack", "box", "--yes"]);
     expect([code, stderr]).toEqual([
       1,
-      expect.stringMatching(/nothing was changed\. .*The login works, but its shell did not run the command/s),
+      expect.stringMatching(/nothing was changed: .*The login works, but its shell did not run the command/s),
     ]);
     expect(stderr).not.toContain("Is the box running");
     box.become(shapes.vast);

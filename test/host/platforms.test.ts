@@ -35,7 +35,7 @@ describe.skipIf(noSshd)("a box of each platform, looked at over SSH", () => {
     if (host.kind !== "ssh") throw new Error("not an ssh host");
     await expect(
       look("shapes", host, { address: "127.0.0.1", port: 1, hostKey: box.server.hostKey }, 8080),
-    ).rejects.toThrow(/root@127\.0\.0\.1:1 could not be looked at, and nothing was changed.*host-gone/s);
+    ).rejects.toThrow(/root@127\.0\.0\.1:1 could not be looked at, and nothing was changed: after 2 .*host-gone/s);
   });
 
   it.each(platformNames)("%s: nothing but names leaves the box", async (name) => {
