@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -137,6 +137,21 @@ describe("the step gate", () => {
     const { code, stderr } = await apply();
     expect(code, stderr).toBe(0);
     expect(gates()).toHaveLength(1);
+    await until("it answers", async () => (await answers().catch(() => 0)) === 200);
+  });
+
+  it("that its supervisor, started anew, is just starting is waited for, not restarted", async () => {
+    const [python] = readdirSync(join(workspace.path, "tools/gate/lib"));
+    const slow = join(workspace.path, "tools/gate/lib", String(python), "site-packages/slow.pth");
+    // As on a busy host: it runs, and listens seconds later.
+    writeFileSync(slow, 'import time; time.sleep(4 if b"gate.py" in open("/proc/self/cmdline", "rb").read() else 0)\n');
+    await applyService({ config: "2" });
+    await until("supervisor starts it", () => gates().length === 1);
+    const before = gates();
+    const { code, stderr, facts } = await apply();
+    rmSync(slow);
+    expect(code, stderr).toBe(0);
+    expect([facts.restarted, gates()]).toEqual([false, before]);
     await until("it answers", async () => (await answers().catch(() => 0)) === 200);
   });
 
