@@ -111,8 +111,13 @@ class Download(Blame, Requests):
         return True
 
     def _hopeless(self):
+        whys = {str(source.gone or source.why) for source in self.sources}
         tried = "\n  - ".join(dict.fromkeys(f"{source.plain()}: {source.gone or source.why}" for source in self.sources))
-        return Bad(f"could not be had. Tried:\n  - {tried}\nSet upstreams, add a source to the model, or host.proxy")
+        mend = "Set upstreams, add a source to the model, or host.proxy"
+        # Sources that agree speak against what they are held to.
+        if len(whys) == 1 and whys.pop().startswith(("its sha256 is ", "its file has ")):
+            mend = "It is the same other file everywhere: look whether the model's bytes and sha256 are right; if so, set upstreams, or add a source to the model"
+        return Bad(f"could not be had. Tried:\n  - {tried}\n{mend}")
 
     # -- who fetches --
 

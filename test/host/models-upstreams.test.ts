@@ -304,6 +304,24 @@ describe("our own way", () => {
     expect(direct.asked[0]?.url).toBe("/b");
   });
 
+  it("asks whether what is known of a file is right, where every source has the same other one; not where they differ", async () => {
+    const other = (seed: number) => honest(safetensors(9_500_000, seed));
+    for (const [answers, asks] of [
+      [[other(2)], true],
+      [[other(2), other(2)], true],
+      [[honest(safetensors(9_400_000))], true],
+      [[other(2), other(3)], false],
+    ] as const) {
+      const urls = await Promise.all(answers.map(async (answer) => `${(await serve(answer)).base}a`));
+      const { code, stderr } = await fetcher.run({ ...wanted, urls }, "own");
+      expect(code).toBe(1);
+      expect([answers.length, stderr.includes("look whether the model's bytes and sha256 are right")]).toEqual([
+        answers.length,
+        asks,
+      ]);
+    }
+  });
+
   it("asks for room before it asks for bytes: by the catalog's length, or by the server's", async () => {
     const server = await serve((_, response) => response.writeHead(200, { "content-length": 1e15 }).write("x"));
     for (const bytes of [1e15, undefined]) {
