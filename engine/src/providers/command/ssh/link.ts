@@ -80,8 +80,8 @@ export class Link {
   readonly #waiters = new Set<Waiter>();
   #client: Promise<Client> | undefined;
   #dialling: AbortController | undefined;
-  /** The login that was begun before anybody asked for it. */
-  #begun: Promise<Client> | undefined;
+  /** The login that was begun before anybody asked for it, and is not done; how many are still to hear what came of it. */
+  #begun: { login: Promise<Client>; owed: number } | undefined;
   /** Channels that are open or being opened; `#limit` is what the server was seen to give. */
   #open = 0;
   #opening = 0;
@@ -130,12 +130,21 @@ export class Link {
     }
   }
 
-  /** Begins to log in, for somebody who asks for a channel soon, and is told what came of it, also of a failure before that. */
+  /**
+   * Begins to log in, for somebody who asks for a channel soon. A failure before that is told to all for whom it was begun: a server
+   * that has refused a login is not to see it once more.
+   */
   begin(): void {
-    if (this.#stop.signal.aborted || this.#client !== undefined || this.#begun !== undefined) return;
-    const begun = this.#dial();
-    begun.catch(() => {});
+    if (this.#stop.signal.aborted) return;
+    if (this.#begun !== undefined) this.#begun.owed++;
+    if (this.#begun !== undefined || this.#client !== undefined) return;
+    const begun = { login: this.#dial(), owed: 1 };
     this.#begun = begun;
+    // Done, it is the connection as any other, which may drop before it is asked for.
+    const done = () => {
+      if (this.#begun === begun) this.#begun = undefined;
+    };
+    begun.login.then(done, () => {});
   }
 
   close(): void {
@@ -162,13 +171,14 @@ export class Link {
     } finally {
       waiter.signal.removeEventListener("abort", onAbort);
       this.#waiters.delete(waiter);
-      if (this.#waiters.size === 0) this.#dialling?.abort();
+      if (this.#waiters.size === 0 && this.#begun === undefined) this.#dialling?.abort();
     }
   }
 
   #dial(): Promise<Client> {
-    const known = this.#begun ?? this.#client;
-    this.#begun = undefined;
+    const begun = this.#begun;
+    if (begun !== undefined && --begun.owed === 0) this.#begun = undefined;
+    const known = begun?.login ?? this.#client;
     if (known !== undefined) return known;
     const dialling = new AbortController();
     const waiter: Waiter = {
