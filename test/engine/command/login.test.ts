@@ -76,7 +76,7 @@ describe.skipIf(noSshd)(`logging in${noSshd ? ` (${noSshd})` : ""}`, () => {
     expect(connections(server) - before).toBe(1);
   });
 
-  it("is begun when a create is to come, once, and a failure is told by that create", async () => {
+  it("is begun when a create is to come, once, and a failure is told by those creates", async () => {
     const before = [connections(server), server.logins()] as const;
     const right = { connection: connectionTo(server), create: "echo in" };
     const wrong = { connection: connectionTo(server, { hostKey: other.hostKey }), create: "echo in" };
@@ -89,7 +89,7 @@ describe.skipIf(noSshd)(`logging in${noSshd ? ` (${noSshd})` : ""}`, () => {
     await until("both are over", () => server.logins() > before[1] && connections(server) > before[0] + 1);
     await sleep(100);
     expect((await harness.create(REMOTE, right)).outputs.stdout).toBe("in");
-    expect(await failure(harness.create(REMOTE, wrong))).toMatchObject({ kind: "hostKey" });
+    for (let n = 0; n < 2; n++) expect(await failure(harness.create(REMOTE, wrong))).toMatchObject({ kind: "hostKey" });
     expect([connections(server) - before[0], server.logins() - before[1]]).toEqual([2, 1]);
     // The next one tries again.
     expect(await failure(harness.create(REMOTE, wrong))).toMatchObject({ kind: "hostKey" });

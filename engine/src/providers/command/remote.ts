@@ -138,11 +138,16 @@ class Running {
       let status: { code: number | null; signal?: string } | undefined;
       let dropped: string | undefined;
       let open = 2;
-      const onError = (error: Error) => {
-        dropped ??= error.message;
+      let over = false;
+      let told = false;
+      // Some servers end the connection with its command: what was told by then is all.
+      const lose = (reason: string) => {
+        told ||= status !== undefined && channel.incoming.state !== "open";
+        if (!told) dropped ??= reason;
       };
+      const onError = (error: Error) => lose(error.message);
       const onClose = () => {
-        dropped ??= "the server closed the connection";
+        lose("the server closed the connection");
         // The channel's own end may follow in this tick, after data that is still on its way.
         setTimeout(finish, 50);
       };
@@ -161,12 +166,19 @@ class Running {
       const half = () => {
         if (--open > 0) return;
         // Closed from this side only: the line is gone, whatever status came before.
-        if (channel.outgoing.state !== "closed") dropped ??= "the connection dropped";
+        if (channel.outgoing.state !== "closed" && !told) dropped ??= "the connection dropped";
         finish();
       };
       channel.on("exit", (code: number | null, signal?: string) => {
         status = { code, signal };
+        if (over) channel.close();
       });
+      // Node calls this when both directions have ended; ssh2 then closes the channel, but the status may be still to come.
+      channel.destroy = () => {
+        over = true;
+        if (status !== undefined) channel.close();
+        return channel;
+      };
       channel.once("close", half);
       channel.stderr.once("close", half);
       this.#client.once("close", onClose);

@@ -21,6 +21,7 @@ type OnOpen = ((error: Error | undefined, channel: Session) => void) & { type?: 
 export type Session = ClientChannel & {
   _callbacks: ((failed: boolean | Error) => void)[];
   outgoing: { id: number; state: string };
+  incoming: { state: string };
   subtype?: string;
 };
 
