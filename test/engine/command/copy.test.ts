@@ -166,6 +166,14 @@ describe.skipIf(noSshd)(`remote.CopyToRemote${noSshd ? ` (${noSshd})` : ""}`, ()
     }
   });
 
+  it("says what is wrong on a server that answers SFTP with something else", async () => {
+    const forced = await startSshd({ config: ["ForceCommand echo forced"] });
+    const inputs = { connection: connectionTo(forced), source: new Asset({ text: "x" }), remotePath: "/tmp/x" };
+    const error = await failure(harness.create(COPY, inputs));
+    await forced.stop();
+    expect(error.message).toMatch(/something else where SFTP was asked for.*ForceCommand/);
+  });
+
   it("says what is missing on a server without SFTP", async () => {
     const bare = await startSshd({ config: ["Subsystem sftp /no/such/sftp-server"] });
     const error = await failure(

@@ -195,6 +195,15 @@ describe.skipIf(noSshd)(`logging in${noSshd ? ` (${noSshd})` : ""}`, () => {
     expect(harness.lines.map((line) => line.text)).toEqual(["Dial 1/2 failed: retrying", "Dial 2/2 failed: retrying"]);
   });
 
+  it("does not try again where the server allows nothing that is known here, and says of what", async () => {
+    const strange = await startSshd({ config: ["Ciphers aes256-ctr", "MACs umac-64@openssh.com"] });
+    const error = await failure(run(connectionTo(strange, { dialErrorLimit: 10 })));
+    await strange.stop();
+    expect(error).toMatchObject({ name: "DialFailed", kind: "settings" });
+    // After several it would begin with their number.
+    expect(error.message).toMatch(/^the SSH server of \S+ allows no C->S MAC that is known here/);
+  });
+
   it("finds a host that comes up while it is trying", async () => {
     const port = await freePort();
     const waiting = run(connectionTo(server, { port, dialErrorLimit: 100, hostKey: null }));

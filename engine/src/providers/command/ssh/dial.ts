@@ -167,6 +167,13 @@ function refusal(endpoint: Endpoint, tried: string[], accepted: string[] | undef
 }
 
 function unreachable(endpoint: Endpoint, error: Error & { code?: string }): DialFailed {
+  const foreign = /no matching (.*)/i.exec(error.message)?.[1];
+  if (foreign !== undefined) {
+    return new DialFailed(
+      "settings",
+      `the SSH server of ${address(endpoint)} allows no ${foreign} that is known here. Allow more of its kind in the server's settings (sshd_config: Ciphers, MACs, KexAlgorithms, HostKeyAlgorithms).`,
+    );
+  }
   const silent = /handshake/i.test(error.message) && /time/i.test(error.message);
   const said = silent
     ? `no SSH answer within ${endpoint.perDialTimeout} s`

@@ -8,6 +8,11 @@ export async function openSftp(client: Client): Promise<SFTPWrapper> {
     return await openChannel<SFTPWrapper>(client, (callback) => client.sftp(callback));
   } catch (error) {
     const { message } = error as Error;
+    if (/exceeds max length/i.test(message)) {
+      throw new Error(
+        "the host's SSH server answers something else where SFTP was asked for. Check that it forces no command on this user (ForceCommand, or command= in authorized_keys), and that the user's shell prints nothing when it starts.",
+      );
+    }
     if (!/subsystem|SFTP session/i.test(message)) throw error;
     throw new Error(
       `the host's SSH server offers no SFTP (${message}). Install its sftp-server (Debian: openssh-sftp-server), and keep "Subsystem sftp" in sshd_config.`,
