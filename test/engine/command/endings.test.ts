@@ -1,6 +1,6 @@
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import ssh2, { type Connection, type ServerChannel } from "ssh2";
+import ssh2, { type Algorithms, type Connection, type ServerChannel } from "ssh2";
 import { afterEach, describe, expect, it } from "vitest";
 import type { PropertyMap } from "../../../engine/src/values.ts";
 import { keyPair } from "../../helpers/keyPair.ts";
@@ -24,8 +24,8 @@ describe("a command's end, as servers other than OpenSSH say it", () => {
   });
 
   /** What a command comes to on a server that says `out`, hears the end of its input, and then ends it so. */
-  async function run(end: (ending: Ending) => Promise<void>): Promise<PropertyMap> {
-    const server = new ssh2.Server({ hostKeys: [keyPair().private] }, (client) => {
+  async function run(end: (ending: Ending) => Promise<void>, algorithms: Algorithms = {}): Promise<PropertyMap> {
+    const server = new ssh2.Server({ hostKeys: [keyPair().private], algorithms }, (client) => {
       client.on("error", () => {});
       client.on("authentication", (context) => context.accept());
       client.on("session", (accept) => {
@@ -76,6 +76,8 @@ describe("a command's end, as servers other than OpenSSH say it", () => {
       hangUp();
     });
     expect(await failure(half)).toMatchObject({ name: "ConnectionLost" });
+    const packed = run(async ({ hangUp }) => hangUp(), { compress: ["zlib@openssh.com"] });
+    expect(await failure(packed)).toMatchObject({ name: "ConnectionLost" });
     const bare = run(async ({ eof, hangUp }) => {
       eof();
       hangUp();

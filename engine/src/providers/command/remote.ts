@@ -129,7 +129,8 @@ class Running {
   }
 
   close(): void {
-    this.#channel.close();
+    // On a line that is gone, compression throws.
+    if (this.#channel.incoming.state !== "closed") this.#channel.close();
   }
 
   #watch(): Promise<End> {
