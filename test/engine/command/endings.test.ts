@@ -95,6 +95,28 @@ describe("a command's end, as servers other than OpenSSH say it", () => {
   });
 });
 
+it("names the host that lets in, and ends each connection before a session is open", async () => {
+  let logins = 0;
+  const server = new ssh2.Server({ hostKeys: [keyPair().private] }, (client) => {
+    client.on("error", () => {});
+    client.on("authentication", (context) => context.accept());
+    client.on("ready", () => {
+      logins++;
+      client.end();
+    });
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  const harness = await startHarness(".");
+  const error = await failure(
+    harness.create(REMOTE, { connection: { host: "127.0.0.1", port, dialErrorLimit: 0 }, create: "true" }),
+  );
+  await harness.provider.close();
+  server.close();
+  expect(error.message).toContain(`root@127.0.0.1:${port} lets the user in, and ends the connection`);
+  expect(logins).toBe(3);
+});
+
 /** ssh2's own server ends a command in one way only. */
 function endingOf(client: Connection, channel: ServerChannel): Ending {
   const { outgoing } = channel as unknown as { outgoing: { id: number } };

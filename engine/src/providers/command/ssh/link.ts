@@ -125,7 +125,8 @@ export class Link {
           if (this.#open > 0) this.#limit = Math.max(1, this.#open);
           else if (++refused > MAX_REFUSED) throw this.#refusal(error);
           else await sleep(REFUSED_PAUSE_MS, undefined, { signal: waiter.signal });
-        } else if (client === undefined || isAlive(client) || ++lost >= MAX_LOST) throw error;
+        } else if (client === undefined || isAlive(client)) throw error;
+        else if (++lost >= MAX_LOST) throw this.#dropped();
       }
     }
   }
@@ -240,6 +241,13 @@ export class Link {
     const queue = this.#queue;
     this.#queue = [];
     for (const resolve of queue) resolve();
+  }
+
+  #dropped(): Error {
+    return new Error(
+      `${address(this.connection)} lets the user in, and ends the connection before a session is open, ${MAX_LOST} times in a row. ` +
+        "Check that the user may log in there (/etc/nologin, a limit of logins), and the log of its SSH server.",
+    );
   }
 
   #refusal(error: Error): Error {
