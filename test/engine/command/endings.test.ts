@@ -2,7 +2,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import ssh2, { type Algorithms, type Connection, type ServerChannel } from "ssh2";
 import { afterEach, describe, expect, it } from "vitest";
-import type { PropertyMap } from "../../../engine/src/values.ts";
+import { Asset, type PropertyMap } from "../../../engine/src/values.ts";
 import { keyPair } from "../../helpers/keyPair.ts";
 import { failure, startHarness } from "./harness.ts";
 
@@ -93,6 +93,27 @@ describe("a command's end, as servers other than OpenSSH say it", () => {
     });
     expect(outputs.stdout).toBe("out");
   });
+});
+
+it("is a lost connection also for a copy whose packets are compressed", async () => {
+  const algorithms: Algorithms = { compress: ["zlib@openssh.com"] };
+  const server = new ssh2.Server({ hostKeys: [keyPair().private], algorithms }, (client) => {
+    client.on("error", () => {});
+    client.on("authentication", (context) => context.accept());
+    client.on("session", (accept) => {
+      accept().on("sftp", (acceptSftp) => {
+        acceptSftp().on("STAT", () => client.end());
+      });
+    });
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  const harness = await startHarness(".");
+  const inputs = { connection: { host: "127.0.0.1", port }, source: new Asset({ text: "x" }), remotePath: "/x" };
+  const error = await failure(harness.create("command:remote:CopyToRemote", inputs));
+  await harness.provider.close();
+  server.close();
+  expect(error).toMatchObject({ name: "ConnectionLost" });
 });
 
 it("names the host that lets in, and ends each connection before a session is open", async () => {

@@ -42,7 +42,11 @@ export async function copyToRemote(
     fail = reject;
   });
   broken.catch(() => {});
-  const onClose = () => fail(new ConnectionLost(where, "the connection dropped", `copy to ${remotePath}`, ""));
+  let lost = false;
+  const onClose = () => {
+    lost = true;
+    fail(new ConnectionLost(where, "the connection dropped", `copy to ${remotePath}`, ""));
+  };
   const onAbort = () => fail(new Error(`copying to ${where}:${remotePath} was stopped`));
   client.once("close", onClose);
   call.signal.addEventListener("abort", onAbort, { once: true });
@@ -51,7 +55,8 @@ export async function copyToRemote(
   } finally {
     client.off("close", onClose);
     call.signal.removeEventListener("abort", onAbort);
-    channel.end();
+    // On a line that is gone, compression throws.
+    if (!lost) channel.end();
     release();
   }
 }
