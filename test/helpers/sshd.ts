@@ -84,11 +84,13 @@ async function launch(sshd: string, dir: string, port: number, extra: string[]):
     "UseDNS no",
     "PrintMotd no",
     "PermitUserRC no",
-    "MaxStartups 100",
     // The user's own start-up files are none of the tests', and may take longer than what is tested.
     `SetEnv HOME=${dir}`,
     "LogLevel VERBOSE",
-    ...(extra.some((line) => line.startsWith("Subsystem")) ? [] : ["Subsystem sftp internal-sftp"]),
+    // Of these the last would count, or a second be refused.
+    ...["Subsystem sftp internal-sftp", "MaxStartups 100"].filter(
+      (line) => !extra.some((own) => sameOption(own, line)),
+    ),
     "",
   ];
   writeFileSync(join(dir, "config"), config.join("\n"), { mode: 0o600 });
@@ -102,6 +104,8 @@ async function launch(sshd: string, dir: string, port: number, extra: string[]):
   // A stranger on the port would accept too: ours must still be there, and say that it listens.
   return up && server.exitCode === null && /Server listening/.test(readLog(dir)) ? server : undefined;
 }
+
+const sameOption = (a: string, b: string) => a.split(" ")[0] === b.split(" ")[0];
 
 function describe(server: ChildProcess, dir: string, port: number, user: string): Sshd {
   const drop = () => {

@@ -204,6 +204,20 @@ describe.skipIf(noSshd)(`logging in${noSshd ? ` (${noSshd})` : ""}`, () => {
     expect(error.message).toMatch(/^the SSH server of \S+ allows no C->S MAC that is known here/);
   });
 
+  it("gets many ways of logging in through where the server takes few logins at once", async () => {
+    const narrow = await startSshd({ config: ["MaxStartups 1:100:2"] });
+    try {
+      // Each is a connection of its own: another limit is another identity.
+      const runs = Array.from({ length: 30 }, (_, n) =>
+        run(connectionTo(narrow, { dialErrorLimit: 20, perDialTimeout: 30 + n })),
+      );
+      expect(await Promise.all(runs)).toEqual(Array(30).fill("in"));
+      expect(narrow.logins()).toBe(30);
+    } finally {
+      await narrow.stop();
+    }
+  });
+
   it("finds a host that comes up while it is trying", async () => {
     const port = await freePort();
     const waiting = run(connectionTo(server, { port, dialErrorLimit: 100, hostKey: null }));

@@ -70,7 +70,8 @@ async function retry(
         (limit >= 0 && failures > limit);
       if (final) throw failures > 1 ? withCount(error, failures) : error;
       options.onRetry(`${what} ${failures}/${limit < 0 ? "inf" : limit} failed: retrying`);
-      const wait = error.kind === "credentials" ? CREDENTIALS_PAUSE_MS : pause;
+      // Not all at the same moment: a server that takes few logins at once (MaxStartups) would refuse the same ones each time.
+      const wait = error.kind === "credentials" ? CREDENTIALS_PAUSE_MS : pause * (0.5 + Math.random());
       pause = Math.min(pause * PAUSE_GROWTH, LONGEST_PAUSE_MS);
       await sleep(wait, undefined, { signal: options.signal });
     }
