@@ -41,6 +41,26 @@ test("while others are at work, a state that takes long to write is written once
   expect(written).toEqual(["|a", "a|b"]);
 });
 
+test("nobody is waited for when all that are at work have ended", async () => {
+  const { manager, written } = slowFile(40);
+  const [a, b] = [state("a"), state("b")];
+  const [first, second] = await Promise.all([manager.begin("creating", a), manager.begin("creating", b)]);
+  // What is waited for by the clock alone is waited for without end.
+  vi.spyOn(globalThis, "setTimeout").mockImplementation(() => ({}) as NodeJS.Timeout);
+  try {
+    const ends = [manager.end(first, () => manager.done(undefined, a))];
+    await sleep(10);
+    expect(written).toEqual(["|a,b"]);
+    ends.push(manager.end(second, () => manager.done(undefined, b)));
+    await Promise.race([Promise.all(ends), sleep(5000)]);
+    expect(written).toEqual(["|a,b", "a,b|"]);
+    await Promise.race([manager.begin("creating", state("c")), sleep(5000)]);
+    expect(written.at(-1)).toBe("a,b|c");
+  } finally {
+    vi.restoreAllMocks();
+  }
+});
+
 test("the time until there is a key is none that others wait for, and what comes meanwhile is written with it", async () => {
   const key = Promise.withResolvers<void>();
   const written: number[] = [];

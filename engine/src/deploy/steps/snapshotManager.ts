@@ -21,6 +21,10 @@ export class SnapshotManager {
   readonly #ready: () => Promise<unknown>;
   readonly #order: (resources: ResourceState[]) => ResourceState[];
   readonly #operations = new Set<PendingOperation>();
+  /** Those that run: the others wait for a save themselves. */
+  readonly #atWork = new Set<PendingOperation>();
+  /** Ends a wait for others, of which there are none any more. */
+  #allCame: (() => void) | undefined;
   /** URNs that this run gave another name, by alias. */
   readonly #renamed = new Map<string, string>();
   #kept: PendingOperation[];
@@ -63,14 +67,20 @@ export class SnapshotManager {
       this.#operations.delete(operation);
       throw error;
     }
+    this.#atWork.add(operation);
     return operation;
   }
 
   /** Records what was done and saves it. */
   async end(operation: PendingOperation | undefined, change: () => void): Promise<void> {
-    if (operation !== undefined) this.#operations.delete(operation);
+    if (operation !== undefined) {
+      this.#operations.delete(operation);
+      this.#atWork.delete(operation);
+    }
     change();
-    await this.save();
+    const saved = this.save();
+    if (this.#atWork.size === 0) this.#allCame?.();
+    await saved;
   }
 
   /** A change that may wait for the next save: it has no effect outside the state. */
@@ -160,11 +170,17 @@ export class SnapshotManager {
    * soon: every save writes all of it, and one that serves many leaves the time for the work itself.
    */
   #others(): Promise<void> {
-    const worthIt = this.#operations.size > 1 && this.#lastMs > QUICK_MS;
+    const worthIt = this.#atWork.size > 0 && this.#lastMs > QUICK_MS;
     const ms = Math.min(this.#lastMs * WAIT_FACTOR, LONGEST_WAIT_MS);
     return new Promise((resolve) => {
-      if (worthIt) setTimeout(resolve, ms);
-      else setImmediate(resolve);
+      if (!worthIt) return void setImmediate(resolve);
+      const end = () => {
+        this.#allCame = undefined;
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      this.#allCame = end;
     });
   }
 
