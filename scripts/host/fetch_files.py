@@ -7,6 +7,7 @@ import json
 import os
 import struct
 import sys
+import threading
 import time
 
 # Whoever fetches a file and writes nothing of it for so long hangs: no source is waited for as long, and the largest model is read again in less on a slow disk.
@@ -245,6 +246,8 @@ class Store:
 
     @staticmethod
     def _write(path, text):
-        with open(path + ".new", "w") as stream:
+        # Models of the same bytes are finished side by side.
+        new = f"{path}.{threading.get_ident()}.new"
+        with open(new, "w") as stream:
             stream.write(text)
-        os.replace(path + ".new", path)
+        os.replace(new, path)

@@ -141,7 +141,11 @@ files=supervisor.d/*.conf
 END
 }
 
+# logged: of one that ended at once there is a log, which `ready` reads: it is not waited for.
+logged() { ls -Lin "$WORKSPACE/logs/webui.log" 2>/dev/null | awk '{ print $1, $6 }'; }
+
 start_service() {
+  _logged=$(logged)
   case $(manager) in
     systemd) start_systemd ;;
     supervisor)
@@ -161,7 +165,7 @@ start_service() {
   now
   _t0=$NOW
   wake_supervisor
-  until [ -n "$(service_pids)" ]; do
+  until [ -n "$(service_pids)" ] || [ "$(logged)" != "$_logged" ]; do
     now
     if [ $((NOW - _t0)) -gt 6000 ]; then
       die "the WebUI did not start within 60 s. Its log ($WORKSPACE/logs/webui.log) ends: $(tail -n 5 "$WORKSPACE/logs/webui.log" 2>/dev/null)"

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -12,7 +13,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type FileServer, honest, safetensors, serving } from "./lib/server.ts";
 import { Workspace } from "./lib/workspace.ts";
@@ -268,4 +269,26 @@ it("a broken file of the right sha256 is not shown to the WebUI", async () => {
   expect(code).toBe(1);
   expect(stderr).toMatch(/a\.safetensors: it has 30000 bytes; its safetensors header wants \d+/);
   expect(readdirSync(join(one.path)).includes("data")).toBe(false);
+});
+
+it("marks a file as whole from several threads at once: models of the same bytes end side by side", () => {
+  const mark = join(one.path, "mark");
+  const code = `import sys, threading
+sys.path.insert(0, sys.argv[1])
+import fetch_files
+store = next(kind for kind in vars(fetch_files).values() if hasattr(kind, "_write"))
+errors = []
+def write():
+    for _ in range(300):
+        try:
+            store._write(sys.argv[2], "whole")
+        except OSError as error:
+            errors.append(str(error))
+threads = [threading.Thread(target=write) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(errors[:1], open(sys.argv[2]).read())`;
+  const said = execFileSync("python3", ["-c", code, resolve(import.meta.dirname, "../../scripts/host"), mark]);
+  expect(said.toString()).toBe("[] whole\n");
+  expect(readdirSync(one.path).filter((name) => name.startsWith("mark"))).toEqual(["mark"]);
 });

@@ -234,6 +234,18 @@ describe("service", () => {
     expect(supervisors()).toHaveLength(1);
   });
 
+  it("that ends at once is not waited for: it has told its log why, which is for the next step to read", async () => {
+    const start = join(workspace.bin, "webui_start.py");
+    const whole = readFileSync(start, "utf8");
+    writeFileSync(start, "raise SystemExit('launch.py: error: unrecognized arguments: --no-such-flag')\n");
+    const { code, stderr } = await applyService({ config: "ends" });
+    expect(code, stderr).toBe(0);
+    await until("it has told why", () => workspace.file("logs/webui.log").includes("arguments: --no-such-flag"));
+    writeFileSync(start, whole);
+    await applyService();
+    await until("it runs again", () => webuis().length > 0);
+  });
+
   it("that runs on in an emptied workspace is found, ended and started anew, and its manager with it", async () => {
     await applyService();
     const before = [...webuis(), ...supervisors()];
